@@ -1,0 +1,215 @@
+"""A frozen dataclass becomes a program's flags.
+
+A program is one frozen dataclass, one function of it, and a last line:
+
+    if __name__ == "__main__":
+        cli.run(train, TrainConfig)
+
+Every field becomes one absl flag. Importing a program defines nothing, so
+tests and other programs call `train(TrainConfig(...))` directly.
+"""
+
+import dataclasses
+import inspect
+import os
+import sys
+import textwrap
+import types
+import typing
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from absl import flags
+
+from kliep_tf.errors import UserError
+
+# TensorFlow's C++ start-up notices drown a program's own lines. Programs import
+# this module first; whoever wants the notices sets the variable to 0.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+
+_HELP_WIDTH = 80
+
+
+def flag(
+    help: str,
+    *,
+    default: Any = dataclasses.MISSING,
+    choices: Sequence[str] | None = None,
+    affects_output: bool = True,
+) -> Any:
+    """Returns a dataclass field that `run` turns into a flag.
+
+    Args:
+        help: one or two sentences for `--help`.
+        default: value where the flag is absent; without it the flag must be
+            given.
+        choices: the allowed strings.
+        affects_output: False for flags such as a number of workers, which may
+            change between an interrupted command and its continuation.
+    """
+    return dataclasses.field(
+        default=default,
+        metadata={
+            "help": help,
+            "choices": tuple(choices) if choices else None,
+            "affects_output": affects_output,
+        },
+    )
+
+
+def parse(config_class: type, argv: Sequence[str]) -> Any:
+    """Returns the `config_class` that the command line `argv` describes.
+
+    Flags given on the command line win over those of a `--flagfile`, wherever
+    they stand (absl alone lets the later of the two win, silently).
+
+    Args:
+        config_class: a frozen dataclass of fields made by `flag`.
+        argv: the program's name and its arguments.
+
+    Raises:
+        UserError: a flag is unknown, missing, or has an unusable value.
+    """
+    flag_values = _define_flags(config_class)
+    try:
+        rest = flag_values(_flagfiles_first(argv))
+    except flags.Error as error:
+        raise UserError(str(error).replace("\n", " ")) from error
+    if len(rest) > 1:
+        raise UserError(
+            f"unexpected argument {rest[1]!r}: expected only --flag=value"
+        )
+    values = {}
+    for field in dataclasses.fields(config_class):
+        value = flag_values[field.name].value
+        if value is None and field.default is dataclasses.MISSING:
+            raise UserError(
+                f"--{field.name} is missing: expected {field.metadata['help']}"
+            )
+        values[field.name] = tuple(value) if type(value) is list else value
+    return config_class(**values)
+
+
+def run(main: Callable[[Any], object], config_class: type) -> None:
+    """Parses the command line, calls `main(config)` and exits the process.
+
+    Exit status: 0 on success, 1 on a user's mistake (one line on stderr, no
+    traceback), 130 on Ctrl-C. Any other exception is a bug and keeps its
+    traceback.
+    """
+    argv = sys.argv
+    if any(word in ("--help", "-help", "-h", "--helpfull") for word in argv):
+        print(help_text(main, config_class))
+        sys.exit(0)
+    try:
+        main(parse(config_class, argv))
+    except UserError as error:
+        sys.exit(_fail(str(error)))
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command again continues")
+        sys.exit(130)
+    except OSError as error:
+        # A full disk or a missing permission is no bug of ours, and its
+        # message already names the file.
+        sys.exit(_fail(_describe_os_error(error)))
+
+
+def help_text(main: Callable[[Any], object], config_class: type) -> str:
+    """Returns what `--help` prints."""
+    module = sys.modules[main.__module__]
+    spec = getattr(module, "__spec__", None)
+    name = spec.name if spec else main.__module__
+    lines = [
+        inspect.getdoc(module) or "",
+        "",
+        f"usage: python -m {name} [--flagfile=FILE] --flag=value ...",
+        "",
+    ]
+    for field in dataclasses.fields(config_class):
+        lines.append(f"  --{_usage(field)}")
+        lines.extend(
+            textwrap.wrap(
+                field.metadata["help"],
+                _HELP_WIDTH,
+                initial_indent=" " * 6,
+                subsequent_indent=" " * 6,
+            )
+        )
+    return "\n".join(lines)
+
+
+def _define_flags(config_class: type) -> flags.FlagValues:
+    flag_values = flags.FlagValues()
+    for field in dataclasses.fields(config_class):
+        default = field.default
+        if default is dataclasses.MISSING:
+            default = None
+        kind = _value_type(field)
+        name, text = field.name, field.metadata["help"]
+        common = {"flag_values": flag_values}
+        if field.metadata["choices"]:
+            choices = field.metadata["choices"]
+            flags.DEFINE_enum(name, default, choices, text, **common)
+        elif kind is bool:
+            flags.DEFINE_boolean(name, default, text, **common)
+        elif kind is int:
+            flags.DEFINE_integer(name, default, text, **common)
+        elif kind is float:
+            flags.DEFINE_float(name, default, text, **common)
+        elif kind is tuple:
+            flags.DEFINE_list(name, default, text, **common)
+        else:
+            flags.DEFINE_string(name, default, text, **common)
+    return flag_values
+
+
+def _value_type(field: dataclasses.Field) -> type:
+    """The type of a field's value: `int | None` is an int, a tuple a list."""
+    annotation = field.type
+    if isinstance(annotation, types.UnionType):
+        (annotation,) = set(typing.get_args(annotation)) - {type(None)}
+    return typing.get_origin(annotation) or annotation
+
+
+def _usage(field: dataclasses.Field) -> str:
+    kind = _value_type(field)
+    if kind is bool:
+        return f"[no]{field.name}  (default: {str(field.default).lower()})"
+    if field.metadata["choices"]:
+        value = "|".join(field.metadata["choices"])
+    else:
+        value = {int: "INTEGER", float: "NUMBER", tuple: "A,B,..."}.get(
+            kind, "TEXT"
+        )
+    if field.default is dataclasses.MISSING:
+        return f"{field.name}={value}  (required)"
+    default = field.default
+    if kind is tuple:
+        default = ",".join(default or ())
+    shown = "" if default in (None, "") else f"  (default: {default})"
+    return f"{field.name}={value}{shown}"
+
+
+def _flagfiles_first(argv: Sequence[str]) -> list[str]:
+    """Moves every --flagfile before all other arguments."""
+    files, others = [], []
+    words = iter(argv[1:])
+    for word in words:
+        if word in ("--flagfile", "-flagfile"):
+            files.extend([word, next(words, "")])
+        elif word.startswith(("--flagfile=", "-flagfile=")):
+            files.append(word)
+        else:
+            others.append(word)
+    return [argv[0], *files, *others]
+
+
+def _describe_os_error(error: OSError) -> str:
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def _fail(message: str) -> int:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    return 1

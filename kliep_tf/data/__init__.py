@@ -1,0 +1,1 @@
+"""Every format that one stage hands to the next."""

@@ -1,0 +1,227 @@
+"""The Example schema that DeepLab reads, and the shards that hold it.
+
+Keys are those of tensorflow/models `research/deeplab` and of deeplab2; the one
+addition, `image/importance_weight`, is ignored there.
+"""
+
+import glob
+import os
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from kliep_tf import runs
+from kliep_tf.errors import UserError
+
+ENCODED = "image/encoded"
+FILENAME = "image/filename"
+FORMAT = "image/format"
+HEIGHT = "image/height"
+WIDTH = "image/width"
+CHANNELS = "image/channels"
+LABEL_ENCODED = "image/segmentation/class/encoded"
+LABEL_FORMAT = "image/segmentation/class/format"
+IMPORTANCE_WEIGHT = "image/importance_weight"
+
+IMAGE_FORMATS = ("png", "jpeg")
+
+_SHARD_NAME = re.compile(
+    r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord"
+)
+
+
+def encode_example(
+    image: bytes,
+    *,
+    filename: str,
+    height: int,
+    width: int,
+    image_format: str = "png",
+    label: bytes | None = None,
+    importance_weight: float | None = None,
+) -> bytes:
+    """Returns one serialized tf.train.Example.
+
+    Args:
+        image: encoded RGB image.
+        filename: stem, unique in the dataset.
+        height: of the image, in pixels.
+        width: of the image, in pixels.
+        image_format: "png" or "jpeg".
+        label: encoded one-channel PNG of train ids, absent for unlabelled
+            images.
+        importance_weight: absent unless weights are attached.
+    """
+    features = {
+        ENCODED: _bytes(image),
+        FILENAME: _bytes(filename.encode()),
+        FORMAT: _bytes(image_format.encode()),
+        HEIGHT: _int64(height),
+        WIDTH: _int64(width),
+        CHANNELS: _int64(3),
+    }
+    if label is not None:
+        features[LABEL_ENCODED] = _bytes(label)
+        features[LABEL_FORMAT] = _bytes(b"png")
+    if importance_weight is not None:
+        features[IMPORTANCE_WEIGHT] = _float(importance_weight)
+    example = tf.train.Example(features=tf.train.Features(feature=features))
+    return example.SerializeToString()
+
+
+def append_weight(serialized: bytes, importance_weight: float) -> bytes:
+    """Returns the example with its importance weight set.
+
+    Nothing is decoded: images and labels are carried over byte for byte.
+    """
+    example = tf.train.Example.FromString(serialized)
+    example.features.feature[IMPORTANCE_WEIGHT].CopyFrom(
+        _float(importance_weight)
+    )
+    return example.SerializeToString()
+
+
+def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+    """Parses one serialized example, or a batch [N] of them, inside a graph.
+
+    Returns:
+        A dict by the schema's keys, each of shape [] or [N]. Absent labels are
+        "", an absent importance weight is NaN.
+    """
+    return tf.io.parse_example(
+        serialized,
+        {
+            ENCODED: tf.io.FixedLenFeature([], tf.string),
+            FILENAME: tf.io.FixedLenFeature([], tf.string),
+            FORMAT: tf.io.FixedLenFeature([], tf.string, "png"),
+            HEIGHT: tf.io.FixedLenFeature([], tf.int64),
+            WIDTH: tf.io.FixedLenFeature([], tf.int64),
+            LABEL_ENCODED: tf.io.FixedLenFeature([], tf.string, ""),
+            IMPORTANCE_WEIGHT: tf.io.FixedLenFeature(
+                [], tf.float32, float("nan")
+            ),
+        },
+    )
+
+
+def shard_name(split: str, shard: int, num_shards: int) -> str:
+    """Returns a shard's file name, such as train-00000-of-00064.tfrecord."""
+    return f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord"
+
+
+def split_of(path: str | os.PathLike) -> str:
+    """Returns the split that a shard's file name begins with."""
+    match = _SHARD_NAME.fullmatch(os.path.basename(path))
+    return match["split"] if match else Path(path).stem
+
+
+def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
+    """Returns the sorted paths of the shards that a flag's value names.
+
+    Args:
+        records: a directory of shards or a glob such as `dir/train-*`.
+        flag: the flag's name, for messages.
+
+    Raises:
+        UserError: nothing is found, a directory holds several splits, or a
+            shard of a numbered set is missing (a glob that names shards by
+            number, such as `train-0000*`, may leave some out).
+    """
+    records = os.fspath(records)
+    if not records:
+        raise UserError(f"--{flag} is empty: expected a directory or a glob")
+    if os.path.isdir(records):
+        pattern = os.path.join(glob.escape(records), "*.tfrecord*")
+    else:
+        pattern = records
+    paths = sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
+    # A glob such as train* also matches what stands beside the shards.
+    paths = [path for path in paths if not path.endswith((".json", ".csv"))]
+    if not paths:
+        raise UserError(
+            f"--{flag}={records}: expected TFRecord shards, found none"
+        )
+    splits = sorted({split_of(path) for path in paths})
+    if os.path.isdir(records) and len(splits) > 1:
+        raise UserError(
+            f"--{flag}={records}: expected one split, found "
+            f"{', '.join(splits)}; name one, as in "
+            f"{os.path.join(records, splits[0] + '-*')}"
+        )
+    if not re.search(r"-[\d\[?][^/]*$", pattern):
+        _check_complete(paths, flag)
+    return paths
+
+
+def write_shard(path: str | os.PathLike, examples: Iterable[bytes]) -> int:
+    """Writes serialized examples to one shard, atomically.
+
+    The shard appears under its name only when it is whole and on disk; until
+    then it is a dot file that no reader's glob matches.
+
+    Returns:
+        The number of examples.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.partial")
+    count = 0
+    try:
+        with tf.io.TFRecordWriter(str(temporary)) as writer:
+            for example in examples:
+                writer.write(example)
+                count += 1
+    except tf.errors.OpError as error:
+        raise OSError(None, error.message, str(path)) from error
+    with open(temporary, "rb") as file:
+        os.fsync(file.fileno())
+    runs.replace_durably(temporary, path)
+    return count
+
+
+def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
+    """Yields the serialized examples of one shard, in order.
+
+    Raises:
+        UserError: the file is no TFRecord file, or is damaged.
+    """
+    dataset = tf.data.TFRecordDataset(os.fspath(path))
+    try:
+        yield from dataset.as_numpy_iterator()
+    except tf.errors.DataLossError as error:
+        raise UserError(
+            f"{path}: expected a whole TFRecord file, found damage "
+            f"({error.message.splitlines()[0]})"
+        ) from error
+
+
+def _check_complete(paths: Sequence[str], flag: str) -> None:
+    """Raises a UserError if a set numbered `-of-N` has fewer than N shards."""
+    found = defaultdict(set)
+    for path in paths:
+        match = _SHARD_NAME.fullmatch(os.path.basename(path))
+        if match:
+            name = (os.path.dirname(path), match["split"], int(match["count"]))
+            found[name].add(int(match["shard"]))
+    for (directory, split, count), shards in found.items():
+        missing = sorted(set(range(count)) - shards)
+        if missing:
+            raise UserError(
+                f"--{flag}: {directory or '.'} holds {len(shards)} of {count} "
+                f"shards of {split}; expected "
+                f"{shard_name(split, missing[0], count)} too"
+            )
+
+
+def _bytes(value: bytes) -> tf.train.Feature:
+    return tf.train.Feature(bytes_list=tf.train.BytesList(value=[value]))
+
+
+def _int64(value: int) -> tf.train.Feature:
+    return tf.train.Feature(int64_list=tf.train.Int64List(value=[value]))
+
+
+def _float(value: float) -> tf.train.Feature:
+    return tf.train.Feature(float_list=tf.train.FloatList(value=[value]))

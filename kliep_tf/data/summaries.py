@@ -1,0 +1,83 @@
+"""dataset.json: what a directory of records holds, split by split."""
+
+import dataclasses
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kliep_tf import runs
+from kliep_tf.errors import UserError
+
+DATASET_JSON = "dataset.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class SplitSummary:
+    """Everything known of one split without opening its shards.
+
+    Attributes:
+        dataset: the dataset's name, such as "gta5".
+        split: the split's name, which is also the shards' prefix.
+        shards: the filenames (stems) of the examples by shard name, in the
+            order in which they were written.
+        image_sizes: number of images by "HEIGHTxWIDTH".
+        labelled: number of examples with a label.
+        class_pixel_shares: share of the labelled, not ignored pixels by class
+            name; empty if nothing is labelled.
+        skipped: {"file", "reason"} of every frame left out.
+        arguments: of the program that wrote the split.
+        versions: of the software that wrote it.
+    """
+
+    dataset: str
+    split: str
+    shards: Mapping[str, list[str]]
+    image_sizes: Mapping[str, int]
+    labelled: int
+    class_pixel_shares: Mapping[str, float]
+    skipped: list[Mapping[str, str]] = dataclasses.field(default_factory=list)
+    arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
+
+    @property
+    def num_examples(self) -> int:
+        """The number of examples in all shards."""
+        return sum(map(len, self.shards.values()))
+
+
+def write_summary(directory: str | os.PathLike, summary: SplitSummary) -> None:
+    """Adds or replaces one split in `directory`/dataset.json, atomically."""
+    path = Path(directory) / DATASET_JSON
+    splits = _read(path)
+    entry = dataclasses.asdict(summary)
+    splits[summary.split] = {"num_examples": summary.num_examples, **entry}
+    text = json.dumps({"splits": splits}, indent=1) + "\n"
+    runs.write_atomically(path, text)
+
+
+def read_summary(
+    directory: str | os.PathLike, split: str
+) -> SplitSummary | None:
+    """Returns one split's summary, or None where dataset.json has none.
+
+    Raises:
+        UserError: dataset.json is there but is not ours.
+    """
+    entry = _read(Path(directory) / DATASET_JSON).get(split)
+    if entry is None:
+        return None
+    names = [field.name for field in dataclasses.fields(SplitSummary)]
+    return SplitSummary(**{name: entry[name] for name in names})
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text())["splits"]
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path}: expected a summary of records, found something else"
+        ) from None

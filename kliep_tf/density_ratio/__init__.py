@@ -1,0 +1,1 @@
+"""Features, KLIEP and its diagnostics."""

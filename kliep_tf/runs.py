@@ -1,0 +1,276 @@
+"""What every output directory has in common: names, claims, provenance.
+
+A program claims its output directory before it writes there. The claim is
+`config.json`: which program, which arguments, which inputs, which versions,
+and whether the work is complete. A second run with the same arguments
+continues or finds everything done; any other run is refused, so nothing is
+overwritten and no half-finished output looks whole.
+"""
+
+import contextlib
+import dataclasses
+import datetime
+import fcntl
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from kliep_tf import __version__
+from kliep_tf.errors import UserError
+
+CONFIG = "config.json"
+CHECKPOINTS = "checkpoints"
+TENSORBOARD = "tensorboard"
+SAVED_MODEL = "saved_model"
+WEIGHTS = "weights"
+
+_LOCK = ".lock"
+_VERSIONED_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
+# Stray files that do not make a directory somebody's work.
+_IGNORED = {_LOCK, ".DS_Store"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Claim:
+    """The right to write into one output directory, or one part of it.
+
+    Attributes:
+        directory: where the output goes.
+        part: what of the directory is claimed, such as a split.
+        finished: whether an earlier run completed exactly this work.
+        record: what config.json holds for this part.
+    """
+
+    directory: Path
+    part: str
+    finished: bool
+    record: Mapping[str, Any]
+
+    def finish(self, **results: Any) -> None:
+        """Marks the work complete; `results` are kept in config.json."""
+        record = {
+            **self.record,
+            "status": "complete",
+            "finished": _now(),
+            **({"results": results} if results else {}),
+        }
+        _write_record(self.directory, self.part, record)
+
+
+@contextlib.contextmanager
+def claim(
+    directory: str | os.PathLike,
+    program: str,
+    config: Any,
+    *,
+    inputs: Mapping[str, str] | None = None,
+    part: str = "output",
+) -> Iterator[Claim]:
+    """Claims `directory` for one program and one set of arguments.
+
+    Use as `with runs.claim(...) as claim:`; the directory is created and is
+    locked against other processes until the block ends.
+
+    Args:
+        directory: the output directory; created if missing.
+        program: the program's module name.
+        config: the program's frozen config; fields whose flag says
+            `affects_output=False` may differ when work is continued.
+        inputs: fingerprints of what is read, by name (see `fingerprint`).
+        part: distinguishes several outputs in one directory (splits).
+
+    Raises:
+        UserError: the directory holds something else, was made with other
+            arguments or inputs, or is in use by another process.
+    """
+    directory = Path(directory)
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{directory}: expected a directory, found a file")
+    directory.mkdir(parents=True, exist_ok=True)
+    with _lock(directory):
+        records = _read_records(directory)
+        if not records and _foreign_files(directory):
+            raise UserError(
+                f"{directory}: expected an empty directory or one made by "
+                f"{program}, found {_foreign_files(directory)[0]!r} and no "
+                f"{CONFIG}"
+            )
+        fresh = _new_record(program, config, dict(inputs or {}))
+        record = records.get(part)
+        if record is None:
+            record = fresh
+            _write_record(directory, part, record)
+        else:
+            _refuse_differences(directory, record, fresh, config)
+        finished = record.get("status") == "complete"
+        yield Claim(directory, part, finished, record)
+
+
+def read_config(
+    directory: str | os.PathLike, part: str = "output"
+) -> dict[str, Any]:
+    """Returns the record that a program left in `directory`.
+
+    Its keys: program, arguments, inputs, versions, status, started, finished,
+    results.
+
+    Raises:
+        UserError: there is none.
+    """
+    record = _read_records(Path(directory)).get(part)
+    if record is None:
+        raise UserError(f"{directory}: expected a {CONFIG}, found none")
+    return record
+
+
+def config_from_record(config_class: type, record: Mapping[str, Any]) -> Any:
+    """Returns the `config_class` whose arguments `record` holds.
+
+    Arguments that this version no longer knows are left out and new ones take
+    their defaults, so that a library can read an older run.
+    """
+    known = {field.name for field in dataclasses.fields(config_class)}
+    return config_class(
+        **{
+            name: tuple(value) if isinstance(value, list) else value
+            for name, value in record["arguments"].items()
+            if name in known
+        }
+    )
+
+
+def fingerprint(paths: Iterable[str | os.PathLike]) -> str:
+    """Returns a short digest of files' names, sizes and modification times.
+
+    The files are not read: a dataset of 100 GB is fingerprinted in
+    milliseconds, and replaced files are noticed.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(str(path) for path in paths):
+        status = os.stat(path)
+        line = f"{os.path.basename(path)} {status.st_size} {status.st_mtime_ns}"
+        digest.update(line.encode())
+    return digest.hexdigest()[:16]
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions that can change a result."""
+    found = {"kliep_tf": __version__, "python": platform.python_version()}
+    for package in _VERSIONED_PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[package] = importlib.metadata.version(package)
+    return found
+
+
+def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
+    """Writes a file so that it is never seen half written."""
+    path = Path(path)
+    if isinstance(content, str):
+        content = content.encode()
+    # A leading dot: no reader's glob ("train-*") matches a temporary file.
+    temporary = path.with_name(f".{path.name}.partial")
+    with open(temporary, "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    replace_durably(temporary, path)
+
+
+def replace_durably(temporary: Path, path: Path) -> None:
+    """Renames a finished, fsynced file to its final name, durably."""
+    os.replace(temporary, path)
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+@contextlib.contextmanager
+def _lock(directory: Path) -> Iterator[None]:
+    with open(directory / _LOCK, "w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{directory}: in use by another process") from None
+        yield
+
+
+def _foreign_files(directory: Path) -> list[str]:
+    return sorted(
+        entry.name
+        for entry in directory.iterdir()
+        if entry.name not in _IGNORED
+    )
+
+
+def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
+    return {
+        "program": program,
+        "arguments": dataclasses.asdict(config),
+        "inputs": inputs,
+        "versions": versions(),
+        "status": "incomplete",
+        "started": _now(),
+    }
+
+
+def _refuse_differences(
+    directory: Path, record: dict, fresh: dict, config: Any
+) -> None:
+    """Raises a UserError naming the first thing that has changed."""
+    if record["program"] != fresh["program"]:
+        raise UserError(
+            f"{directory}: expected an output of {fresh['program']}, found one "
+            f"of {record['program']}"
+        )
+    # Through JSON, so that tuples and lists compare equal.
+    arguments = json.loads(json.dumps(fresh["arguments"]))
+    for field in dataclasses.fields(config):
+        if not field.metadata.get("affects_output", True):
+            continue
+        old = record["arguments"].get(field.name)
+        if old != arguments[field.name]:
+            raise UserError(
+                f"{directory}: made with --{field.name}={_shown(old)}, now "
+                f"asked for --{field.name}={_shown(arguments[field.name])}; "
+                "expected the same arguments or another directory"
+            )
+    for name, digest in fresh["inputs"].items():
+        if record["inputs"].get(name, digest) != digest:
+            raise UserError(
+                f"{directory}: {name} has changed since this output was begun; "
+                "expected the same files or another directory"
+            )
+
+
+def _shown(value: Any) -> str:
+    return ",".join(value) if isinstance(value, list) else str(value)
+
+
+def _read_records(directory: Path) -> dict[str, dict]:
+    path = directory / CONFIG
+    try:
+        return json.loads(path.read_text())["parts"]
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError):
+        raise UserError(
+            f"{path}: expected the record of a run, found something else"
+        ) from None
+
+
+def _write_record(directory: Path, part: str, record: dict) -> None:
+    records = _read_records(directory) | {part: record}
+    text = json.dumps({"parts": records}, indent=2) + "\n"
+    write_atomically(directory / CONFIG, text)
+
+
+def _now() -> str:
+    now = datetime.datetime.now(datetime.UTC)
+    return now.isoformat(timespec="seconds")

@@ -1,0 +1,1 @@
+"""Programs that make, inspect and amend TFRecords of driving scenes."""
