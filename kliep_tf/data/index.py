@@ -1,0 +1,187 @@
+"""Random access to the examples of TFRecord shards.
+
+A TFRecord file frames each record as length (uint64), checksum of the length
+(uint32), data, checksum of the data (uint32). The index holds where each
+record lies, so that a training run can draw examples in any order from disk:
+a true shuffle of any size in a few bytes an example, and a run that continues
+at step k starts reading at step k.
+"""
+
+import dataclasses
+import os
+import struct
+from collections.abc import Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from kliep_tf.data import records
+from kliep_tf.data.summaries import read_summary
+from kliep_tf.errors import UserError
+
+_HEADER = struct.Struct("<Q4x")
+_FOOTER_BYTES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class RecordIndex:
+    """Where every example of a set of shards lies, and what it is called.
+
+    Attributes:
+        paths: the shards.
+        shards: [N] int32, the position in `paths` of each example's shard.
+        offsets: [N] int64, of the serialized example in its shard, in bytes.
+        lengths: [N] int64, of the serialized example, in bytes.
+        filenames: [N] str, the examples' image/filename.
+    """
+
+    paths: tuple[str, ...]
+    shards: np.ndarray
+    offsets: np.ndarray
+    lengths: np.ndarray
+    filenames: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.offsets)
+
+    def read(self, row: int) -> bytes:
+        """Returns one serialized example."""
+        path = self.paths[self.shards[row]]
+        with open(path, "rb", buffering=0) as file:
+            file.seek(self.offsets[row])
+            data = file.read(self.lengths[row])
+        if len(data) != self.lengths[row]:
+            raise UserError(
+                f"{path}: expected it unchanged, found it truncated"
+            )
+        return data
+
+    def select(self, rows: np.ndarray) -> "RecordIndex":
+        """Returns the index of some of the examples, in the order given."""
+        return dataclasses.replace(
+            self,
+            shards=self.shards[rows],
+            offsets=self.offsets[rows],
+            lengths=self.lengths[rows],
+            filenames=self.filenames[rows],
+        )
+
+
+def build_index(paths: Sequence[str]) -> RecordIndex:
+    """Returns the index of these shards.
+
+    Names come from dataset.json where it describes the shards; otherwise every
+    record is read once.
+
+    Raises:
+        UserError: a file is no TFRecord file or is cut short, its records are
+            of another kind, there is no example, or two share a filename.
+    """
+    shards, offsets, lengths, filenames = [], [], [], []
+    for shard, path in enumerate(paths):
+        spans = _scan(path)
+        names = _known_names(path) or []
+        if len(names) != len(spans):
+            names = [_read_name(path, *span) for span in spans]
+        elif spans:
+            _read_name(path, *spans[0])  # records of the right kind
+        shards.extend([shard] * len(spans))
+        offsets.extend(offset for offset, _ in spans)
+        lengths.extend(length for _, length in spans)
+        filenames.extend(names)
+    if not offsets:
+        raise UserError(
+            f"{os.path.dirname(paths[0]) or '.'}: expected examples, found "
+            f"{len(paths)} empty shards"
+        )
+    index = RecordIndex(
+        paths=tuple(paths),
+        shards=np.asarray(shards, np.int32),
+        offsets=np.asarray(offsets, np.int64),
+        lengths=np.asarray(lengths, np.int64),
+        filenames=np.asarray(filenames, np.str_),
+    )
+    _refuse_duplicates(index)
+    return index
+
+
+def image_sizes(index: RecordIndex) -> set[tuple[int, int]]:
+    """Returns the (height, width) of all the images.
+
+    Taken from dataset.json where it describes the shards, else from the
+    records.
+    """
+    sizes = set()
+    for directory, split in {
+        (os.path.dirname(path), records.split_of(path)) for path in index.paths
+    }:
+        summary = read_summary(directory, split)
+        if summary is None:
+            return {_stored_size(index, row) for row in range(len(index))}
+        for size in summary.image_sizes:
+            height, width = size.split("x")
+            sizes.add((int(height), int(width)))
+    return sizes
+
+
+def _scan(path: str) -> list[tuple[int, int]]:
+    """Returns (offset, length) of every record's data."""
+    size = os.path.getsize(path)
+    spans, position = [], 0
+    with open(path, "rb") as file:
+        while position < size:
+            file.seek(position)
+            header = file.read(_HEADER.size)
+            length = (
+                _HEADER.unpack(header)[0]
+                if len(header) == _HEADER.size
+                else size
+            )
+            start = position + _HEADER.size
+            position = start + length + _FOOTER_BYTES
+            if position > size:
+                raise UserError(
+                    f"{path}: expected a whole TFRecord file, found it damaged "
+                    f"or cut short after {len(spans)} records"
+                )
+            spans.append((start, length))
+    return spans
+
+
+def _known_names(path: str) -> list[str] | None:
+    summary = read_summary(os.path.dirname(path), records.split_of(path))
+    return summary.shards.get(os.path.basename(path)) if summary else None
+
+
+def _read_name(path: str, offset: int, length: int) -> str:
+    with open(path, "rb") as file:
+        file.seek(offset)
+        data = file.read(length)
+    try:
+        features = tf.train.Example.FromString(data).features.feature
+    except Exception:  # protobuf's DecodeError has no public name
+        features = {}
+    for key in (records.ENCODED, records.FILENAME):
+        if key not in features or not features[key].bytes_list.value:
+            raise UserError(
+                f"{path}: expected examples with the key {key}, found "
+                f"{', '.join(sorted(features)[:5]) or 'no tf.train.Example'}"
+            )
+    return features[records.FILENAME].bytes_list.value[0].decode()
+
+
+def _refuse_duplicates(index: RecordIndex) -> None:
+    names, counts = np.unique(index.filenames, return_counts=True)
+    if counts.max() > 1:
+        name = names[np.argmax(counts)]
+        raise UserError(
+            f"{os.path.dirname(index.paths[0]) or '.'}: expected unique "
+            f"filenames, found {str(name)!r} {counts.max()} times"
+        )
+
+
+def _stored_size(index: RecordIndex, row: int) -> tuple[int, int]:
+    features = tf.train.Example.FromString(index.read(row)).features.feature
+    height = features[records.HEIGHT].int64_list.value[0]
+    width = features[records.WIDTH].int64_list.value[0]
+    return height, width

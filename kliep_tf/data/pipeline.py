@@ -1,0 +1,271 @@
+"""tf.data pipelines over records: ordered for reading, shuffled for training.
+
+A training stream is a function of (seed, position): position p of epoch e is
+entry p of the e-th seeded permutation of the dataset, and its augmentation is
+seeded by p alone. So a run that continues at step k reads on where it stopped,
+and the number of parallel calls changes nothing.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kliep_tf.data import images, records
+from kliep_tf.data.datasets import IGNORE_LABEL
+from kliep_tf.data.index import RecordIndex, image_sizes
+from kliep_tf.errors import UserError
+
+_AUTOTUNE = tf.data.AUTOTUNE
+# Independent random streams of one seed.
+_SOURCE_STREAM, _TARGET_STREAM = 0, 1
+
+
+class LabelledImages(NamedTuple):
+    """Examples as read; batched, each tensor gains a leading [B]."""
+
+    image: tf.Tensor  # uint8 [H, W, 3]
+    label: tf.Tensor  # uint8 [H, W, 1] train ids; all 255 where unlabelled
+    filename: tf.Tensor  # string []
+    weight: tf.Tensor  # float32 [], NaN where none is attached
+
+
+class UnpairedBatch(NamedTuple):
+    """One training step's input: B images of each domain and their weights."""
+
+    source: tf.Tensor  # float32 [B, H, W, 3] in [-1, 1]
+    source_weight: tf.Tensor  # float32 [B]
+    target: tf.Tensor  # float32 [B, H, W, 3] in [-1, 1]
+    target_weight: tf.Tensor  # float32 [B]
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What happens to an image on its way to the network.
+
+    Attributes:
+        image_size: (height, width) to resize to, or None to keep the size.
+        crop_size: (height, width) of a random window, or None for all of it.
+        flip: mirror every other image, at random.
+        color_jitter: strength of `images.random_colors`; 0 is none.
+    """
+
+    image_size: tuple[int, int] | None = None
+    crop_size: tuple[int, int] | None = None
+    flip: bool = False
+    color_jitter: float = 0.0
+
+    def __call__(
+        self, image: tf.Tensor, label: tf.Tensor | None, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns the augmented uint8 image and, if given, its label."""
+        crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
+        if self.image_size:
+            image = images.resize_image(image, self.image_size)
+            if label is not None:
+                label = images.resize_label(label, self.image_size)
+        tensors = [image] if label is None else [image, label]
+        if self.crop_size:
+            tensors = images.random_crop(tensors, self.crop_size, crop_seed)
+        if self.flip:
+            tensors = images.random_flip(tensors, flip_seed)
+        image = tensors[0]
+        if self.color_jitter:
+            image = images.random_colors(image, self.color_jitter, color_seed)
+        return image, None if label is None else tensors[1]
+
+
+def make_image_dataset(
+    paths: Sequence[str], image_size: tuple[int, int] | None = None
+) -> tf.data.Dataset:
+    """Returns every example once, in the order of the records.
+
+    Args:
+        paths: the shards.
+        image_size: (height, width) to resize to, or None for the stored size.
+
+    Returns:
+        A dataset of LabelledImages, not batched.
+    """
+
+    def load(serialized: tf.Tensor) -> LabelledImages:
+        return _decode(records.parse_example(serialized), image_size)
+
+    dataset = tf.data.TFRecordDataset(list(paths))
+    return dataset.map(load, num_parallel_calls=_AUTOTUNE).prefetch(_AUTOTUNE)
+
+
+def make_labelled_dataset(
+    index: RecordIndex,
+    augmentation: Augmentation,
+    *,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Returns endless shuffled batches of images with labels.
+
+    Returns:
+        A dataset of (float32 [B, H, W, 3] in [-1, 1], uint8 [B, H, W, 1]).
+    """
+
+    def load(serialized, _, position_seed):
+        example = _decode(records.parse_example(serialized), None)
+        image, label = augmentation(example.image, example.label, position_seed)
+        return images.to_float(image), label
+
+    stream = _training_stream(
+        index,
+        np.ones(len(index), np.float32),
+        load,
+        seed=(seed, _SOURCE_STREAM),
+        start=start_step * batch_size,
+    )
+    return stream.batch(batch_size, drop_remainder=True).prefetch(_AUTOTUNE)
+
+
+def make_unpaired_dataset(
+    source: RecordIndex,
+    target: RecordIndex,
+    augmentation: Augmentation,
+    *,
+    source_weights: np.ndarray,
+    target_weights: np.ndarray,
+    batch_size: int,
+    seed: int,
+    start_step: int = 0,
+) -> tf.data.Dataset:
+    """Returns endless batches that pair the domains at random.
+
+    Each domain has its own shuffle and its own epochs: every image is seen
+    once before any is seen again.
+
+    Args:
+        source: examples of the source domain.
+        target: examples of the target domain.
+        augmentation: applied to both.
+        source_weights: float32 [N_s], aligned with `source`.
+        target_weights: float32 [N_t], aligned with `target`.
+        batch_size: images of each domain in a batch, over all replicas.
+        seed: of the shuffles and the augmentation.
+        start_step: batches to skip; costs nothing.
+
+    Returns:
+        A dataset of UnpairedBatch.
+    """
+
+    def load(serialized, weight, position_seed):
+        encoded = records.parse_example(serialized)[records.ENCODED]
+        image = images.decode_image(encoded)
+        image, _ = augmentation(image, None, position_seed)
+        return images.to_float(image), weight
+
+    def stream(index, weights, number):
+        return _training_stream(
+            index,
+            weights,
+            load,
+            seed=(seed, number),
+            start=start_step * batch_size,
+        )
+
+    pairs = tf.data.Dataset.zip(
+        stream(source, source_weights, _SOURCE_STREAM),
+        stream(target, target_weights, _TARGET_STREAM),
+    )
+    batches = pairs.batch(batch_size, drop_remainder=True)
+    batches = batches.map(
+        lambda source, target: UnpairedBatch(*source, *target)
+    )
+    return batches.prefetch(_AUTOTUNE)
+
+
+def check_sizes(
+    index: RecordIndex, augmentation: Augmentation, records_flag: str
+) -> None:
+    """Raises a UserError if some image does not fit the augmentation.
+
+    Sizes must be equal to be batched, and no smaller than the crop.
+    """
+    sizes = (
+        {augmentation.image_size}
+        if augmentation.image_size
+        else image_sizes(index)
+    )
+    if augmentation.crop_size is None:
+        if len(sizes) > 1:
+            shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:3])
+            raise UserError(
+                f"--{records_flag}: expected images of one size, found {shown};"
+                " set --image_height and --image_width"
+            )
+        return
+    crop_height, crop_width = augmentation.crop_size
+    for height, width in sorted(sizes):
+        if height < crop_height or width < crop_width:
+            raise UserError(
+                f"--crop_height={crop_height} --crop_width={crop_width}: "
+                f"expected a crop no larger than the images of "
+                f"--{records_flag}, found images of {height}x{width}"
+            )
+
+
+def _training_stream(
+    index: RecordIndex,
+    weights: np.ndarray,
+    load: Callable,
+    *,
+    seed: tuple[int, int],
+    start: int,
+) -> tf.data.Dataset:
+    """Returns load(serialized, weight, seed [2]) from position `start` on."""
+    number = len(index)
+    weights = np.asarray(weights, np.float32)
+
+    @functools.lru_cache(maxsize=2)  # an epoch and, at its end, the next
+    def permutation(epoch: int) -> np.ndarray:
+        return np.random.default_rng([*seed, epoch]).permutation(number)
+
+    def read(position: np.ndarray) -> tuple[bytes, np.float32]:
+        epoch, rank = divmod(int(position), number)
+        row = permutation(epoch)[rank]
+        return index.read(row), weights[row]
+
+    stream_seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
+
+    def at(position: tf.Tensor):
+        serialized, weight = tf.numpy_function(
+            read, [position], (tf.string, tf.float32), stateful=False
+        )
+        serialized = tf.ensure_shape(serialized, [])
+        weight = tf.ensure_shape(weight, [])
+        seed = tf.stack([tf.constant(stream_seed, tf.int64), position])
+        return load(serialized, weight, seed)
+
+    positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+    return positions.map(at, num_parallel_calls=_AUTOTUNE, deterministic=True)
+
+
+def _decode(
+    example: dict[str, tf.Tensor], image_size: tuple[int, int] | None
+) -> LabelledImages:
+    image = images.decode_image(example[records.ENCODED])
+    encoded_label = example[records.LABEL_ENCODED]
+    label = tf.cond(
+        tf.strings.length(encoded_label) > 0,
+        lambda: images.decode_label(encoded_label),
+        lambda: tf.fill(tf.shape(image[:, :, :1]), np.uint8(IGNORE_LABEL)),
+    )
+    label = tf.ensure_shape(label, [None, None, 1])
+    if image_size:
+        image = images.resize_image(image, image_size)
+        label = images.resize_label(label, image_size)
+    return LabelledImages(
+        image,
+        label,
+        example[records.FILENAME],
+        example[records.IMPORTANCE_WEIGHT],
+    )

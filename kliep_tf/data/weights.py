@@ -1,0 +1,187 @@
+"""Importance weights, keyed by filename: save, load, join.
+
+Weights are joined to examples by filename and never by position. One npz file
+a domain, readable by NumPy alone, and a CSV of the same for people:
+
+    filenames [N] str, weights [N] float32, summary (JSON text),
+    and under "model/" the arrays from which the ratio is evaluated on new
+    images (centers, alpha, bandwidth, ...).
+"""
+
+import csv
+import dataclasses
+import functools
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kliep_tf import runs
+from kliep_tf.errors import UserError
+
+DOMAINS = ("source", "target")
+_MODEL = "model/"
+
+
+@dataclasses.dataclass(frozen=True)
+class ImportanceWeights:
+    """The weights of one domain's images.
+
+    Attributes:
+        domain: "source" (w = p_target / p_source) or "target" (psi, its
+            reverse).
+        filenames: [N] str, unique.
+        weights: [N] float32, not negative, mean 1.
+        summary: figures for people: ess, bandwidth, duality_gap, ...
+        model: arrays that evaluate the ratio on new images.
+    """
+
+    domain: str
+    filenames: np.ndarray
+    weights: np.ndarray
+    summary: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    model: Mapping[str, np.ndarray] = dataclasses.field(default_factory=dict)
+
+    def lookup(self, filenames: Sequence[str]) -> np.ndarray:
+        """Returns float32 [len(filenames)], the weights of these images.
+
+        Raises:
+            UserError: an image has no weight; the message names the first.
+        """
+        try:
+            rows = [self._rows[name] for name in filenames]
+        except KeyError as error:
+            raise UserError(
+                f"{self.domain} weights: expected one for every example, found "
+                f"none for {error.args[0]!r}"
+            ) from None
+        return self.weights[rows].astype(np.float32)
+
+    @functools.cached_property
+    def _rows(self) -> dict[str, int]:
+        return {str(name): row for row, name in enumerate(self.filenames)}
+
+
+def temper(weights: np.ndarray, exponent: float) -> np.ndarray:
+    """Returns float32 [N]: weights**exponent, renormalised to mean 1.
+
+    Exponent 0 gives ones (plain CycleGAN), 1 the weights themselves (eq. 12).
+    A weight of 0 stays 0 at every exponent above 0.
+
+    Raises:
+        UserError: nothing is left to normalise.
+    """
+    powered = np.power(np.asarray(weights, np.float64), exponent)
+    mean = powered.mean()
+    if not np.isfinite(mean) or mean <= 0:
+        raise UserError(
+            f"weights to the power {exponent}: expected a positive mean, found "
+            f"{mean}"
+        )
+    return (powered / mean).astype(np.float32)
+
+
+def effective_sample_size(weights: np.ndarray) -> float:
+    """Returns (sum w)^2 / (N sum w^2), the ESS as a share of N, in (0, 1]."""
+    weights = np.asarray(weights, np.float64)
+    return float(weights.sum() ** 2 / (len(weights) * np.sum(weights**2)))
+
+
+def weights_path(directory: str | os.PathLike, domain: str) -> Path:
+    """Returns the path of one domain's weights."""
+    return Path(directory) / f"{domain}_weights.npz"
+
+
+def has_weights(directory: str | os.PathLike) -> bool:
+    """Whether both domains' weights are there."""
+    return all(weights_path(directory, domain).exists() for domain in DOMAINS)
+
+
+def save_weights(
+    directory: str | os.PathLike, weights: ImportanceWeights
+) -> None:
+    """Writes one domain's npz and CSV files, atomically."""
+    _check(weights, f"{weights.domain} weights")
+    path = weights_path(directory, weights.domain)
+    buffer = io.BytesIO()
+    np.savez(
+        buffer,
+        filenames=np.asarray(weights.filenames, np.str_),
+        weights=np.asarray(weights.weights, np.float32),
+        domain=np.str_(weights.domain),
+        summary=np.str_(json.dumps(dict(weights.summary))),
+        **{_MODEL + name: value for name, value in weights.model.items()},
+    )
+    table = io.StringIO()
+    writer = csv.writer(table, lineterminator="\n")
+    writer.writerow(["filename", "weight"])
+    rows = zip(weights.filenames, weights.weights, strict=True)
+    writer.writerows((name, f"{weight:.9g}") for name, weight in rows)
+    runs.write_atomically(path.with_suffix(".csv"), table.getvalue())
+    runs.write_atomically(path, buffer.getvalue())
+
+
+def load_weights(
+    directory: str | os.PathLike, domain: str
+) -> ImportanceWeights:
+    """Returns one domain's weights.
+
+    Raises:
+        UserError: the file is missing, is of another kind, or holds a weight
+            that is negative or not finite.
+    """
+    path = weights_path(directory, domain)
+    try:
+        with np.load(path) as file:
+            arrays = dict(file)
+        weights = ImportanceWeights(
+            domain=str(arrays["domain"]),
+            filenames=arrays["filenames"],
+            weights=arrays["weights"],
+            summary=json.loads(str(arrays["summary"])),
+            model={
+                name.removeprefix(_MODEL): value
+                for name, value in arrays.items()
+                if name.startswith(_MODEL)
+            },
+        )
+    except FileNotFoundError:
+        raise UserError(
+            f"{path}: expected the weights that estimate_weights writes, found "
+            "no file"
+        ) from None
+    except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
+        raise UserError(
+            f"{path}: expected the weights that estimate_weights writes, found "
+            "something else"
+        ) from None
+    _check(weights, str(path))
+    return weights
+
+
+def _check(weights: ImportanceWeights, where: str) -> None:
+    values = np.asarray(weights.weights)
+    names = np.asarray(weights.filenames)
+    if len(values) != len(names) or not len(values):
+        raise UserError(
+            f"{where}: expected a weight a filename, found {len(values)} "
+            f"weights and {len(names)} filenames"
+        )
+    bad = ~np.isfinite(values) | (values < 0)
+    if bad.any():
+        row = int(np.argmax(bad))
+        raise UserError(
+            f"{where}: expected finite weights of 0 or more, found "
+            f"{values[row]} for {str(names[row])!r}"
+        )
+    unique, counts = np.unique(names, return_counts=True)
+    if (counts > 1).any():
+        raise UserError(
+            f"{where}: expected unique filenames, found "
+            f"{str(unique[np.argmax(counts)])!r} {counts.max()} times"
+        )

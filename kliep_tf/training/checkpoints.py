@@ -1,0 +1,86 @@
+"""Checkpoints that survive a kill at any moment."""
+
+import os
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import tensorflow as tf
+
+from kliep_tf.errors import UserError
+
+
+class Checkpoints:
+    """Saves and restores everything that a run's future depends on.
+
+    The manager's state file names a checkpoint only after it is whole, so
+    that a run killed while saving continues from the one before.
+
+    Attributes:
+        step: int64 variable, the number of steps done.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike,
+        state: Mapping[str, Any],
+        keep: int,
+    ):
+        """Tracks `state` in `directory`.
+
+        Args:
+            directory: created on the first save.
+            state: trackable objects by name: models, optimizers, pools.
+            keep: number of checkpoints kept, the newest ones.
+        """
+        self.step = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._checkpoint = tf.train.Checkpoint(step=self.step, **state)
+        self._manager = tf.train.CheckpointManager(
+            self._checkpoint, str(directory), max_to_keep=keep
+        )
+
+    def restore(self) -> int:
+        """Restores the newest whole checkpoint; returns its step, or 0.
+
+        A damaged one is reported, and the one before it is used.
+
+        Raises:
+            UserError: there are checkpoints but none can be read.
+        """
+        paths = list(reversed(self._manager.checkpoints))
+        for path in paths:
+            try:
+                status = self._checkpoint.read(path)
+                status.assert_existing_objects_matched()
+                return int(self.step)
+            except (tf.errors.OpError, AssertionError, ValueError) as error:
+                reason = str(error).strip().splitlines()[0]
+                print(f"{path}: damaged, trying the one before ({reason})")
+        if paths:
+            raise UserError(
+                f"{self._manager.directory}: expected a readable checkpoint, "
+                f"found {len(paths)} damaged ones"
+            )
+        return 0
+
+    def save(self) -> None:
+        """Writes a checkpoint numbered by the step.
+
+        Raises:
+            OSError: the disk is full, or the directory cannot be written.
+        """
+        directory = Path(self._manager.directory)
+        try:
+            self._manager.save(checkpoint_number=int(self.step))
+        except tf.errors.OpError as error:
+            for partial in directory.glob(f"ckpt-{int(self.step)}*_temp"):
+                shutil.rmtree(partial, ignore_errors=True)
+            raise OSError(None, error.message, str(directory)) from error
+
+
+def checkpoint_steps(directory: str | os.PathLike) -> list[int]:
+    """Returns the steps whose checkpoints `directory` holds, ascending."""
+    state = tf.train.get_checkpoint_state(str(directory))
+    paths = state.all_model_checkpoint_paths if state else []
+    return sorted(int(path.rsplit("-", 1)[1]) for path in paths)
