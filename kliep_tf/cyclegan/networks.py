@@ -1,0 +1,140 @@
+"""The CycleGAN's networks, as Zhu et al. 2017 and their authors' code.
+
+Appendix 7.2 of "Unpaired Image-to-Image Translation using Cycle-Consistent
+Adversarial Networks" in its notation: c7s1-64, d128, d256, R256 x 9, u128,
+u64, c7s1-3 and C64-C128-C256-C512.
+"""
+
+import keras
+
+from kliep_tf.cyclegan.layers import InstanceNormalization, ReflectionPadding
+
+# Two stride-2 stages: a generator halves height and width twice.
+SIZE_MULTIPLE = 4
+# Below this the 70x70 discriminator has no output left.
+MIN_SIZE = 24
+
+
+def make_generator(
+    *,
+    filters: int = 64,
+    num_residual_blocks: int = 9,
+    dtype: str = "float32",
+    seed: int = 0,
+    name: str = "generator",
+) -> keras.Model:
+    """Returns a generator of [N, H, W, 3] to [N, H, W, 3], both in [-1, 1].
+
+    H and W are multiples of 4. With the defaults it has 11,378,179 parameters.
+
+    Args:
+        filters: channels at full resolution; 2x and 4x below.
+        num_residual_blocks: 9 in the paper, 6 for images of 128 pixels.
+        dtype: a Keras dtype policy, such as "mixed_bfloat16"; the output is
+            float32 in any case.
+        seed: of the initial weights.
+        name: of the model.
+    """
+    layer = _LayerMaker(dtype, seed)
+    inputs = keras.Input((None, None, 3), dtype="float32")
+    x = layer.pad(3)(inputs)
+    x = layer.norm_relu(layer.conv(filters, 7)(x))
+    for factor in (2, 4):
+        x = layer.conv(factor * filters, 3, strides=2, padding="same")(x)
+        x = layer.norm_relu(x)
+    for _ in range(num_residual_blocks):
+        x = _residual_block(x, 4 * filters, layer)
+    for factor in (2, 1):
+        x = layer.norm_relu(layer.transposed_conv(factor * filters, 3)(x))
+    x = layer.conv(3, 7)(layer.pad(3)(x))
+    outputs = keras.layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def make_discriminator(
+    *,
+    filters: int = 64,
+    dtype: str = "float32",
+    seed: int = 0,
+    name: str = "discriminator",
+) -> keras.Model:
+    """Returns a 70x70 PatchGAN of [N, H, W, 3] to logits [N, H', W', 1].
+
+    With the defaults it has 2,764,737 parameters.
+
+    Args:
+        filters: channels of the first convolution; 2x, 4x and 8x follow.
+        dtype: a Keras dtype policy; the logits are float32 in any case.
+        seed: of the initial weights.
+        name: of the model.
+    """
+    layer = _LayerMaker(dtype, seed)
+    inputs = keras.Input((None, None, 3), dtype="float32")
+    x = layer.leaky_relu(layer.patch_conv(filters, strides=2)(inputs))
+    for factor, strides in ((2, 2), (4, 2), (8, 1)):
+        x = layer.patch_conv(factor * filters, strides=strides)(x)
+        x = layer.leaky_relu(layer.norm()(x))
+    x = layer.patch_conv(1, strides=1)(x)
+    outputs = keras.layers.Activation("linear", dtype="float32")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _residual_block(x, filters: int, layer: "_LayerMaker"):
+    """R256: two 3x3 convolutions, no activation after the sum."""
+    y = layer.norm_relu(layer.conv(filters, 3)(layer.pad(1)(x)))
+    y = layer.norm()(layer.conv(filters, 3)(layer.pad(1)(y)))
+    return keras.layers.Add(dtype=layer.dtype)([x, y])
+
+
+class _LayerMaker:
+    """Makes layers of one dtype, initialised N(0, 0.02) from one seed."""
+
+    def __init__(self, dtype: str, seed: int):
+        self.dtype = dtype
+        self._initializer = keras.initializers.RandomNormal(
+            stddev=0.02, seed=keras.random.SeedGenerator(seed)
+        )
+
+    def conv(
+        self, filters: int, size: int, strides: int = 1, padding: str = "valid"
+    ) -> keras.layers.Layer:
+        return keras.layers.Conv2D(
+            filters,
+            size,
+            strides,
+            padding,
+            kernel_initializer=self._initializer,
+            dtype=self.dtype,
+        )
+
+    def transposed_conv(self, filters: int, size: int) -> keras.layers.Layer:
+        return keras.layers.Conv2DTranspose(
+            filters,
+            size,
+            2,
+            "same",
+            kernel_initializer=self._initializer,
+            dtype=self.dtype,
+        )
+
+    def patch_conv(self, filters: int, strides: int) -> keras.layers.Layer:
+        # One pixel of padding on every side, as in the authors' code; "same"
+        # would pad unevenly and make other patches.
+        return keras.Sequential(
+            [
+                keras.layers.ZeroPadding2D(1, dtype=self.dtype),
+                self.conv(filters, 4, strides),
+            ]
+        )
+
+    def pad(self, padding: int) -> keras.layers.Layer:
+        return ReflectionPadding(padding, dtype=self.dtype)
+
+    def norm(self) -> keras.layers.Layer:
+        return InstanceNormalization(dtype=self.dtype)
+
+    def norm_relu(self, x):
+        return keras.layers.ReLU(dtype=self.dtype)(self.norm()(x))
+
+    def leaky_relu(self, x):
+        return keras.layers.LeakyReLU(0.2, dtype=self.dtype)(x)

@@ -1,0 +1,78 @@
+"""Exports a trained generator as a SavedModel.
+
+The SavedModel translates source images of any size to the target domain. It
+loads with tf.saved_model.load or TensorFlow Serving, without this library.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from kliep_tf import cli, runs
+from kliep_tf.cyclegan.exporting import restore_generator, write_saved_model
+from kliep_tf.errors import UserError
+from kliep_tf.training.checkpoints import checkpoint_steps
+
+PROGRAM = "kliep_tf.export"
+_TRAINING_PROGRAM = "kliep_tf.train"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExportConfig:
+    """The flags of this program."""
+
+    run_dir: str = cli.flag("the run directory of kliep_tf.train")
+    output_dir: str = cli.flag(
+        "where the SavedModel goes; by default saved_model/ in the run "
+        "directory",
+        default="",
+    )
+    step: int = cli.flag(
+        "which checkpoint to export; 0 means the newest", default=0
+    )
+
+
+def export(config: ExportConfig) -> Path:
+    """Writes the SavedModel and returns its directory."""
+    record = runs.read_config(config.run_dir)
+    if record["program"] != _TRAINING_PROGRAM:
+        raise UserError(
+            f"--run_dir={config.run_dir}: expected a run of "
+            f"{_TRAINING_PROGRAM}, found one of {record['program']}"
+        )
+    checkpoint = _checkpoint_path(config)
+    output = Path(
+        config.output_dir or os.path.join(config.run_dir, runs.SAVED_MODEL)
+    )
+    inputs = {"checkpoint": runs.fingerprint([f"{checkpoint}.index"])}
+    with runs.claim(output, PROGRAM, config, inputs=inputs) as claim:
+        if claim.finished:
+            print(f"{output}: already exported")
+            return output
+        arguments = record["arguments"]
+        generator = restore_generator(
+            checkpoint,
+            filters=arguments["generator_filters"],
+            num_residual_blocks=arguments["num_residual_blocks"],
+        )
+        write_saved_model(generator, output)
+        claim.finish(checkpoint=os.path.basename(checkpoint))
+    print(f"{output}: SavedModel of {os.path.basename(checkpoint)}")
+    return output
+
+
+def _checkpoint_path(config: ExportConfig) -> str:
+    directory = os.path.join(config.run_dir, runs.CHECKPOINTS)
+    steps = [step for step in checkpoint_steps(directory) if step]
+    if not steps:
+        raise UserError(f"{directory}: expected a checkpoint, found none")
+    step = config.step or steps[-1]
+    if step not in steps:
+        raise UserError(
+            f"--step={step}: expected one of {', '.join(map(str, steps))}"
+        )
+    return os.path.join(directory, f"ckpt-{step}")
+
+
+if __name__ == "__main__":
+    cli.run(export, ExportConfig)
