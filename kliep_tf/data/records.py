@@ -14,6 +14,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kliep_tf import runs
+from kliep_tf.data.shard_names import SHARD_NAME, shard_name, split_of
 from kliep_tf.errors import UserError
 
 ENCODED = "image/encoded"
@@ -27,10 +28,6 @@ LABEL_FORMAT = "image/segmentation/class/format"
 IMPORTANCE_WEIGHT = "image/importance_weight"
 
 IMAGE_FORMATS = ("png", "jpeg")
-
-_SHARD_NAME = re.compile(
-    r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord"
-)
 
 
 def encode_example(
@@ -105,17 +102,6 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             ),
         },
     )
-
-
-def shard_name(split: str, shard: int, num_shards: int) -> str:
-    """Returns a shard's file name, such as train-00000-of-00064.tfrecord."""
-    return f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord"
-
-
-def split_of(path: str | os.PathLike) -> str:
-    """Returns the split that a shard's file name begins with."""
-    match = _SHARD_NAME.fullmatch(os.path.basename(path))
-    return match["split"] if match else Path(path).stem
 
 
 def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
@@ -201,7 +187,7 @@ def _check_complete(paths: Sequence[str], flag: str) -> None:
     """Raises a UserError if a set numbered `-of-N` has fewer than N shards."""
     found = defaultdict(set)
     for path in paths:
-        match = _SHARD_NAME.fullmatch(os.path.basename(path))
+        match = SHARD_NAME.fullmatch(os.path.basename(path))
         if match:
             name = (os.path.dirname(path), match["split"], int(match["count"]))
             found[name].add(int(match["shard"]))

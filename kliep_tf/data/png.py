@@ -1,0 +1,110 @@
+"""PNG files without TensorFlow: a fast encoder and a check of the header.
+
+Converters spend most of their time in PNG encoding. Choosing the best of five
+filters row by row, as libraries do, costs more than it saves on photographs
+and renderings alike: one fixed filter with run-length matching takes half the
+time and gives smaller files. The result is an ordinary PNG.
+"""
+
+import os
+import struct
+import zlib
+from typing import NamedTuple
+
+import numpy as np
+
+from kliep_tf.errors import UserError
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_GRAY, _RGB = 0, 2
+_SUB, _UP = 1, 2
+# Signature, chunk length, "IHDR", width, height, bit depth, color type.
+_HEADER = struct.Struct(">8s4x4sIIBB")
+# Some writers append a comment behind the end; further than this is damage.
+_TAIL_BYTES = 4096
+
+
+class PngHeader(NamedTuple):
+    """What a PNG file says of itself before it is decoded."""
+
+    height: int
+    width: int
+    bit_depth: int
+    color_type: int
+
+    @property
+    def is_plain_rgb(self) -> bool:
+        """Whether the pixels are 8-bit RGB, without palette or alpha."""
+        return (self.bit_depth, self.color_type) == (8, _RGB)
+
+
+def encode_png(pixels: np.ndarray) -> bytes:
+    """Returns the PNG of a uint8 array [H, W] (gray) or [H, W, 3] (RGB)."""
+    height, width = pixels.shape[:2]
+    color_type = _GRAY if pixels.ndim == 2 else _RGB
+    rows = pixels.reshape(height, -1)
+    filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
+    if color_type == _RGB:
+        # Neighbours in a photograph differ by little in every direction.
+        filtered[:, 0] = _SUB
+        filtered[:, 1:4] = rows[:, :3]
+        np.subtract(rows[:, 3:], rows[:, :-3], out=filtered[:, 4:])
+    else:
+        # In a label map most rows repeat the row above.
+        filtered[:, 0] = _UP
+        filtered[0, 1:] = rows[0]
+        np.subtract(rows[1:], rows[:-1], out=filtered[1:, 1:])
+    compressor = zlib.compressobj(1, zlib.DEFLATED, 15, 9, zlib.Z_RLE)
+    data = compressor.compress(filtered) + compressor.flush()
+    header = struct.pack(">IIBBBBB", width, height, 8, color_type, 0, 0, 0)
+    return b"".join(
+        (
+            _SIGNATURE,
+            _chunk(b"IHDR", header),
+            _chunk(b"IDAT", data),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def parse_header(data: bytes) -> PngHeader | None:
+    """Returns the header at the beginning of `data`, None if there is none."""
+    if len(data) < _HEADER.size:
+        return None
+    signature, kind, width, height, depth, color = _HEADER.unpack_from(data)
+    if signature != _SIGNATURE or kind != b"IHDR":
+        return None
+    return PngHeader(height, width, depth, color)
+
+
+def read_header(path: str | os.PathLike) -> PngHeader:
+    """Returns the header of a PNG file whose beginning and end are there.
+
+    Pixels are not decoded, so a whole dataset is checked in seconds.
+
+    Raises:
+        UserError: the file is no PNG, or its end is missing.
+    """
+    with open(path, "rb") as file:
+        header = parse_header(file.read(_HEADER.size))
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        tail = file.read()
+    if header is None:
+        raise UserError(
+            f"{path}: expected a PNG image, found {size} bytes of something "
+            "else"
+        )
+    if b"IEND" not in tail:
+        raise UserError(
+            f"{path}: expected a whole PNG image, found one cut off after "
+            f"{size} bytes"
+        )
+    return header
+
+
+def _chunk(kind: bytes, data: bytes) -> bytes:
+    checksum = zlib.crc32(data, zlib.crc32(kind))
+    return b"".join(
+        (struct.pack(">I", len(data)), kind, data, struct.pack(">I", checksum))
+    )

@@ -1,0 +1,464 @@
+"""Raw frames become shards: the engine that both converters share.
+
+Workers read, resize and encode; this process frames the results as examples
+and writes the shards in order. A shard depends on the frames and the arguments
+alone, never on the number of workers or on an earlier interruption.
+
+Each finished shard has a dot file beside it that holds its part of
+dataset.json, so that continued work need not open finished shards. It is
+written before the shard gets its name and removed when dataset.json is there.
+"""
+
+import contextlib
+import dataclasses
+import functools
+import hashlib
+import itertools
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from kliep_tf import cli, runs
+from kliep_tf.data import datasets, png, summaries
+from kliep_tf.data.shard_names import shard_name
+from kliep_tf.errors import UserError
+from kliep_tf.progress import ProgressBar
+from tfrecords_tools import workers
+from tfrecords_tools.frames import EncodedFrame, RawFrame, encode_frame
+
+# TensorFlow is imported where shards are written and not up here: worker
+# processes import this module too, and would each wait seconds for it.
+
+_MOST_SHARDS = 64
+_FRAMES_PER_SHARD = 16
+_SCAN_THREADS = 16
+# Number of frames from which on checking their headers is worth a bar.
+_LONG_CHECK = 2000
+
+
+@dataclasses.dataclass(frozen=True)
+class ConversionConfig:
+    """The flags that all converters have."""
+
+    input_dir: str = cli.flag("The dataset's folder.", affects_output=False)
+    output_dir: str = cli.flag(
+        "Where shards and dataset.json go. Several splits may share it.",
+        affects_output=False,
+    )
+    split: str = cli.flag("Which part to convert.", default="train")
+    image_height: int = cli.flag(
+        "Height of the records' images. 0 keeps each frame's size. Images are "
+        "resized by area, labels by nearest neighbour; nothing is cropped, so "
+        "the aspect ratio follows the two sizes given.",
+        default=0,
+    )
+    image_width: int = cli.flag(
+        "Width of the records' images. 0 keeps each frame's size.", default=0
+    )
+    image_format: str = cli.flag(
+        "png is lossless; jpeg (quality 95) is a quarter of the size.",
+        default="png",
+        choices=("png", "jpeg"),
+    )
+    num_shards: int | None = cli.flag(
+        f"Number of files. By default {_MOST_SHARDS}, or fewer so that each "
+        f"holds {_FRAMES_PER_SHARD} frames.",
+        default=None,
+    )
+    num_workers: int | None = cli.flag(
+        "Number of worker processes; 0 works in the program's own. By default "
+        "the number of cores.",
+        default=None,
+        affects_output=False,
+    )
+    seed: int = cli.flag(
+        "Of the order of the frames. They are shuffled because GTA5 is video "
+        "in order and DeepLab shuffles only nearby records.",
+        default=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class RawListing:
+    """What a converter found in a raw folder.
+
+    Attributes:
+        frames: to be converted.
+        skipped: {"file", "reason"} of what is left out.
+    """
+
+    frames: Sequence[RawFrame]
+    skipped: Sequence[dict[str, str]] = ()
+
+
+@dataclasses.dataclass
+class _ShardContent:
+    """One shard's part of dataset.json."""
+
+    filenames: list[str] = dataclasses.field(default_factory=list)
+    image_sizes: Counter = dataclasses.field(default_factory=Counter)
+    labelled: int = 0
+    class_pixels: list[int] = dataclasses.field(
+        default_factory=lambda: [0] * datasets.NUM_CLASSES
+    )
+
+    def add(self, frame: EncodedFrame) -> None:
+        """Counts one frame."""
+        self.filenames.append(frame.filename)
+        self.image_sizes[f"{frame.height}x{frame.width}"] += 1
+        self.labelled += frame.label is not None
+        self.class_pixels = np.add(
+            self.class_pixels, frame.class_pixels
+        ).tolist()
+
+
+def convert(
+    program: str,
+    dataset: datasets.DatasetInfo,
+    config: ConversionConfig,
+    listing: RawListing,
+) -> None:
+    """Converts the listed frames to shards and describes them.
+
+    Args:
+        program: the program's module name.
+        dataset: the dataset's description.
+        config: the program's flags.
+        listing: what the program found in `config.input_dir`.
+
+    Raises:
+        UserError: a flag, a file or the output directory cannot be used.
+    """
+    _check_flags(config)
+    # All that can be wrong with the input is found before the output directory
+    # is claimed: a claim is bound to the files as they are.
+    frames, mismatched = _check_files(listing.frames, config)
+    skipped = [*listing.skipped, *mismatched]
+    _report_skipped(skipped)
+    if not frames:
+        raise UserError(
+            f"{config.input_dir}: expected frames of {config.split}, found "
+            f"only such as must be skipped ({skipped[0]['file']}: "
+            f"{skipped[0]['reason']})"
+        )
+    with runs.claim(
+        config.output_dir,
+        program,
+        config,
+        inputs=_fingerprints(frames),
+        part=config.split,
+    ) as claim:
+        if claim.finished and _is_whole(claim.directory, config.split):
+            print(f"{config.output_dir}: {config.split} is already done")
+            return
+        contents = _write_shards(claim.directory, frames, config)
+        summary = _summarise(dataset, config, contents, skipped)
+        summaries.write_summary(claim.directory, summary)
+        claim.finish(num_examples=summary.num_examples)
+        for name in contents:
+            _content_path(claim.directory / name).unlink(missing_ok=True)
+    _report(config, summary)
+
+
+def list_files(
+    directory: Path, suffix: str, *, expected: str
+) -> dict[str, Path]:
+    """Returns the files of `directory` that end in `suffix`, by their stem.
+
+    The stem is the name without the suffix. Dot files are left out: copies
+    made on a Mac hold a `._00001.png` beside each `00001.png`.
+
+    Args:
+        directory: where to look.
+        suffix: of the file names, such as "_leftImg8bit.png".
+        expected: the folder layout, for the message.
+
+    Raises:
+        UserError: `directory` is missing.
+    """
+    if not directory.is_dir():
+        raise UserError(missing_folder(directory, expected))
+    return {
+        path.name.removesuffix(suffix): path
+        for path in sorted(directory.iterdir())
+        if path.name.endswith(suffix) and not path.name.startswith(".")
+    }
+
+
+def missing_folder(directory: Path, expected: str) -> str:
+    """Returns the message for a folder that is not there.
+
+    It shows what stands in the nearest folder that is.
+    """
+    parent = directory
+    while not parent.exists() and parent != parent.parent:
+        parent = parent.parent
+    if not parent.is_dir():
+        return f"{parent}: expected {expected}, found a file"
+    names = sorted(
+        entry.name
+        for entry in itertools.islice(parent.iterdir(), 1000)
+        if not entry.name.startswith(".")
+    )
+    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
+    return (
+        f"{directory}: expected {expected}, found no such folder (in "
+        f"{parent}: {shown or 'nothing'})"
+    )
+
+
+def shuffled(frames: Iterable[RawFrame], seed: int) -> list[RawFrame]:
+    """Returns the frames in an order that depends on seed and names alone.
+
+    By hashes rather than a generator of random numbers: the same on every
+    platform and version, and removing a frame leaves the others in order.
+    """
+
+    def key(frame: RawFrame) -> bytes:
+        return hashlib.sha256(f"{seed}/{frame.filename}".encode()).digest()
+
+    return sorted(frames, key=key)
+
+
+def _check_flags(config: ConversionConfig) -> None:
+    height, width = config.image_height, config.image_width
+    if min(height, width) < 0 or (height == 0) != (width == 0):
+        raise UserError(
+            "--image_height and --image_width: expected two positive numbers, "
+            f"or 0 and 0 to keep each frame's size, found {height} and {width}"
+        )
+    if config.num_shards is not None and not 1 <= config.num_shards <= 99_999:
+        raise UserError(
+            f"--num_shards: expected 1 to 99999, found {config.num_shards}"
+        )
+    if config.num_workers is not None and config.num_workers < 0:
+        raise UserError(
+            f"--num_workers: expected 0 or more, found {config.num_workers}"
+        )
+
+
+def _check_files(
+    frames: Sequence[RawFrame], config: ConversionConfig
+) -> tuple[list[RawFrame], list[dict[str, str]]]:
+    """Returns the frames whose sizes agree, and {"file", "reason"} of others.
+
+    Reads headers alone: a cut-off download is found now, not hours later.
+    """
+    kept, mismatched = [], []
+    smaller = 0
+    with (
+        # Threads: the work is waiting for the file system.
+        ThreadPoolExecutor(_SCAN_THREADS) as executor,
+        _long_check_bar(len(frames)) as bar,
+    ):
+        for frame, (image, label) in zip(
+            frames, executor.map(_headers, frames), strict=True
+        ):
+            if bar is not None:
+                bar.update()
+            if label is not None and image[:2] != label[:2]:
+                reason = (
+                    f"image is {image.height}x{image.width}, label is "
+                    f"{label.height}x{label.width}"
+                )
+                mismatched.append(_skip(frame.image_path, config, reason))
+                continue
+            kept.append(frame)
+            smaller += (
+                image.height < config.image_height
+                or image.width < config.image_width
+            )
+    if smaller:
+        print(
+            f"note: {smaller} of {len(kept)} frames are smaller than "
+            f"{config.image_height}x{config.image_width} and are enlarged"
+        )
+    return kept, mismatched
+
+
+def _long_check_bar(num_frames: int) -> contextlib.AbstractContextManager:
+    if num_frames < _LONG_CHECK:
+        return contextlib.nullcontext()
+    return ProgressBar(num_frames, "checking", "frame")
+
+
+def _headers(frame: RawFrame) -> tuple[png.PngHeader, png.PngHeader | None]:
+    label = None
+    if frame.label_path is not None:
+        label = png.read_header(frame.label_path)
+    return png.read_header(frame.image_path), label
+
+
+def _skip(path: Path, config: ConversionConfig, reason: str) -> dict[str, str]:
+    return {"file": str(path.relative_to(config.input_dir)), "reason": reason}
+
+
+def _fingerprints(frames: Sequence[RawFrame]) -> dict[str, str]:
+    labels = [frame.label_path for frame in frames if frame.label_path]
+    return {
+        "images": runs.fingerprint(frame.image_path for frame in frames),
+        "labels": runs.fingerprint(labels),
+    }
+
+
+def _is_whole(directory: Path, split: str) -> bool:
+    """Whether a finished split's shards are all still there."""
+    summary = summaries.read_summary(directory, split)
+    return summary is not None and all(
+        (directory / name).exists() for name in summary.shards
+    )
+
+
+def _write_shards(
+    directory: Path, frames: Sequence[RawFrame], config: ConversionConfig
+) -> dict[str, _ShardContent]:
+    """Writes the shards that are not there; returns the content of all."""
+    plan = _plan_shards(frames, config)
+    contents = {
+        name: content
+        for name in plan
+        if (content := _finished_content(directory / name)) is not None
+    }
+    missing = [name for name in plan if name not in contents]
+    if contents and missing:
+        print(f"continuing: {len(contents)} of {len(plan)} shards are there")
+    num_workers = config.num_workers
+    if num_workers is None:
+        num_workers = workers.available_cores()
+    todo = [frame for name in missing for frame in plan[name]]
+    encode = functools.partial(
+        encode_frame,
+        height=config.image_height,
+        width=config.image_width,
+        image_format=config.image_format,
+    )
+    with (
+        workers.ordered_map(
+            encode, todo, min(num_workers, len(todo))
+        ) as encoded_frames,
+        ProgressBar(
+            len(frames),
+            f"converting {config.split}",
+            "frame",
+            initial=len(frames) - len(todo),
+        ) as bar,
+    ):
+        for name in missing:
+            of_shard = itertools.islice(encoded_frames, len(plan[name]))
+            contents[name] = _write_shard(directory / name, of_shard, bar)
+    return {name: contents[name] for name in plan}
+
+
+def _plan_shards(
+    frames: Sequence[RawFrame], config: ConversionConfig
+) -> dict[str, list[RawFrame]]:
+    """Returns the frames of each shard, in order, by the shard's name."""
+    count = config.num_shards
+    if count is None:
+        count = min(_MOST_SHARDS, max(1, len(frames) // _FRAMES_PER_SHARD))
+    if count > len(frames):
+        print(f"note: {len(frames)} frames leave some of {count} shards empty")
+    ordered = shuffled(frames, config.seed)
+    bounds = [shard * len(frames) // count for shard in range(count + 1)]
+    return {
+        shard_name(config.split, shard, count): ordered[begin:end]
+        for shard, (begin, end) in enumerate(itertools.pairwise(bounds))
+    }
+
+
+def _write_shard(
+    path: Path, frames: Iterable[EncodedFrame], bar: ProgressBar
+) -> _ShardContent:
+    from kliep_tf.data import records  # imports TensorFlow: see above
+
+    content = _ShardContent()
+
+    def examples() -> Iterator[bytes]:
+        for frame in frames:
+            yield records.encode_example(
+                frame.image,
+                filename=frame.filename,
+                height=frame.height,
+                width=frame.width,
+                image_format=frame.image_format,
+                label=frame.label,
+            )
+            content.add(frame)
+            bar.update()
+        # Here and not after write_shard: whenever a shard has its name, its
+        # content is known.
+        text = json.dumps(vars(content))
+        runs.write_atomically(_content_path(path), text)
+
+    records.write_shard(path, examples())
+    return content
+
+
+def _content_path(shard: Path) -> Path:
+    return shard.with_name(f".{shard.name}.json")
+
+
+def _finished_content(shard: Path) -> _ShardContent | None:
+    """Returns the content of a shard that an earlier run finished."""
+    path = _content_path(shard)
+    if not (shard.exists() and path.exists()):
+        return None
+    values = json.loads(path.read_text())
+    values["image_sizes"] = Counter(values["image_sizes"])
+    return _ShardContent(**values)
+
+
+def _summarise(
+    dataset: datasets.DatasetInfo,
+    config: ConversionConfig,
+    contents: dict[str, _ShardContent],
+    skipped: Sequence[dict[str, str]],
+) -> summaries.SplitSummary:
+    parts = contents.values()
+    class_pixels = np.sum([part.class_pixels for part in parts], axis=0)
+    labelled_pixels = int(class_pixels.sum())
+    shares = {}
+    if labelled_pixels:
+        shares = dict(
+            zip(
+                datasets.CLASS_NAMES,
+                (class_pixels / labelled_pixels).tolist(),
+                strict=True,
+            )
+        )
+    sizes = sum((part.image_sizes for part in parts), Counter())
+    return summaries.SplitSummary(
+        dataset=dataset.name,
+        split=config.split,
+        shards={name: part.filenames for name, part in contents.items()},
+        image_sizes=dict(sizes.most_common()),
+        labelled=sum(part.labelled for part in parts),
+        class_pixel_shares=shares,
+        skipped=list(skipped),
+        arguments=dataclasses.asdict(config),
+        versions=runs.versions(),
+    )
+
+
+def _report_skipped(skipped: Sequence[dict[str, str]]) -> None:
+    for entry in skipped:
+        print(f"skipped {entry['file']}: {entry['reason']}")
+    if skipped:
+        print(f"skipped {len(skipped)} files in all")
+
+
+def _report(config: ConversionConfig, summary: summaries.SplitSummary) -> None:
+    print(
+        f"{config.output_dir}: {summary.num_examples} examples of "
+        f"{summary.split} in {len(summary.shards)} shards, {summary.labelled} "
+        f"labelled; {len(summary.skipped)} files skipped"
+    )
+    if summary.labelled and not summary.class_pixel_shares:
+        print(
+            "note: every label pixel is ignored (the labels of Cityscapes test "
+            "are such placeholders)"
+        )

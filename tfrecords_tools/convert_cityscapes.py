@@ -1,0 +1,141 @@
+"""Converts Cityscapes to the TFRecords that DeepLab reads.
+
+Expects `leftImg8bit/SPLIT/CITY/*_leftImg8bit.png` in the input folder and, for
+labels, `gtFine/SPLIT/CITY/*_gtFine_labelIds.png` (or, where that is missing,
+`*_gtFine_labelTrainIds.png`). Frames without a label, labels without a frame,
+and frames whose image and label differ in size are skipped and named.
+
+Real images without labels, the target of an adaptation, convert with
+--labels=none. The same command again continues interrupted work.
+"""
+
+import dataclasses
+from pathlib import Path
+
+from kliep_tf import cli
+from kliep_tf.data import datasets
+from kliep_tf.errors import UserError
+from tfrecords_tools import conversion
+from tfrecords_tools.frames import RawFrame
+
+# Worker processes import this module again: nothing here may import
+# TensorFlow at the top.
+
+_IMAGE_SUFFIX = "_leftImg8bit.png"
+_LABEL_IDS_SUFFIX = "_gtFine_labelIds.png"
+_TRAIN_IDS_SUFFIX = "_gtFine_labelTrainIds.png"
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertCityscapesConfig(conversion.ConversionConfig):
+    """The flags of convert_cityscapes."""
+
+    split: str = cli.flag(
+        "Which part to convert.",
+        default="train",
+        choices=datasets.CITYSCAPES.splits,
+    )
+    labels: str = cli.flag(
+        "fine reads gtFine; none writes records without labels.",
+        default="fine",
+        choices=("fine", "none"),
+    )
+
+
+def convert_cityscapes(config: ConvertCityscapesConfig) -> None:
+    """Converts one split of a Cityscapes folder."""
+    conversion.convert(
+        "tfrecords_tools.convert_cityscapes",
+        datasets.CITYSCAPES,
+        config,
+        list_frames(Path(config.input_dir), config.split, labels=config.labels),
+    )
+
+
+def list_frames(
+    input_dir: Path, split: str, *, labels: str = "fine"
+) -> conversion.RawListing:
+    """Returns the frames of one split.
+
+    Args:
+        input_dir: the folder that holds leftImg8bit/.
+        split: "train", "val" or "test".
+        labels: "fine" or "none".
+
+    Raises:
+        UserError: the folder has another layout, holds no frame of this
+            split, or none of the labels asked for.
+    """
+    images = _list_cities(input_dir / "leftImg8bit" / split, _IMAGE_SUFFIX)
+    if not images:
+        raise UserError(
+            f"{input_dir / 'leftImg8bit' / split}: expected frames such as "
+            f"aachen/aachen_000000_000019{_IMAGE_SUFFIX}, found none"
+        )
+    if labels == "none":
+        return conversion.RawListing(
+            [RawFrame(name, path) for name, path in images.items()]
+        )
+    label_dir = input_dir / "gtFine" / split
+    if not label_dir.is_dir():
+        raise UserError(
+            f"{label_dir}: expected the labels of {split}, found no such "
+            "folder; --labels=none needs none"
+        )
+    label_ids = _list_cities(label_dir, _LABEL_IDS_SUFFIX)
+    train_ids = _list_cities(label_dir, _TRAIN_IDS_SUFFIX)
+    frames, skipped = [], []
+    for name, path in images.items():
+        if name in label_ids:
+            frames.append(RawFrame(name, path, label_ids[name]))
+        elif name in train_ids:
+            frames.append(
+                RawFrame(name, path, train_ids[name], label_is_train_ids=True)
+            )
+        else:
+            skipped.append(_skip(path, input_dir, "has no label"))
+    if not frames:
+        raise UserError(
+            f"{label_dir}: expected labels such as "
+            f"aachen/aachen_000000_000019{_LABEL_IDS_SUFFIX}, found none for "
+            f"any of {len(images)} images; --labels=none needs none"
+        )
+    for name, path in {**train_ids, **label_ids}.items():
+        if name not in images:
+            skipped.append(_skip(path, input_dir, "has no image"))
+    return conversion.RawListing(frames, skipped)
+
+
+def _skip(path: Path, input_dir: Path, reason: str) -> dict[str, str]:
+    return {"file": str(path.relative_to(input_dir)), "reason": reason}
+
+
+def _list_cities(directory: Path, suffix: str) -> dict[str, Path]:
+    """Returns the files of all cities by stem.
+
+    Raises:
+        UserError: `directory` is missing, or two cities share a stem.
+    """
+    if not directory.is_dir():
+        raise UserError(
+            conversion.missing_folder(
+                directory, "the leftImg8bit/SPLIT/CITY layout of Cityscapes"
+            )
+        )
+    found = {}
+    for city in sorted(directory.iterdir()):
+        if not city.is_dir():
+            continue
+        files = conversion.list_files(city, suffix, expected="a city's frames")
+        for name, path in files.items():
+            if name in found:
+                raise UserError(
+                    f"{path}: expected a name unique in its split, found "
+                    f"{found[name]} too"
+                )
+            found[name] = path
+    return found
+
+
+if __name__ == "__main__":
+    cli.run(convert_cityscapes, ConvertCityscapesConfig)

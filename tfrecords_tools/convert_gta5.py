@@ -1,0 +1,119 @@
+"""Converts GTA5 ("Playing for Data") to the TFRecords that DeepLab reads.
+
+Expects `images/00001.png` and `labels/00001.png` (palette PNGs) in the input
+folder, and `split.mat` for every split but "all". Numbers may be missing.
+Frames without a label, labels without a frame, and frames whose image and
+label differ in size are skipped and named. Palette indices become the 19
+train ids; everything else, license plates included, is ignored (255).
+
+The same command again continues interrupted work.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from kliep_tf import cli
+from kliep_tf.data import datasets
+from kliep_tf.errors import UserError
+from tfrecords_tools import conversion
+from tfrecords_tools.frames import RawFrame
+
+# Worker processes import this module again: nothing here may import
+# TensorFlow at the top.
+
+_LAYOUT = 'the folders images/ and labels/ of "Playing for Data"'
+_SPLIT_KEYS = {"train": "trainIds", "val": "valIds", "test": "testIds"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ConvertGta5Config(conversion.ConversionConfig):
+    """The flags of convert_gta5."""
+
+    split: str = cli.flag(
+        "Which frames: all, or a split of split.mat.",
+        default="all",
+        choices=datasets.GTA5.splits,
+    )
+
+
+def convert_gta5(config: ConvertGta5Config) -> None:
+    """Converts one split of a GTA5 folder."""
+    conversion.convert(
+        "tfrecords_tools.convert_gta5",
+        datasets.GTA5,
+        config,
+        list_frames(Path(config.input_dir), config.split),
+    )
+
+
+def list_frames(input_dir: Path, split: str = "all") -> conversion.RawListing:
+    """Returns the frames of one split that have an image and a label.
+
+    Raises:
+        UserError: the folder has another layout, holds no frame of this split,
+            or lacks a readable split.mat where one is needed.
+    """
+    images = conversion.list_files(
+        input_dir / "images", ".png", expected=_LAYOUT
+    )
+    labels = conversion.list_files(
+        input_dir / "labels", ".png", expected=_LAYOUT
+    )
+    if not images:
+        raise UserError(
+            f"{input_dir / 'images'}: expected frames such as 00001.png, found "
+            "none"
+        )
+    if split == "all":
+        names = sorted(images.keys() | labels.keys())
+    else:
+        names = _split_names(input_dir / "split.mat", split)
+        missing = [name for name in names if name not in images]
+        if missing:
+            print(
+                f"note: {len(missing)} of {len(names)} frames of {split} are "
+                f"not in {input_dir / 'images'} (first: {missing[0]})"
+            )
+    frames, skipped = [], []
+    for name in names:
+        if name in images and name in labels:
+            frames.append(RawFrame(name, images[name], labels[name]))
+        elif name in images:
+            skipped.append(
+                {"file": f"images/{name}.png", "reason": "has no label"}
+            )
+        elif name in labels:
+            skipped.append(
+                {"file": f"labels/{name}.png", "reason": "has no image"}
+            )
+    if not frames:
+        raise UserError(
+            f"{input_dir}: expected frames of {split} with image and label, "
+            f"found {len(images)} images and {len(labels)} labels but none of "
+            "those"
+        )
+    return conversion.RawListing(frames, skipped)
+
+
+def _split_names(path: Path, split: str) -> Sequence[str]:
+    # SciPy takes longer to import than most calls of this program need.
+    import scipy.io
+
+    if not path.exists():
+        raise UserError(
+            f"{path}: expected the file that defines --split={split}, found "
+            "none; --split=all needs no such file"
+        )
+    try:
+        numbers = scipy.io.loadmat(path)[_SPLIT_KEYS[split]].ravel()
+        return [f"{int(number):05d}" for number in numbers]
+    except (ValueError, TypeError, KeyError, NotImplementedError) as error:
+        raise UserError(
+            f"{path}: expected a MATLAB file with {_SPLIT_KEYS[split]}, found "
+            f"something else ({' '.join(str(error).split())[:80]})"
+        ) from error
+
+
+if __name__ == "__main__":
+    cli.run(convert_gta5, ConvertGta5Config)

@@ -1,0 +1,93 @@
+"""An ordered map over processes with a bounded number of items in flight."""
+
+import collections
+import contextlib
+import itertools
+import multiprocessing
+import multiprocessing.connection
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from typing import Any
+
+from kliep_tf.errors import UserError
+
+# Enough that workers stay busy while a finished shard is flushed to disk.
+_IN_FLIGHT_PER_WORKER = 4
+
+
+def available_cores() -> int:
+    """Returns the number of cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):  # Linux
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+@contextlib.contextmanager
+def ordered_map(
+    function: Callable[[Any], Any], items: Iterable[Any], num_workers: int
+) -> Iterator[Iterator[Any]]:
+    """Gives an iterator over function(item), in the order of `items`.
+
+    Use as `with ordered_map(...) as results:`; the workers end with the block.
+    Memory does not grow with the number of items. An exception in a worker is
+    raised by the iterator, in its turn.
+
+    Args:
+        function: picklable; its module is imported by every worker.
+        items: picklable.
+        num_workers: processes; 0 works in this one.
+    """
+    if num_workers == 0:
+        yield map(function, items)
+        return
+    # Not "fork": a forked copy of a process in which TensorFlow has started
+    # its threads can deadlock.
+    executor = ProcessPoolExecutor(
+        num_workers,
+        mp_context=multiprocessing.get_context("spawn"),
+        initializer=_start_worker,
+    )
+    items = iter(items)
+    # Submitted before the first result is asked for: the workers start while
+    # the caller is still importing what it needs.
+    pending = collections.deque(
+        executor.submit(function, item)
+        for item in itertools.islice(items, num_workers * _IN_FLIGHT_PER_WORKER)
+    )
+
+    def results() -> Iterator[Any]:
+        while pending:
+            result = pending.popleft().result()
+            for item in itertools.islice(items, 1):
+                pending.append(executor.submit(function, item))
+            yield result
+
+    try:
+        yield results()
+    except BrokenProcessPool:
+        raise UserError(
+            "a worker process was ended from outside, perhaps for lack of "
+            f"memory; expected room for --num_workers={num_workers}"
+        ) from None
+    finally:
+        executor.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # Ctrl-C reaches the whole process group; the parent alone answers it.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Ends this worker when its parent is gone, killed included.
+
+    A worker waiting for its queue would otherwise wait for ever.
+    """
+    parent = multiprocessing.parent_process()
+    multiprocessing.connection.wait([parent.sentinel])
+    os._exit(1)
