@@ -1,8 +1,6 @@
 """A generator becomes a SavedModel that needs nothing of this library."""
 
 import os
-import shutil
-from pathlib import Path
 
 import keras
 import tensorflow as tf
@@ -10,6 +8,7 @@ import tensorflow as tf
 from kliep_tf.cyclegan.networks import SIZE_MULTIPLE, make_generator
 from kliep_tf.data import images
 from kliep_tf.errors import UserError
+from kliep_tf.training.saved_models import write_archive
 
 # Residual blocks pad a quarter of the size by reflection, which takes 2.
 _MIN_PADDED_SIZE = 2 * SIZE_MULTIPLE
@@ -49,19 +48,14 @@ def write_saved_model(
 ) -> None:
     """Writes the generator into `directory` as a SavedModel.
 
-    saved_model.pb, without which no loader takes a directory for a model, is
-    moved into place last.
-
     Signatures (any height and width):
-        serving_default: image_bytes, string [N], PNG or JPEG -> translated_bytes,
-            string [N], PNG. TensorFlow Serving's REST takes and gives names
-            that end in _bytes as {"b64": ...}.
-        translate_uint8: images, uint8 [N, H, W, 3] -> translated, uint8.
-        translate_float: images, float32 [N, H, W, 3] in [-1, 1] -> translated.
+        serving_default: image_bytes, string [N], PNG or JPEG, to
+            translated_bytes, string [N], PNG. TensorFlow Serving's REST takes
+            and gives names that end in _bytes as {"b64": ...}.
+        translate_uint8: images, uint8 [N, H, W, 3], to translated, the same.
+        translate_float: images, float32 [N, H, W, 3] in [-1, 1], to
+            translated, the same.
     """
-    directory = Path(directory)
-    temporary = directory / ".partial"
-    shutil.rmtree(temporary, ignore_errors=True)
     archive = keras.export.ExportArchive()
     archive.track(generator)
 
@@ -96,26 +90,12 @@ def write_saved_model(
         translate_float,
         [tf.TensorSpec(shape, tf.float32, "images")],
     )
-    try:
-        archive.write_out(str(temporary), verbose=False)
-    except tf.errors.OpError as error:
-        raise OSError(None, error.message, str(directory)) from error
-    _move_into_place(temporary, directory)
+    write_archive(archive, directory)
 
 
 def encode_png(image: tf.Tensor) -> tf.Tensor:
     """Encodes uint8 [H, W, C] as PNG, fast rather than small."""
     return tf.raw_ops.EncodePng(image=image, compression=_PNG_COMPRESSION)
-
-
-def _move_into_place(temporary: Path, directory: Path) -> None:
-    names = [entry.name for entry in temporary.iterdir()]
-    for name in sorted(names, key=lambda name: name == "saved_model.pb"):
-        old = directory / name
-        if old.is_dir():
-            shutil.rmtree(old)
-        os.replace(temporary / name, old)
-    temporary.rmdir()
 
 
 def _translate_bytes(generator: keras.Model, encoded: tf.Tensor) -> tf.Tensor:

@@ -81,6 +81,19 @@ def append_weight(serialized: bytes, importance_weight: float) -> bytes:
     return example.SerializeToString()
 
 
+def replace_image(serialized: bytes, image: bytes, image_format: str) -> bytes:
+    """Returns the example with another encoded image of the same size.
+
+    Everything else, labels and unknown keys included, is carried over byte for
+    byte.
+    """
+    example = tf.train.Example.FromString(serialized)
+    feature = example.features.feature
+    feature[ENCODED].CopyFrom(_bytes(image))
+    feature[FORMAT].CopyFrom(_bytes(image_format.encode()))
+    return example.SerializeToString()
+
+
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     """Parses one serialized example, or a batch [N] of them, inside a graph.
 

@@ -1,0 +1,181 @@
+"""Translates a whole dataset of records through an exported generator.
+
+Writes records of the same schema and the same shards, in which only the image
+has changed: labels, filenames and importance weights are carried over, so that
+DeepLab trains on them as it would on the originals. The same command again
+continues with the shards that are missing.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from kliep_tf import cli, runs
+from kliep_tf.cyclegan.translation import (
+    TranslatedImage,
+    Translator,
+    load_translator,
+)
+from kliep_tf.data import records, summaries, weights
+from kliep_tf.data.datasets import label_id_table
+from kliep_tf.data.describing import summarize_split
+from kliep_tf.data.index import RecordIndex, build_index
+from kliep_tf.data.label_png import encode_palette_label
+from kliep_tf.progress import ProgressBar
+
+PROGRAM = "kliep_tf.translate"
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslateConfig:
+    """The flags of this program."""
+
+    saved_model: str = cli.flag("the SavedModel that train or export wrote")
+    source_records: str = cli.flag(
+        "the records to translate: a directory of shards or a glob"
+    )
+    output_dir: str = cli.flag("where the translated records go")
+    png_dir: str = cli.flag(
+        "also write images/ and labels/ as PNG files there, in GTA5's layout",
+        default="",
+    )
+    image_format: str = cli.flag(
+        "how translated images are encoded",
+        default="png",
+        choices=records.IMAGE_FORMATS,
+    )
+    weights_dir: str = cli.flag(
+        "directory of estimate_weights, to attach the source weights; without "
+        "it, weights that the records carry are kept",
+        default="",
+    )
+    batch_size: int = cli.flag(
+        "images of equal size translated at once",
+        default=1,
+        affects_output=False,
+    )
+
+
+def translate(config: TranslateConfig) -> None:
+    """Translates every shard that is not there yet."""
+    paths = records.resolve_records(config.source_records, "source_records")
+    index = build_index(paths)
+    translator = load_translator(config.saved_model, config.batch_size)
+    found_weights = _weights(config, index)
+    inputs = {
+        "source records": runs.fingerprint(paths),
+        "the SavedModel": runs.fingerprint(
+            [os.path.join(config.saved_model, "saved_model.pb")]
+        ),
+    }
+    with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
+        if claim.finished:
+            print(f"{config.output_dir}: already translated")
+            return
+        if config.png_dir:
+            with runs.claim(config.png_dir, PROGRAM, config) as png_claim:
+                _translate_shards(config, index, translator, found_weights)
+                png_claim.finish()
+        else:
+            _translate_shards(config, index, translator, found_weights)
+        _write_summaries(config, index)
+        claim.finish(examples=len(index))
+    print(f"{config.output_dir}: {len(index)} images translated")
+
+
+def _weights(
+    config: TranslateConfig, index: RecordIndex
+) -> dict[str, float] | None:
+    """Returns the weights to attach, by filename, or None."""
+    if not config.weights_dir:
+        return None
+    found = weights.load_weights(config.weights_dir, "source")
+    values = found.lookup(index.filenames)
+    return dict(zip(index.filenames.tolist(), values.tolist(), strict=True))
+
+
+def _translate_shards(
+    config: TranslateConfig,
+    index: RecordIndex,
+    translator: Translator,
+    found_weights: dict[str, float] | None,
+) -> None:
+    missing = [
+        (number, path)
+        for number, path in enumerate(index.paths)
+        if not _output_path(config, path).exists()
+    ]
+    left = sum(int((index.shards == number).sum()) for number, _ in missing)
+    done = len(index) - left
+    with ProgressBar(len(index), "translating", "image", done) as bar:
+        for _, path in missing:
+            examples = _translated_examples(
+                config, translator, path, found_weights, bar
+            )
+            records.write_shard(_output_path(config, path), examples)
+
+
+def _translated_examples(
+    config: TranslateConfig,
+    translator: Translator,
+    path: str,
+    found_weights: dict[str, float] | None,
+    bar: ProgressBar,
+) -> Iterator[bytes]:
+    for translated in translator.translate_shard(path, config.image_format):
+        example = records.replace_image(
+            translated.serialized, translated.encoded, config.image_format
+        )
+        if found_weights is not None:
+            weight = found_weights[translated.filename]
+            example = records.append_weight(example, weight)
+        if config.png_dir:
+            _write_pngs(Path(config.png_dir), translated)
+        yield example
+        bar.update(1)
+
+
+def _write_pngs(directory: Path, translated: TranslatedImage) -> None:
+    """Writes images/NAME.png and, if there is a label, labels/NAME.png."""
+    name = f"{translated.filename}.png"
+    image_path = directory / "images" / name
+    image_path.parent.mkdir(exist_ok=True)
+    runs.write_atomically(image_path, translated.encode_png())
+    if translated.label is not None:
+        label_path = directory / "labels" / name
+        label_path.parent.mkdir(exist_ok=True)
+        label_ids = label_id_table()[translated.label]
+        runs.write_atomically(label_path, encode_palette_label(label_ids))
+
+
+def _write_summaries(config: TranslateConfig, index: RecordIndex) -> None:
+    """Describes the output as the source's dataset.json describes the input."""
+    by_shard: dict[str, list[str]] = {}
+    for shard, name in zip(index.shards, index.filenames, strict=True):
+        path = os.path.basename(index.paths[shard])
+        by_shard.setdefault(path, []).append(str(name))
+    for split in sorted({records.split_of(path) for path in by_shard}):
+        paths = [
+            path for path in index.paths if records.split_of(path) == split
+        ]
+        original = summarize_split(paths, split)
+        summary = dataclasses.replace(
+            original,
+            shards={
+                path: names
+                for path, names in by_shard.items()
+                if records.split_of(path) == split
+            },
+            arguments=dataclasses.asdict(config),
+            versions=runs.versions(),
+        )
+        summaries.write_summary(config.output_dir, summary)
+
+
+def _output_path(config: TranslateConfig, path: str) -> Path:
+    return Path(config.output_dir) / os.path.basename(path)
+
+
+if __name__ == "__main__":
+    cli.run(translate, TranslateConfig)
