@@ -1,0 +1,86 @@
+"""What may be given to KLIEP: checks that end in features or one error."""
+
+from typing import Any
+
+import numpy as np
+
+from kliep_tf.errors import UserError
+
+_ROWS_AT_ONCE = 65_536
+
+
+def as_features(values: Any, name: str) -> np.ndarray:
+    """Returns `values` as a float32 or float64 array [N, d].
+
+    float32 and float64 stay as they are (a memory map stays one), half
+    precision becomes float32, integers and booleans float64.
+
+    Raises:
+        UserError: not two-dimensional, empty, not numeric, or an entry is NaN
+            or infinite; the message names the argument and the row.
+    """
+    features = np.asanyarray(values)
+    if features.dtype.kind not in "fiub":
+        raise UserError(
+            f"{name}: expected an array of real numbers, found dtype "
+            f"{features.dtype}"
+        )
+    if features.ndim != 2:
+        raise UserError(
+            f"{name}: expected features of shape [N, d], found shape "
+            f"{list(features.shape)}"
+        )
+    if 0 in features.shape:
+        raise UserError(
+            f"{name}: expected at least one row and one column, found shape "
+            f"{list(features.shape)}"
+        )
+    if features.dtype == np.float16:
+        features = features.astype(np.float32)
+    elif features.dtype not in (np.float32, np.float64):
+        features = features.astype(np.float64)
+    _require_finite(features, name)
+    return features
+
+
+def require_same_columns(
+    source: np.ndarray, name: str, other: np.ndarray, other_name: str
+) -> None:
+    """Raises a UserError unless both have the same number of columns."""
+    if source.shape[1] != other.shape[1]:
+        raise UserError(
+            f"{other_name}: expected {source.shape[1]} columns as in {name}, "
+            f"found {other.shape[1]}"
+        )
+
+
+def require_positive(value: Any, name: str) -> float:
+    """Returns `value` as a float.
+
+    Raises:
+        UserError: it is no finite number above 0.
+    """
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not (np.isfinite(number) and number > 0):
+        raise UserError(f"{name}: expected a number above 0, found {value!r}")
+    return number
+
+
+def _require_finite(features: np.ndarray, name: str) -> None:
+    for first in range(0, len(features), _ROWS_AT_ONCE):
+        block = features[first : first + _ROWS_AT_ONCE]
+        # The sum of finite numbers is finite unless it overflows: a cheap
+        # test that nearly always decides.
+        with np.errstate(over="ignore", invalid="ignore"):
+            if np.isfinite(block.sum(dtype=np.float64)):
+                continue
+        bad = np.argwhere(~np.isfinite(block))
+        if len(bad):
+            row, column = bad[0]
+            raise UserError(
+                f"{name}: expected finite numbers, found "
+                f"{block[row, column]} in row {first + row}, column {column}"
+            )

@@ -1,0 +1,191 @@
+"""KLIEP: a density ratio from two samples, at its certified optimum.
+
+w(x) = p_target(x) / p_source(x) ~ constant + sum_l alpha_l K(x, c_l): Sugiyama
+et al., "Direct importance estimation with model selection", NIPS 2007;
+equations 5 to 11 of Savkin and Tombari, "KLIEP-based density ratio estimation
+for semantically consistent synthetic to real images adaptation".
+"""
+
+import numbers
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from kliep_tf.density_ratio import gradient_ascent, interior_point
+from kliep_tf.density_ratio.inputs import (
+    as_features,
+    require_positive,
+    require_same_columns,
+)
+from kliep_tf.density_ratio.kernels import make_frame
+from kliep_tf.density_ratio.optimum import TOLERANCE, Samples, Solver
+from kliep_tf.density_ratio.result import (
+    KliepResult,
+    coefficients,
+    density_ratio,
+    from_arrays,
+    log_density_ratio,
+    to_arrays,
+)
+from kliep_tf.density_ratio.selection import (
+    SCORES,
+    Centers,
+    Options,
+    Selected,
+    fit_given,
+    select_bandwidth,
+)
+from kliep_tf.errors import UserError
+
+__all__ = [
+    "SELECTIONS",
+    "SOLVERS",
+    "KliepResult",
+    "density_ratio",
+    "fit_kliep",
+    "from_arrays",
+    "log_density_ratio",
+    "to_arrays",
+]
+
+SOLVERS = ("interior_point", "gradient_ascent")
+SELECTIONS = SCORES
+
+
+def fit_kliep(
+    source: Any,
+    target: Any,
+    num_centers: int | None = None,
+    bandwidth: float | None = None,
+    seed: int = 0,
+    *,
+    centers: Any = None,
+    bandwidths: Sequence[float] | None = None,
+    selection: str = "nwj",
+    num_folds: int = 5,
+    min_ess: float = 0.05,
+    constant_basis: bool = True,
+    solver: str = "interior_point",
+    compiled: bool = True,
+) -> KliepResult:
+    """Returns the KLIEP estimate of p_target / p_source.
+
+    The other direction is the same call with the samples exchanged.
+
+    Args:
+        source: features [N_s, d], numeric; computed on in float32, or float64
+            where that is needed.
+        target: features [N_t, d].
+        num_centers: how many target points, drawn with `seed`, are kernel
+            centers; None means all of them.
+        bandwidth: of the Gaussian kernel, in the features' unit; None selects
+            it by cross-validation.
+        seed: of the draws of centers and folds.
+        centers: [b, d] instead of target points.
+        bandwidths: candidates for selection; None means ten from .1 to 2
+            times the median distance between target points.
+        selection: "nwj" scores a width on held-out parts of both samples
+            (mean log w(target) - mean w(source) + 1), "lcv" on the
+            held-out target alone, as Sugiyama et al. do.
+        num_folds: of the cross-validation.
+        min_ess: least effective sample size over the source, as a fraction
+            of N_s, that a selected bandwidth may lead to; 0 for none. A
+            warning says when this decides.
+        constant_basis: whether a constant stands beside the Gaussians.
+        solver: "interior_point", or "gradient_ascent" for comparison.
+        compiled: False runs the interior point method without XLA.
+
+    Raises:
+        UserError: an argument is not as described above; the message says
+            which, what was expected and what was found.
+    """
+    source = as_features(source, "source")
+    target = as_features(target, "target")
+    require_same_columns(source, "source", target, "target")
+    chosen_centers = _centers(centers, num_centers, target, seed)
+    samples = Samples(source, target, make_frame(source, target))
+    options = Options(
+        score=selection,
+        num_folds=num_folds,
+        min_ess=min_ess,
+        constant_basis=constant_basis,
+        solver=_solver(solver, compiled),
+        seed=seed,
+    )
+    if bandwidth is None:
+        chosen = select_bandwidth(samples, chosen_centers, bandwidths, options)
+    else:
+        width = require_positive(bandwidth, "bandwidth")
+        chosen = fit_given(samples, chosen_centers, width, options)
+    return _as_result(samples, chosen_centers, chosen)
+
+
+def _centers(
+    given: Any, num_centers: int | None, target: np.ndarray, seed: int
+) -> Centers:
+    """Returns the centers given, drawn, or all target points."""
+    if given is not None:
+        points = as_features(given, "centers")
+        require_same_columns(target, "target", points, "centers")
+        if num_centers not in (None, len(points)):
+            raise UserError(
+                f"num_centers: expected {len(points)}, the number of centers "
+                f"given, or None, found {num_centers!r}"
+            )
+        return Centers(points, np.full(len(points), -1))
+    rows = np.arange(len(target))
+    if num_centers is None:
+        return Centers(target, rows)
+    if isinstance(num_centers, bool) or not (
+        isinstance(num_centers, numbers.Integral)
+        and 1 <= num_centers <= len(target)
+    ):
+        raise UserError(
+            f"num_centers: expected a whole number from 1 to {len(target)}, "
+            f"the number of target points, found {num_centers!r}"
+        )
+    rng = np.random.default_rng(seed)
+    rows = np.sort(rng.choice(rows, int(num_centers), replace=False))
+    return Centers(np.asarray(target[rows]), rows)
+
+
+def _solver(name: str, compiled: bool) -> Solver:
+    modules = {
+        "interior_point": interior_point,
+        "gradient_ascent": gradient_ascent,
+    }
+    if name not in SOLVERS:
+        raise UserError(
+            f"solver: expected one of {', '.join(SOLVERS)}, found {name!r}"
+        )
+    module = modules[name]
+    return module.compiled_solve if compiled else module.solve
+
+
+def _as_result(
+    samples: Samples, centers: Centers, chosen: Selected
+) -> KliepResult:
+    found = chosen.optimum
+    converged = found.gap <= TOLERANCE
+    if not converged:
+        warnings.warn(
+            f"KLIEP stopped up to {found.gap:.2g} nats below its optimum "
+            f"after {found.num_iterations} iterations",
+            stacklevel=3,
+        )
+    return KliepResult(
+        **coefficients(found.log_alpha, found.log_constant),
+        centers=centers.points,
+        bandwidth=chosen.bandwidth,
+        log_likelihood=found.log_likelihood,
+        duality_gap=found.gap,
+        num_iterations=found.num_iterations,
+        converged=converged,
+        ess=found.ess,
+        decided_by=chosen.decided_by,
+        selection=chosen.table,
+        origin=samples.frame.origin,
+        scale=samples.frame.scale,
+    )
