@@ -1,0 +1,1 @@
+"""A small city that draws itself: streets, their labels, and two looks."""
