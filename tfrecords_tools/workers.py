@@ -15,7 +15,9 @@ from typing import Any
 
 from kliep_tf.errors import UserError
 
-# Enough that workers stay busy while a finished shard is flushed to disk.
+# Enough that workers stay busy while the caller imports TensorFlow or flushes
+# a shard to disk; few enough to hold in memory.
+_IN_FLIGHT = 64
 _IN_FLIGHT_PER_WORKER = 4
 
 
@@ -54,9 +56,10 @@ def ordered_map(
     items = iter(items)
     # Submitted before the first result is asked for: the workers start while
     # the caller is still importing what it needs.
+    in_flight = max(_IN_FLIGHT, _IN_FLIGHT_PER_WORKER * num_workers)
     pending = collections.deque(
         executor.submit(function, item)
-        for item in itertools.islice(items, num_workers * _IN_FLIGHT_PER_WORKER)
+        for item in itertools.islice(items, in_flight)
     )
 
     def results() -> Iterator[Any]:

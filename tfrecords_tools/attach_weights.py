@@ -1,0 +1,174 @@
+"""Writes records anew, each example carrying its importance weight.
+
+The weight of an example is found by its filename in the weights that
+estimate_weights wrote. Images and labels are carried over byte for byte, and
+shards keep their names. The input is left as it is.
+
+The same command again continues interrupted work.
+"""
+
+import dataclasses
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import tensorflow as tf
+
+from kliep_tf import cli, runs
+from kliep_tf.data import records, summaries, weights
+from kliep_tf.errors import UserError
+from kliep_tf.progress import ProgressBar
+
+
+@dataclasses.dataclass(frozen=True)
+class AttachWeightsConfig:
+    """The flags of attach_weights."""
+
+    records: str = cli.flag(
+        "The records of one split: a directory or a glob.",
+        affects_output=False,
+    )
+    weights_dir: str = cli.flag(
+        "The directory that estimate_weights wrote.", affects_output=False
+    )
+    domain: str = cli.flag(
+        "Which domain's weights: source for rendered images, target for real "
+        "ones.",
+        choices=weights.DOMAINS,
+    )
+    output_dir: str = cli.flag(
+        "Where the new shards go. By default the records' directory with "
+        "_weighted behind its name.",
+        default="",
+        affects_output=False,
+    )
+
+
+def attach_weights(config: AttachWeightsConfig) -> None:
+    """Copies every shard with the weights attached."""
+    importance = weights.load_weights(config.weights_dir, config.domain)
+    shards = [
+        Path(path)
+        for path in records.resolve_records(config.records, "records")
+    ]
+    split = _only_split(shards, config)
+    input_dir = shards[0].parent
+    output_dir = Path(
+        config.output_dir or f"{os.path.abspath(input_dir)}_weighted"
+    )
+    if output_dir.resolve() == input_dir.resolve():
+        raise UserError(
+            f"--output_dir={output_dir}: expected another directory than that "
+            "of the records, which are not overwritten"
+        )
+    summary = summaries.read_summary(input_dir, split)
+    if summary is not None:
+        # An example without a weight is named now, not hours later.
+        for shard in shards:
+            importance.lookup(summary.shards.get(shard.name, ()))
+    weights_file = weights.weights_path(config.weights_dir, config.domain)
+    with runs.claim(
+        output_dir,
+        "tfrecords_tools.attach_weights",
+        config,
+        inputs={
+            "records": runs.fingerprint(shards),
+            "weights": runs.fingerprint([weights_file]),
+        },
+        part=split,
+    ) as claim:
+        missing = [
+            shard for shard in shards if not (output_dir / shard.name).exists()
+        ]
+        if claim.finished and not missing:
+            print(f"{output_dir}: {split} is already done")
+            return
+        if len(missing) < len(shards):
+            print(
+                f"continuing: {len(shards) - len(missing)} of {len(shards)} "
+                "shards are there"
+            )
+        _copy_shards(missing, output_dir, importance)
+        if summary is not None:
+            summaries.write_summary(
+                output_dir, _amended(summary, shards, config)
+            )
+        claim.finish()
+    print(f"{output_dir}: {len(shards)} shards of {split} with weights")
+
+
+def _only_split(shards: Sequence[Path], config: AttachWeightsConfig) -> str:
+    """Returns the shards' split.
+
+    Raises:
+        UserError: there are several, or several directories.
+    """
+    found = sorted(
+        {str(path.parent / records.split_of(path)) for path in shards}
+    )
+    if len(found) > 1:
+        raise UserError(
+            f"--records={config.records}: expected one split in one directory, "
+            f"found {', '.join(found)}"
+        )
+    return records.split_of(shards[0])
+
+
+def _copy_shards(
+    shards: Sequence[Path],
+    output_dir: Path,
+    importance: weights.ImportanceWeights,
+) -> None:
+    with ProgressBar(len(shards), "attaching weights", "shard") as bar:
+        for shard in shards:
+            records.write_shard(
+                output_dir / shard.name, _with_weights(shard, importance)
+            )
+            bar.update()
+
+
+def _with_weights(
+    shard: Path, importance: weights.ImportanceWeights
+) -> Iterator[bytes]:
+    for position, example in enumerate(records.read_shard(shard)):
+        filename = _filename(example, f"{shard}, record {position}")
+        (weight,) = importance.lookup([filename])
+        yield records.append_weight(example, float(weight))
+
+
+def _filename(serialized: bytes, where: str) -> str:
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except Exception:  # protobuf's DecodeError has no public name
+        features = {}
+    names = (
+        features[records.FILENAME].bytes_list.value
+        if records.FILENAME in features
+        else ()
+    )
+    if not names:
+        raise UserError(
+            f"{where}: expected an example with the key {records.FILENAME}, "
+            f"found {', '.join(sorted(features)[:5]) or 'something else'}"
+        )
+    return names[0].decode()
+
+
+def _amended(
+    summary: summaries.SplitSummary,
+    shards: Sequence[Path],
+    config: AttachWeightsConfig,
+) -> summaries.SplitSummary:
+    """Returns the summary of the records with weights."""
+    return dataclasses.replace(
+        summary,
+        arguments={
+            **summary.arguments,
+            "attach_weights": dataclasses.asdict(config),
+        },
+        versions=runs.versions(),
+    )
+
+
+if __name__ == "__main__":
+    cli.run(attach_weights, AttachWeightsConfig)
