@@ -66,7 +66,7 @@ def encode_example(
     if importance_weight is not None:
         features[IMPORTANCE_WEIGHT] = _float(importance_weight)
     example = tf.train.Example(features=tf.train.Features(feature=features))
-    return example.SerializeToString()
+    return _serialize(example)
 
 
 def append_weight(serialized: bytes, importance_weight: float) -> bytes:
@@ -78,7 +78,7 @@ def append_weight(serialized: bytes, importance_weight: float) -> bytes:
     example.features.feature[IMPORTANCE_WEIGHT].CopyFrom(
         _float(importance_weight)
     )
-    return example.SerializeToString()
+    return _serialize(example)
 
 
 def replace_image(serialized: bytes, image: bytes, image_format: str) -> bytes:
@@ -91,7 +91,7 @@ def replace_image(serialized: bytes, image: bytes, image_format: str) -> bytes:
     feature = example.features.feature
     feature[ENCODED].CopyFrom(_bytes(image))
     feature[FORMAT].CopyFrom(_bytes(image_format.encode()))
-    return example.SerializeToString()
+    return _serialize(example)
 
 
 def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
@@ -212,6 +212,12 @@ def _check_complete(paths: Sequence[str], flag: str) -> None:
                 f"shards of {split}; expected "
                 f"{shard_name(split, missing[0], count)} too"
             )
+
+
+def _serialize(example: tf.train.Example) -> bytes:
+    # Without `deterministic` the order of the features differs from process to
+    # process, and no two conversions give the same bytes.
+    return example.SerializeToString(deterministic=True)
 
 
 def _bytes(value: bytes) -> tf.train.Feature:
