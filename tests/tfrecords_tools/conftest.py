@@ -1,0 +1,70 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from raw_folders import frame_pixels, write_gta5_frame
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def run_program(tmp_path):
+    """Runs `python -m MODULE --flag=value ...` as a user does."""
+
+    def run(module, **flags):
+        words = [f"--{name}={value}" for name, value in flags.items()]
+        return subprocess.run(
+            [sys.executable, "-m", f"tfrecords_tools.{module}", *words],
+            cwd=REPOSITORY,
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+
+    return run
+
+
+@pytest.fixture
+def gta5_dir(tmp_path):
+    """Nine 4x6 frames with every palette index 0..34; 4 and 7 are missing."""
+    root = tmp_path / "gta5"
+    for number in (1, 2, 3, 5, 6, 8, 9, 10, 11):
+        write_gta5_frame(root, f"{number:05d}", *frame_pixels(number))
+    return root
+
+
+@pytest.fixture
+def parse():
+    """Parses shards with the keys as DeepLab writes them, not with ours."""
+    import tensorflow as tf
+
+    keys = {
+        "image/encoded": tf.io.FixedLenFeature((), tf.string),
+        "image/filename": tf.io.FixedLenFeature((), tf.string),
+        "image/format": tf.io.FixedLenFeature((), tf.string),
+        "image/height": tf.io.FixedLenFeature((), tf.int64),
+        "image/width": tf.io.FixedLenFeature((), tf.int64),
+        "image/channels": tf.io.FixedLenFeature((), tf.int64),
+    }
+    label_keys = {
+        "image/segmentation/class/encoded": tf.io.FixedLenFeature(
+            (), tf.string
+        ),
+        "image/segmentation/class/format": tf.io.FixedLenFeature((), tf.string),
+    }
+
+    def parse_shards(directory, pattern="*.tfrecord", labels=True):
+        examples = {}
+        for path in sorted(Path(directory).glob(pattern)):
+            for data in tf.data.TFRecordDataset(str(path)):
+                wanted = {**keys, **(label_keys if labels else {})}
+                parsed = tf.io.parse_single_example(data, wanted)
+                name = parsed["image/filename"].numpy().decode()
+                assert name not in examples
+                examples[name] = {
+                    key: value.numpy() for key, value in parsed.items()
+                }
+        return examples
+
+    return parse_shards
