@@ -62,10 +62,18 @@ def attach_weights(config: AttachWeightsConfig) -> None:
             "of the records, which are not overwritten"
         )
     summary = summaries.read_summary(input_dir, split)
+    if summary is not None and set(summary.shards) != {
+        shard.name for shard in shards
+    }:
+        print(
+            f"note: {input_dir / summaries.DATASET_JSON} describes other "
+            f"shards of {split} than --records names; none is written"
+        )
+        summary = None
     if summary is not None:
         # An example without a weight is named now, not hours later.
         for shard in shards:
-            importance.lookup(summary.shards.get(shard.name, ()))
+            importance.lookup(summary.shards[shard.name])
     weights_file = weights.weights_path(config.weights_dir, config.domain)
     with runs.claim(
         output_dir,
@@ -90,9 +98,7 @@ def attach_weights(config: AttachWeightsConfig) -> None:
             )
         _copy_shards(missing, output_dir, importance)
         if summary is not None:
-            summaries.write_summary(
-                output_dir, _amended(summary, shards, config)
-            )
+            summaries.write_summary(output_dir, _amended(summary, config))
         claim.finish()
     print(f"{output_dir}: {len(shards)} shards of {split} with weights")
 
@@ -155,9 +161,7 @@ def _filename(serialized: bytes, where: str) -> str:
 
 
 def _amended(
-    summary: summaries.SplitSummary,
-    shards: Sequence[Path],
-    config: AttachWeightsConfig,
+    summary: summaries.SplitSummary, config: AttachWeightsConfig
 ) -> summaries.SplitSummary:
     """Returns the summary of the records with weights."""
     return dataclasses.replace(

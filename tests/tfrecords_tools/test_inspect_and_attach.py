@@ -1,0 +1,300 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from raw_folders import frame_pixels, shard_bytes
+
+from kliep_tf.data import png, records, summaries, weights
+from kliep_tf.errors import UserError
+from tfrecords_tools import inspection
+from tfrecords_tools.attach_weights import AttachWeightsConfig, attach_weights
+from tfrecords_tools.convert_gta5 import ConvertGta5Config, convert_gta5
+from tfrecords_tools.inspect_records import (
+    InspectRecordsConfig,
+    inspect_records,
+)
+
+
+@pytest.fixture
+def records_dir(gta5_dir, tmp_path):
+    out = tmp_path / "records"
+    convert_gta5(
+        ConvertGta5Config(str(gta5_dir), str(out), num_shards=2, num_workers=0)
+    )
+    return out
+
+
+@pytest.fixture
+def weights_dir(tmp_path):
+    # Weights rise with the frame's number; the file lists them backwards.
+    numbers = np.arange(12, 0, -1)
+    importance = weights.ImportanceWeights(
+        domain="source",
+        filenames=np.array([f"{number:05d}" for number in numbers]),
+        weights=(numbers / numbers.mean()).astype(np.float32),
+    )
+    weights.save_weights(tmp_path / "weights", importance)
+    return tmp_path / "weights"
+
+
+@pytest.fixture(autouse=True)
+def weights_parent(tmp_path):
+    (tmp_path / "weights").mkdir()
+
+
+def attach(records_dir, weights_dir, output_dir, **flags):
+    config = AttachWeightsConfig(
+        str(records_dir), str(weights_dir), "source", str(output_dir), **flags
+    )
+    attach_weights(config)
+
+
+def features_of(directory):
+    return {
+        features["image/filename"].bytes_list.value[0].decode(): features
+        for path in sorted(directory.glob("*.tfrecord"))
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for features in [tf.train.Example.FromString(data).features.feature]
+    }
+
+
+def encode(filename, **changes):
+    image, label = frame_pixels(1)
+    values = {
+        "image": png.encode_png(image),
+        "height": 4,
+        "width": 6,
+        "label": png.encode_png(label % 19),
+        **changes,
+    }
+    return records.encode_example(
+        values.pop("image"), filename=filename, **values
+    )
+
+
+def inspect(records_dir, **flags):
+    config = InspectRecordsConfig(str(records_dir), num_workers=0, **flags)
+    inspect_records(config)
+
+
+# attach_weights
+
+
+def test_weights_are_joined_by_filename(records_dir, weights_dir, tmp_path):
+    before = shard_bytes(records_dir)
+    attach(records_dir, weights_dir, tmp_path / "out")
+    assert shard_bytes(records_dir) == before
+    assert list(shard_bytes(tmp_path / "out")) == list(before)
+    old, new = features_of(records_dir), features_of(tmp_path / "out")
+    assert list(old) == list(new)
+    for name, features in new.items():
+        (weight,) = features["image/importance_weight"].float_list.value
+        assert weight == np.float32(int(name) / 6.5)
+        for key, value in old[name].items():
+            assert features[key] == value
+
+
+def test_attached_records_are_described(records_dir, weights_dir, tmp_path):
+    attach(records_dir, weights_dir, tmp_path / "out")
+    old = dataclasses.asdict(summaries.read_summary(records_dir, "all"))
+    new = dataclasses.asdict(summaries.read_summary(tmp_path / "out", "all"))
+    assert new["shards"] == old["shards"]
+    assert new["arguments"]["seed"] == 0
+    assert new["arguments"]["attach_weights"]["domain"] == "source"
+
+
+def test_attaching_continues_and_ends(
+    records_dir, weights_dir, tmp_path, capsys
+):
+    attach(records_dir, weights_dir, tmp_path / "out")
+    expected = shard_bytes(tmp_path / "out")
+    lost, kept = sorted((tmp_path / "out").glob("*.tfrecord"))
+    lost.unlink()
+    time_written = kept.stat().st_mtime_ns
+    attach(records_dir, weights_dir, tmp_path / "out")
+    assert "continuing: 1 of 2 shards" in capsys.readouterr().out
+    assert shard_bytes(tmp_path / "out") == expected
+    assert kept.stat().st_mtime_ns == time_written
+    attach(records_dir, weights_dir, tmp_path / "out")
+    assert "already done" in capsys.readouterr().out
+
+
+def test_an_example_without_a_weight_is_named_first(
+    records_dir, weights_dir, tmp_path
+):
+    importance = weights.load_weights(weights_dir, "source")
+    present = importance.filenames != "00005"
+    weights.save_weights(
+        weights_dir,
+        dataclasses.replace(
+            importance,
+            filenames=importance.filenames[present],
+            weights=importance.weights[present],
+        ),
+    )
+    with pytest.raises(UserError, match="00005"):
+        attach(records_dir, weights_dir, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    # The same without a dataset.json: the shard stays unfinished.
+    (records_dir / "dataset.json").unlink()
+    with pytest.raises(UserError, match="00005"):
+        attach(records_dir, weights_dir, tmp_path / "out")
+    assert len(shard_bytes(tmp_path / "out")) < 2
+
+
+def test_the_input_is_not_overwritten(records_dir, weights_dir, tmp_path):
+    with pytest.raises(UserError, match="not overwritten"):
+        attach(records_dir, weights_dir, records_dir)
+    attach(records_dir, weights_dir, "")
+    assert len(shard_bytes(tmp_path / "records_weighted")) == 2
+
+
+def test_part_of_a_split_is_not_described_as_the_whole(
+    records_dir, weights_dir, tmp_path
+):
+    some = records_dir / "all-00000-*"
+    attach(some, weights_dir, tmp_path / "out")
+    assert len(shard_bytes(tmp_path / "out")) == 1
+    assert summaries.read_summary(tmp_path / "out", "all") is None
+
+
+def test_missing_weights_are_told(records_dir, tmp_path):
+    with pytest.raises(UserError, match=r"source_weights\.npz"):
+        attach(records_dir, tmp_path / "weights", tmp_path / "out")
+
+
+def test_records_of_another_kind_are_told(weights_dir, tmp_path):
+    (tmp_path / "other").mkdir()
+    records.write_shard(tmp_path / "other" / "x.tfrecord", [b"\x00nonsense"])
+    with pytest.raises(UserError, match=r"record 0: .*image/filename"):
+        attach(tmp_path / "other", weights_dir, tmp_path / "out")
+
+
+# inspect_records
+
+
+def test_whole_records_are_described(
+    records_dir, weights_dir, tmp_path, capsys
+):
+    attach(records_dir, weights_dir, tmp_path / "out")
+    inspect(tmp_path / "out")
+    printed = capsys.readouterr().out
+    assert "nothing is broken" in printed
+    assert "records      9 in 2 shards" in printed
+    assert "4x6 (9)" in printed
+    assert "png (9)" in printed
+    assert "labelled     9" in printed
+    # Frames 1 2 3 5 6 8 9 10 11 have weights number / 6.5.
+    numbers = np.array([1, 2, 3, 5, 6, 8, 9, 10, 11])
+    ess = numbers.sum() ** 2 / np.sum(numbers**2)
+    assert f"mean {numbers.mean() / 6.5:.4g}" in printed
+    assert f"{ess / 9:.1%}" in printed
+
+
+def test_class_shares_equal_those_of_dataset_json(records_dir):
+    paths = sorted(map(str, records_dir.glob("*.tfrecord")))
+    found = inspection.inspect(paths, num_workers=1)
+    shares = found.class_pixels / found.class_pixels.sum()
+    summary = summaries.read_summary(records_dir, "all")
+    np.testing.assert_allclose(
+        shares, list(summary.class_pixel_shares.values())
+    )
+    assert not found.problems
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"image": b"no image"}, "whole image"),
+        ({"image": png.encode_png(np.zeros((4, 5, 3), np.uint8))}, "4x5"),
+        ({"image_format": "jpeg"}, "format 'jpeg'"),
+        ({"label": b"\x89PNG"}, "whole label"),
+        ({"label": png.encode_png(np.zeros((2, 3), np.uint8))}, "2x3"),
+        ({"label": png.encode_png(np.zeros((4, 6, 3), np.uint8))}, "mode RGB"),
+        ({"label": png.encode_png(np.full((4, 6), 19, np.uint8))}, "found 19"),
+        ({"importance_weight": float("nan")}, "found nan"),
+    ],
+)
+def test_broken_examples_are_named(tmp_path, capsys, changes, reason):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(shard, [encode("first"), encode("bad", **changes)])
+    with pytest.raises(UserError, match="1 problems, the first in train-0000"):
+        inspect(shard)
+    (line,) = [
+        line
+        for line in capsys.readouterr().out.splitlines()
+        if "record 1 (bad): " in line
+    ]
+    assert shard.name in line
+    assert reason in line
+
+
+def test_doubled_filenames_are_named(tmp_path, capsys):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(shard, [encode("a"), encode("b"), encode("a")])
+    with pytest.raises(UserError):
+        inspect(shard, quick=True)
+    assert "record 2 (a): expected a filename of its own" in (
+        capsys.readouterr().out
+    )
+
+
+def test_reading_goes_on_behind_a_damaged_record(tmp_path, capsys):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    examples = [encode(name) for name in ("a", "b", "c", "d")]
+    records.write_shard(shard, examples)
+    data = bytearray(shard.read_bytes())
+    # Each record is framed by 12 bytes before and 4 behind.
+    data[16 + len(examples[0]) + 12 + 20] ^= 1
+    shard.write_bytes(data)
+    found = inspection.inspect([str(shard)], num_workers=0)
+    (problem,) = found.problems
+    assert (problem.position, problem.filename) == (1, "")
+    assert "checksum" in problem.reason
+    assert sum(found.image_sizes.values()) == 3
+    assert found.shard_counts == {str(shard): 4}
+
+
+def test_a_cut_off_shard_is_named(tmp_path):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(shard, [encode("a"), encode("b")])
+    shard.write_bytes(shard.read_bytes()[:-50])
+    found = inspection.inspect([str(shard)], num_workers=0)
+    (problem,) = found.problems
+    assert problem.position == 1
+    assert "the file's end" in problem.reason
+
+
+def test_dataset_json_that_lists_other_filenames_is_named(records_dir):
+    summary = summaries.read_summary(records_dir, "all")
+    shards = {
+        shard: list(reversed(names)) for shard, names in summary.shards.items()
+    }
+    summaries.write_summary(
+        records_dir, dataclasses.replace(summary, shards=shards)
+    )
+    paths = sorted(map(str, records_dir.glob("*.tfrecord")))
+    found = inspection.inspect(paths, num_workers=0, decode=False)
+    assert len(found.problems) == 2
+    assert "dataset.json" in found.problems[0].reason
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"this is no TFRecord file at all", "expected a TFRecord"),
+        (None, "key image/encoded, found somebody/else"),
+        (b"", "expected examples, found none"),
+    ],
+)
+def test_records_of_another_kind_are_refused(tmp_path, content, reason):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    if content is None:
+        feature = {"somebody/else": tf.train.Feature()}
+        example = tf.train.Example(features=tf.train.Features(feature=feature))
+        records.write_shard(shard, [example.SerializeToString()])
+    else:
+        shard.write_bytes(content)
+    with pytest.raises(UserError, match=reason):
+        inspect(shard)
