@@ -2,6 +2,7 @@ import csv
 import dataclasses
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -67,8 +68,8 @@ def read_labels(frame):
 def demo(tmp_path_factory):
     config = small_config(
         tmp_path_factory.mktemp("demo"),
-        num_source=120,
-        num_target=80,
+        num_source=100,
+        num_target=60,
         num_val=3,
     )
     render_demo(config)
@@ -76,19 +77,19 @@ def demo(tmp_path_factory):
 
 
 @pytest.fixture
-def demo_root(demo, tmp_path):
-    return tmp_path.__class__(demo.output_dir)
+def demo_root(demo):
+    return Path(demo.output_dir)
 
 
 def test_trees_have_the_layout_of_the_originals(demo_root):
     for name in (
         "gta5/images/00001.png",
-        "gta5/labels/00120.png",
+        "gta5/labels/00100.png",
         "gta5/split.mat",
         "cityscapes/leftImg8bit/train/demoburg/"
         "demoburg_000000_000019_leftImg8bit.png",
         "cityscapes/gtFine/train/demostadt/"
-        "demostadt_000039_000019_gtFine_labelIds.png",
+        "demostadt_000029_000019_gtFine_labelIds.png",
         "cityscapes/gtFine/val/demohafen/"
         "demohafen_000002_000019_gtFine_labelIds.png",
     ):
@@ -195,18 +196,18 @@ def draw(domain, count):
 
 
 def test_density_ratio_carries_source_parameters_to_the_target():
-    source, target = draw(city.SOURCE, 40_000), draw(city.TARGET, 40_000)
+    source, target = draw(city.SOURCE, 15_000), draw(city.TARGET, 15_000)
     weights = np.exp([city.log_density_ratio(p) for p in source])
-    assert weights.mean() == pytest.approx(1, abs=0.03)
+    assert weights.mean() == pytest.approx(1, abs=0.05)
     for name in city.PARAMETER_NAMES:
         weighted = np.mean(weights * [getattr(p, name) for p in source])
         expected = np.mean([getattr(p, name) for p in target])
-        assert weighted == pytest.approx(expected, abs=0.02)
+        assert weighted == pytest.approx(expected, abs=0.03)
 
 
 def test_density_ratio_spares_a_fifth_of_the_source():
     weights = np.exp(
-        [city.log_density_ratio(p) for p in draw(city.SOURCE, 40_000)]
+        [city.log_density_ratio(p) for p in draw(city.SOURCE, 15_000)]
     )
     share = weights.sum() ** 2 / (weights**2).sum() / len(weights)
     assert 0.18 < share < 0.24
@@ -214,7 +215,7 @@ def test_density_ratio_spares_a_fifth_of_the_source():
 
 def test_sampled_parameters_follow_their_density():
     # Over [0, 1] with k = 2 the mean is 1 / (1 - exp(-2)) - 1 / 2 = 0.6565.
-    opennesses = [p.openness for p in draw(city.SOURCE, 20_000)]
+    opennesses = [p.openness for p in draw(city.SOURCE, 15_000)]
     assert np.mean(opennesses) == pytest.approx(0.6565, abs=0.01)
     assert min(opennesses) >= 0 and max(opennesses) <= 1
 
@@ -222,8 +223,8 @@ def test_sampled_parameters_follow_their_density():
 def test_split_mat_names_every_frame_once(demo_root):
     split = scipy.io.loadmat(demo_root / "gta5" / "split.mat")
     columns = [split[key] for key in ("trainIds", "valIds", "testIds")]
-    assert [c.shape for c in columns] == [(108, 1), (6, 1), (6, 1)]
-    assert sorted(np.concatenate(columns)[:, 0]) == list(range(1, 121))
+    assert [c.shape for c in columns] == [(90, 1), (5, 1), (5, 1)]
+    assert sorted(np.concatenate(columns)[:, 0]) == list(range(1, 101))
     for row in read_scenes(demo_root / "gta5"):
         assert int(row["filename"]) in split[f"{row['split']}Ids"]
 

@@ -106,9 +106,10 @@ def _draw_roof(layer: Layer, house: _House) -> None:
     top = house.height
     ridge, ridge_x = top + 3.2, house.x(_HOUSE_DEPTH / 2)
     near, far = house.z
-    eave_x = house.x(-0.3)
+    # Begins a little below the wall's edge: no sky may show through the seam.
+    eave = top - 0.3
     layer.polygon(
-        [(eave_x, top, near), (eave_x, top, far)]
+        [(house.x(), eave, near), (house.x(), eave, far)]
         + [(ridge_x, ridge, far), (ridge_x, ridge, near)],
         "roof", "building", house.variant, house.side.tone,
     )  # fmt: skip

@@ -36,9 +36,13 @@ class Look:
     def color(self, shape: Shape) -> Color:
         """Returns the colour in which a shape is painted."""
         colors = self.palette[shape.material]
-        color = colors[shape.variant % len(colors)]
+        red, green, blue = colors[shape.variant % len(colors)]
         tone = shape.tone**self.contrast
-        return tuple(min(255, int(tone * channel)) for channel in color)
+        return (
+            min(255, int(tone * red)),
+            min(255, int(tone * green)),
+            min(255, int(tone * blue)),
+        )
 
 
 def _finish_engine(
@@ -65,8 +69,8 @@ def _finish_camera(
 # Strength of each kind of noise on each surface: grain of one pixel, blotches
 # of a few pixels, large stains, and vertical streaks.
 _TEXTURES = {
-    "road": (0.09, 0.04, 0.05, 0.0),
-    "sidewalk": (0.08, 0.07, 0.05, 0.0),
+    "road": (0.07, 0.04, 0.05, 0.0),
+    "sidewalk": (0.06, 0.06, 0.05, 0.0),
     "building": (0.06, 0.05, 0.08, 0.05),
     "wall": (0.10, 0.08, 0.10, 0.05),
     "fence": (0.10, 0.05, 0.05, 0.0),
@@ -167,7 +171,7 @@ def _expose(scene: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     # Film-like shoulder: bright skies roll off instead of clipping.
     scene = scene / (1 + 0.18 * scene**2)
     noise = generator.standard_normal(scene.shape, np.float32)
-    scene = scene + generator.uniform(0.012, 0.03) * noise
+    scene = scene + generator.uniform(0.008, 0.024) * noise
     return (np.clip(scene, 0, 1) * 255 + 0.5).astype(np.uint8)
 
 
