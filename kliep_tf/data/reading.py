@@ -1,0 +1,105 @@
+"""Reading records once, in order: checks, equal batches, clear errors."""
+
+import os
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import tensorflow as tf
+
+from kliep_tf.data import records
+from kliep_tf.data.pipeline import LabelledImages
+from kliep_tf.data.summaries import read_summary
+from kliep_tf.errors import UserError
+
+
+def require_labels(paths: Sequence[str], flag: str) -> None:
+    """Raises a UserError if the records are known to lack labels.
+
+    dataset.json says it of all examples; without it the first one speaks for
+    the rest.
+
+    Args:
+        paths: the shards.
+        flag: the flag that named them, for the message.
+    """
+    for path in paths:
+        summary = read_summary(os.path.dirname(path), records.split_of(path))
+        if summary is not None and summary.labelled < summary.num_examples:
+            raise UserError(
+                f"--{flag}: expected labelled examples, found "
+                f"{summary.num_examples - summary.labelled} of "
+                f"{summary.num_examples} without a label in {path}'s split"
+            )
+    example = next(records.read_shard(paths[0]), None)
+    if example is None:
+        return
+    features = tf.train.Example.FromString(example).features.feature
+    if not features[records.LABEL_ENCODED].bytes_list.value:
+        found = features[records.FILENAME].bytes_list.value
+        name = found[0].decode() if found else paths[0]
+        raise UserError(
+            f"--{flag}: expected labelled examples, found none under "
+            f"{records.LABEL_ENCODED} in {name!r}"
+        )
+
+
+def has_labels(paths: Sequence[str]) -> bool:
+    """Whether the records are labelled, as far as `require_labels` can see."""
+    try:
+        require_labels(paths, "")
+    except UserError:
+        return False
+    return True
+
+
+def read_all(dataset: tf.data.Dataset, flag: str) -> Iterator:
+    """Yields a dataset's elements as NumPy arrays.
+
+    Raises:
+        UserError: a record is damaged, or an image or label in it cannot be
+            decoded.
+    """
+    elements = dataset.as_numpy_iterator()
+    position = 0
+    while True:
+        try:
+            element = next(elements)
+        except StopIteration:
+            return
+        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as e:
+            reason = e.message.strip().splitlines()[0]
+            raise UserError(
+                f"--{flag}: expected readable examples, found a damaged one "
+                f"after {position} elements ({reason})"
+            ) from e
+        yield element
+        position += 1
+
+
+def equal_size_batches(
+    examples: Iterator[LabelledImages], batch_size: int
+) -> Iterator[LabelledImages]:
+    """Yields batches of consecutive examples, the order kept.
+
+    A batch is cut short where the next image has another size.
+
+    Args:
+        examples: NumPy arrays as `LabelledImages` says.
+        batch_size: images in a batch, at most.
+    """
+    waiting: list[LabelledImages] = []
+    for example in examples:
+        if waiting and (
+            len(waiting) == batch_size
+            or example.image.shape != waiting[0].image.shape
+        ):
+            yield _stack(waiting)
+            waiting = []
+        waiting.append(example)
+    if waiting:
+        yield _stack(waiting)
+
+
+def _stack(examples: list[LabelledImages]) -> LabelledImages:
+    columns = zip(*examples, strict=True)
+    return LabelledImages(*(np.stack(column) for column in columns))

@@ -1,0 +1,129 @@
+"""Pictures of labels and predictions in Cityscapes colours."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch
+
+from kliep_tf.data.datasets import CLASS_NAMES, IGNORE_LABEL, color_table
+from kliep_tf.segmentation.metrics import normalize_rows
+
+_MAX_WIDTH = 1024
+
+
+class Frame(NamedTuple):
+    """One evaluated image; its scores are NaN where nothing is labelled."""
+
+    filename: str
+    image: np.ndarray  # uint8 [H, W, 3]
+    label: np.ndarray  # uint8 [H, W] train ids or 255
+    prediction: np.ndarray  # uint8 [H, W] train ids
+    mean_iou: float
+    pixel_accuracy: float
+
+
+def triptych(
+    image: np.ndarray, label: np.ndarray, prediction: np.ndarray
+) -> np.ndarray:
+    """Returns uint8 [H, 3W, 3]: image, label, prediction side by side.
+
+    Args:
+        image: uint8 [H, W, 3].
+        label: uint8 [H, W], train ids; 255 becomes black.
+        prediction: uint8 [H, W], train ids.
+    """
+    colors = color_table()
+    return np.concatenate([image, colors[label], colors[prediction]], axis=1)
+
+
+def draw_frames(frames: Sequence[Frame], title: str) -> Figure:
+    """Returns a figure with one triptych a row, and the classes' colours."""
+    height, width = frames[0].label.shape
+    row_inches = 12 / 3 * height / width + 0.35
+    figure = Figure(
+        (12, row_inches * len(frames) + 1.3), dpi=100, layout="constrained"
+    )
+    figure.suptitle(title)
+    axes = figure.subplots(len(frames), 3, squeeze=False)
+    colors = color_table()
+    for row, frame in zip(axes, frames, strict=True):
+        pictures = (
+            frame.image,
+            colors[frame.label],
+            colors[frame.prediction],
+        )
+        titles = (
+            frame.filename,
+            "label (black: ignored)",
+            f"prediction, mean IoU {frame.mean_iou:.2f}, "
+            f"pixel accuracy {frame.pixel_accuracy:.2f}",
+        )
+        for axis, picture, text in zip(row, pictures, titles, strict=True):
+            axis.imshow(_thinned(picture), interpolation="nearest")
+            axis.set_title(text, fontsize=9)
+            axis.set_axis_off()
+    _add_legend(figure, frames)
+    return figure
+
+
+def draw_confusion(matrix: np.ndarray) -> Figure:
+    """Returns a figure of the confusion matrix, each row summing to 1.
+
+    Classes that occur neither as a label nor as a prediction are left out.
+    """
+    present = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
+    shares = normalize_rows(matrix)[np.ix_(present, present)]
+    names = [CLASS_NAMES[train_id] for train_id in present]
+    side = 3.0 + 0.45 * len(names)
+    figure = Figure((side + 1.0, side), dpi=100, layout="constrained")
+    axis = figure.subplots()
+    colormap = matplotlib.colormaps["Blues"].with_extremes(bad="0.85")
+    picture = axis.imshow(shares, vmin=0.0, vmax=1.0, cmap=colormap)
+    figure.colorbar(picture, ax=axis, fraction=0.046, label="share of label")
+    axis.set_xticks(range(len(names)), names, rotation=90)
+    axis.set_yticks(range(len(names)), names)
+    axis.set_xlabel("prediction")
+    axis.set_ylabel("label")
+    axis.set_title("Confusion in percent (grey: never labelled)")
+    for (row, column), share in np.ndenumerate(shares):
+        if share >= 0.005:
+            axis.text(
+                column,
+                row,
+                f"{100 * share:.0f}",
+                ha="center",
+                va="center",
+                fontsize=8,
+                color="white" if share > 0.6 else "black",
+            )
+    return figure
+
+
+def _thinned(picture: np.ndarray) -> np.ndarray:
+    """Leaves out rows and columns of pictures wider than a page can show."""
+    step = -(-picture.shape[1] // _MAX_WIDTH)
+    return picture[::step, ::step]
+
+
+def _add_legend(figure: Figure, frames: Sequence[Frame]) -> None:
+    seen = np.unique(
+        np.concatenate(
+            [
+                np.unique(part)
+                for f in frames
+                for part in (f.label, f.prediction)
+            ]
+        )
+    )
+    seen = seen[seen != IGNORE_LABEL]
+    colors = color_table() / 255.0
+    handles = [
+        Patch(color=colors[train_id], label=CLASS_NAMES[train_id])
+        for train_id in seen
+    ]
+    figure.legend(
+        handles=handles, loc="outside lower center", ncols=7, fontsize=9
+    )

@@ -1,0 +1,100 @@
+"""One training step of a segmentation network."""
+
+from collections.abc import Callable, Mapping
+
+import keras
+import tensorflow as tf
+
+from kliep_tf.data.datasets import IGNORE_LABEL
+from kliep_tf.training.distribution import all_reduce_sum
+
+# (float32 images [B, H, W, 3], uint8 labels [B, H, W, 1])
+Batch = tuple[tf.Tensor, tf.Tensor]
+
+
+def make_optimizer(
+    network: keras.Model, learning_rate: float, num_steps: int
+) -> keras.optimizers.Optimizer:
+    """Returns Adam with the decay of DeepLab, its variables already made.
+
+    The rate falls as (1 - step / num_steps)^0.9: the last step's is small but
+    not zero.
+    """
+    schedule = keras.optimizers.schedules.PolynomialDecay(
+        learning_rate, num_steps, end_learning_rate=0.0, power=0.9
+    )
+    optimizer = keras.optimizers.Adam(schedule)
+    optimizer.build(network.trainable_variables)
+    return optimizer
+
+
+def make_train_step(
+    network: keras.Model,
+    optimizer: keras.optimizers.Optimizer,
+    global_batch_size: int,
+) -> Callable[[Batch], Mapping[str, tf.Tensor]]:
+    """Returns the step of one replica.
+
+    Args:
+        network: maps images to logits.
+        optimizer: built for the network.
+        global_batch_size: images a step, over all replicas.
+
+    Returns:
+        A function that takes a replica's share of a batch, updates the network
+        and returns the global batch's loss and pixel accuracy.
+    """
+
+    def global_mean(per_example: tf.Tensor) -> tf.Tensor:
+        # A sum over this replica only; the replicas' sums make up the mean.
+        return tf.nn.compute_average_loss(
+            per_example, global_batch_size=global_batch_size
+        )
+
+    def train_step(batch: Batch) -> Mapping[str, tf.Tensor]:
+        image, label = batch
+        learning_rate = tf.identity(optimizer.learning_rate)
+        with tf.GradientTape() as tape:
+            logits = network(image, training=True)
+            loss = global_mean(cross_entropy(label, logits))
+        variables = network.trainable_variables
+        gradients = tape.gradient(loss, variables)
+        optimizer.apply_gradients(zip(gradients, variables, strict=True))
+        figures = all_reduce_sum(
+            {"loss": loss, "pixel_accuracy": global_mean(hits(label, logits))}
+        )
+        return {**figures, "learning_rate": learning_rate}
+
+    return train_step
+
+
+def cross_entropy(label: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [B]: each image's mean cross-entropy, in nats.
+
+    The mean is over the labelled pixels; an image without any counts 0.
+
+    Args:
+        label: integers [B, H, W, 1], IGNORE_LABEL where nothing is known.
+        logits: [B, H, W, C].
+    """
+    known = label[..., 0] != IGNORE_LABEL
+    # The operation has no notion of ignored pixels and is undefined at 255.
+    classes = tf.where(known, tf.cast(label[..., 0], tf.int32), 0)
+    logits = tf.cast(logits, tf.float32)
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(classes, logits)
+    return _mean_where(known, losses)
+
+
+def hits(label: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
+    """Returns float32 [B]: each image's share of labelled pixels got right."""
+    known = label[..., 0] != IGNORE_LABEL
+    predicted = tf.argmax(logits, -1, output_type=tf.int32)
+    right = predicted == tf.cast(label[..., 0], tf.int32)
+    return _mean_where(known, tf.cast(right, tf.float32))
+
+
+def _mean_where(known: tf.Tensor, values: tf.Tensor) -> tf.Tensor:
+    """Mean over [H, W] of the values [B, H, W] that are known."""
+    known = tf.cast(known, tf.float32)
+    total = tf.reduce_sum(known * values, [1, 2])
+    return total / tf.maximum(tf.reduce_sum(known, [1, 2]), 1.0)

@@ -1,0 +1,84 @@
+"""Drawn streets, small enough to train on within a test."""
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kliep_tf.data import records
+
+ROAD, BUILDING, VEGETATION, SKY, CAR = 0, 2, 8, 10, 13
+COLORS = {
+    ROAD: (90, 90, 95),
+    BUILDING: (150, 100, 80),
+    VEGETATION: (60, 120, 50),
+    SKY: (140, 180, 230),
+    CAR: (170, 30, 40),
+}
+
+
+def _draw_street(
+    seed: int, height: int = 32, width: int = 64
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns an image uint8 [H, W, 3] and its labels uint8 [H, W]."""
+    rng = np.random.default_rng(seed)
+    label = np.full((height, width), SKY, np.uint8)
+    for _ in range(3):
+        left = rng.integers(0, width * 3 // 4)
+        top = rng.integers(height // 8, height // 2)
+        kind = rng.choice([BUILDING, VEGETATION])
+        label[top:, left : left + width // 4] = kind
+    label[height * 5 // 8 :] = ROAD
+    left = rng.integers(0, width * 3 // 4)
+    label[height * 5 // 8 : height * 7 // 8, left : left + width // 5] = CAR
+    colors = np.zeros((256, 3))
+    for train_id, color in COLORS.items():
+        colors[train_id] = color
+    image = colors[label] + rng.normal(0, 12, (height, width, 3))
+    return np.clip(image, 0, 255).astype(np.uint8), label
+
+
+def _png(array: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(array).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _write_records(directory: Path, frames, labelled: bool = True) -> Path:
+    """Writes (image, label) frames to one shard; returns the directory."""
+    directory.mkdir(parents=True, exist_ok=True)
+    records.write_shard(
+        directory / records.shard_name("train", 0, 1),
+        [
+            records.encode_example(
+                _png(image),
+                filename=f"frame_{number:03d}",
+                height=image.shape[0],
+                width=image.shape[1],
+                label=_png(label) if labelled else None,
+            )
+            for number, (image, label) in enumerate(frames)
+        ],
+    )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def draw_street():
+    """The function that draws one street."""
+    return _draw_street
+
+
+@pytest.fixture(scope="session")
+def write_records():
+    """The function that writes frames to records."""
+    return _write_records
+
+
+@pytest.fixture(scope="session")
+def street_records(tmp_path_factory) -> Path:
+    """24 labelled streets of 32x64."""
+    frames = [_draw_street(seed) for seed in range(24)]
+    return _write_records(tmp_path_factory.mktemp("streets"), frames)

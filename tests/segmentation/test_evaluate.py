@@ -1,0 +1,142 @@
+import csv
+import json
+
+import matplotlib.image
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf import runs
+from kliep_tf.data import records
+from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.errors import UserError
+from kliep_tf.evaluate import EvaluateConfig, evaluate
+
+ROAD, SKY = CLASS_NAMES.index("road"), CLASS_NAMES.index("sky")
+
+
+@pytest.fixture(scope="module")
+def red_is_the_class(tmp_path_factory):
+    """A segmenter that reads the train id off the red channel."""
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: tf.cast(images[..., 0], tf.int32),
+        [tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    path = tmp_path_factory.mktemp("segmenter") / "model"
+    tf.saved_model.save(module, str(path), module.serve)
+    return path
+
+
+def _frame(prediction, label) -> tuple[np.ndarray, np.ndarray]:
+    image = np.repeat(np.asarray(prediction, np.uint8)[..., None], 3, -1)
+    return image, np.asarray(label, np.uint8)
+
+
+FRAMES = (
+    _frame([[SKY, SKY], [ROAD, ROAD]], [[SKY, SKY], [ROAD, 255]]),
+    # Of another size: one sky pixel of three is taken for road.
+    _frame([[SKY, SKY, ROAD]] * 1, [[SKY, SKY, SKY]]),
+    _frame([[SKY, SKY, SKY]], [[255, 255, 255]]),
+)
+
+
+@pytest.fixture(scope="module")
+def report(red_is_the_class, write_records, tmp_path_factory):
+    directory = tmp_path_factory.mktemp("evaluation")
+    records_dir = write_records(directory / "records", FRAMES)
+    config = EvaluateConfig(
+        segmenter=str(red_is_the_class),
+        records=str(records_dir),
+        output_dir=str(directory / "report"),
+    )
+    evaluate(config)
+    return config, directory / "report"
+
+
+def test_scores_by_hand(report):
+    found = json.loads((report[1] / "report.json").read_text())
+    # sky: 4 right of 5 labelled, 4 predicted; road: 1 right, 2 predicted
+    sky, road = 4 / (5 + 4 - 4), 1 / (1 + 2 - 1)
+    assert found["per_class_iou"]["sky"] == pytest.approx(sky)
+    assert found["per_class_iou"]["road"] == pytest.approx(road)
+    assert found["mean_iou"] == pytest.approx((sky + road) / 2)
+    assert found["pixel_accuracy"] == pytest.approx(5 / 6)
+    assert found["class_pixel_shares"]["sky"] == pytest.approx(5 / 6)
+    assert found["confusion_matrix"][SKY][ROAD] == 1
+    assert found["num_images"] == 3
+    assert found["num_images_without_labelled_pixel"] == 1
+    absent = set(CLASS_NAMES) - {"sky", "road"}
+    assert {found["per_class_iou"][name] for name in absent} == {None}
+
+
+def test_every_frame_is_scored(report):
+    with open(report[1] / "frames.csv") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["filename"] for row in rows] == [
+        "frame_000",
+        "frame_001",
+        "frame_002",
+    ]
+    # frame 1: sky 2 / 3, road 0 / 1
+    assert float(rows[1]["mean_iou"]) == pytest.approx(1 / 3, rel=1e-5)
+    assert rows[2]["mean_iou"] == "nan"
+
+
+def test_report_names_what_it_is_about(report):
+    config, directory = report
+    text = (directory / "report.md").read_text()
+    assert config.segmenter in text and config.records in text
+    assert "| sky | 80.00 | 83.33 |" in text
+    assert "| bus | absent | 0.00 |" in text
+    for name in ("confusion.png", "best.png", "worst.png"):
+        assert name in text
+        assert matplotlib.image.imread(directory / name).std() > 0
+
+
+def test_second_run_finds_it_done(report, capsys):
+    evaluate(report[0])
+    assert "already done" in capsys.readouterr().out
+    assert runs.read_config(report[1])["results"]["mean_iou"] > 0
+
+
+@pytest.mark.parametrize(
+    "frames, labelled, message",
+    [
+        (FRAMES[:1], False, "expected labelled examples"),
+        (FRAMES[2:], True, "expected labelled pixels"),
+        (
+            [_frame([[ROAD]], [[33]])],
+            True,
+            r"labels: expected 0\.\.18 or 255, found 33",
+        ),
+    ],
+)
+def test_unusable_labels_are_refused(
+    frames, labelled, message, red_is_the_class, write_records, tmp_path
+):
+    directory = write_records(tmp_path / "records", frames, labelled)
+    config = EvaluateConfig(
+        segmenter=str(red_is_the_class),
+        records=str(directory),
+        output_dir=str(tmp_path / "report"),
+    )
+    with pytest.raises(UserError, match=message):
+        evaluate(config)
+    assert not (tmp_path / "report" / "report.json").exists()
+
+
+def test_damaged_image_is_one_line(red_is_the_class, tmp_path):
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    example = records.encode_example(
+        b"no image", filename="broken", height=1, width=1, label=b"no label"
+    )
+    records.write_shard(path, [example])
+    config = EvaluateConfig(
+        segmenter=str(red_is_the_class),
+        records=str(path),
+        output_dir=str(tmp_path / "report"),
+    )
+    with pytest.raises(UserError, match="expected readable") as raised:
+        evaluate(config)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,171 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf.errors import UserError
+from kliep_tf.segmentation.exporting import export_segmenter
+from kliep_tf.segmentation.inference import load_segmenter, predict_labels
+from kliep_tf.segmentation.networks import tiny
+
+
+@pytest.fixture(scope="module")
+def network():
+    return tiny(19, seed=3)
+
+
+@pytest.fixture(scope="module")
+def exported(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("export") / "saved_model"
+    export_segmenter(network, path)
+    return path
+
+
+def _images(*shape: int) -> np.ndarray:
+    rng = np.random.default_rng(0)
+    return rng.integers(0, 256, shape, dtype=np.uint8)
+
+
+def _save(path, function, spec, signature="serving_default"):
+    """Writes a stranger's SavedModel of one function."""
+    module = tf.Module()
+    module.serve = tf.function(function, input_signature=[spec])
+    tf.saved_model.save(module, str(path), {signature: module.serve})
+    return path
+
+
+def _spec(dtype=tf.uint8, shape=(None, None, None, 3)) -> tf.TensorSpec:
+    return tf.TensorSpec(shape, dtype, "pixels")
+
+
+def _red_is_sky(images: tf.Tensor) -> tf.Tensor:
+    """Logits: class 10 where the red channel is above 127, else class 0."""
+    red = tf.cast(images[..., 0], tf.float32) > 127.5
+    return 20.0 * tf.one_hot(tf.where(red, 10, 0), 19)
+
+
+def test_export_loads_without_this_library(exported, tmp_path):
+    code = f"""
+import sys
+import numpy as np
+import tensorflow as tf
+serve = tf.saved_model.load({str(exported)!r}).signatures["serving_default"]
+for size in ((32, 64), (33, 47)):
+    out = serve(images=tf.zeros([2, *size, 3], tf.uint8))
+    assert list(out) == ["probabilities"], list(out)
+    shares = out["probabilities"]
+    assert shares.shape == (2, *size, 19) and shares.dtype == tf.float32
+    np.testing.assert_allclose(tf.reduce_sum(shares, -1), 1.0, atol=1e-5)
+assert not any(name.startswith("kliep_tf") for name in sys.modules)
+"""
+    # -I: neither the working directory nor PYTHONPATH is searched.
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_export_computes_what_the_network_does(network, exported):
+    images = _images(1, 40, 56, 3)
+    logits = network(images / np.float32(127.5) - 1, training=False)
+    np.testing.assert_allclose(
+        load_segmenter(exported)(images), tf.nn.softmax(logits), atol=1e-5
+    )
+
+
+def test_export_leaves_nothing_beside_the_model(exported):
+    assert [path.name for path in exported.parent.iterdir()] == ["saved_model"]
+
+
+def test_failed_export_leaves_no_model(tmp_path):
+    path = tmp_path / "missing" / "saved_model"
+    (tmp_path / "missing").write_text("a file in the way")
+    with pytest.raises(OSError):
+        export_segmenter(tiny(19, seed=0), path)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        pytest.param(_red_is_sky, id="logits"),
+        pytest.param(lambda x: tf.nn.softmax(_red_is_sky(x)), id="shares"),
+        pytest.param(
+            lambda x: {"ids": tf.argmax(_red_is_sky(x), -1), "scalar": 1.0},
+            id="train ids beside another output",
+        ),
+        pytest.param(
+            lambda x: tf.argmax(_red_is_sky(x), -1)[..., None],
+            id="train ids with a channel",
+        ),
+        pytest.param(
+            lambda x: _red_is_sky(x)[:, ::2, ::2], id="half resolution"
+        ),
+    ],
+)
+@pytest.mark.parametrize(
+    "spec",
+    [
+        pytest.param(_spec(), id="uint8"),
+        pytest.param(_spec(tf.float32), id="float"),
+        pytest.param(_spec(shape=(1, None, None, 3)), id="batch of one"),
+        pytest.param(_spec(shape=(None, 16, 24, 3)), id="fixed size"),
+    ],
+)
+def test_any_segmentation_model_will_do(function, spec, tmp_path):
+    segmenter = load_segmenter(_save(tmp_path / "model", function, spec))
+    images = np.zeros((2, 32, 48, 3), np.uint8)
+    images[1, :, :, 0] = 255
+    shares = segmenter(images)
+    assert shares.shape == (2, 32, 48, 19) and shares.dtype == tf.float32
+    np.testing.assert_allclose(tf.reduce_sum(shares, -1), 1.0, atol=1e-5)
+    labels = predict_labels(segmenter, images)
+    assert labels.dtype == np.uint8
+    assert (labels[0] == 0).all() and (labels[1] == 10).all()
+
+
+def test_only_signature_is_taken_whatever_its_name(tmp_path):
+    path = _save(tmp_path / "model", _red_is_sky, _spec(), "segment")
+    assert load_segmenter(path)(_images(1, 8, 8, 3)).shape == (1, 8, 8, 19)
+
+
+@pytest.mark.parametrize(
+    "function, spec, message",
+    [
+        (lambda x: x[..., :2], _spec(tf.float32), "expected one output of 19"),
+        (lambda x: x, _spec(shape=(None,)), "expected one input of images"),
+        (
+            lambda x: {"a": _red_is_sky(x), "b": _red_is_sky(x)},
+            _spec(),
+            "expected one output of 19",
+        ),
+    ],
+)
+def test_other_models_are_refused(function, spec, message, tmp_path):
+    path = _save(tmp_path / "model", function, spec)
+    with pytest.raises(UserError, match=message) as raised:
+        load_segmenter(path)
+    assert "\n" not in str(raised.value)
+    assert str(path) in str(raised.value)
+
+
+def test_ids_that_are_no_train_ids_are_refused(tmp_path):
+    path = _save(
+        tmp_path / "model", lambda x: tf.cast(x[..., 0], tf.int32), _spec()
+    )
+    with pytest.raises(UserError, match=r"expected train ids 0\.\.18"):
+        load_segmenter(path)(np.full((1, 4, 4, 3), 33, np.uint8))
+
+
+def test_missing_or_damaged_model_is_named(tmp_path):
+    with pytest.raises(UserError, match=r"found no saved_model\.pb"):
+        load_segmenter(tmp_path / "nothing")
+    (tmp_path / "saved_model.pb").write_bytes(b"no graph")
+    with pytest.raises(UserError, match="does not load") as raised:
+        load_segmenter(tmp_path)
+    assert "\n" not in str(raised.value)

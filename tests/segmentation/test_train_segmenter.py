@@ -1,0 +1,190 @@
+import dataclasses
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf import runs
+from kliep_tf.errors import UserError
+from kliep_tf.segmentation.inference import load_segmenter
+from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
+
+
+def _config(street_records, run_dir, **changes) -> TrainSegmenterConfig:
+    defaults = {
+        "train_records": str(street_records),
+        "run_dir": str(run_dir),
+        "steps": 4,
+        "batch_size": 2,
+        "checkpoint_every": 2,
+    }
+    return TrainSegmenterConfig(**defaults | changes)
+
+
+def _last_weights(run_dir: Path) -> dict[str, np.ndarray]:
+    """All numbers of the newest checkpoint: weights, moments, counters."""
+    path = tf.train.latest_checkpoint(str(run_dir / runs.CHECKPOINTS))
+    reader = tf.train.load_checkpoint(path)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if "OBJECT_GRAPH" not in name and "save_counter" not in name
+    }
+
+
+@pytest.fixture(scope="module")
+def undisturbed(street_records, tmp_path_factory) -> Path:
+    run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
+    train_segmenter(_config(street_records, run_dir))
+    return run_dir
+
+
+def test_run_ends_with_a_segmenter(undisturbed):
+    record = runs.read_config(undisturbed)
+    assert record["status"] == "complete"
+    segmenter = load_segmenter(undisturbed / runs.SAVED_MODEL)
+    shares = segmenter(np.zeros((1, 32, 64, 3), np.uint8))
+    assert shares.shape == (1, 32, 64, 19)
+
+
+def test_exported_weights_are_those_of_the_last_checkpoint(undisturbed):
+    model = tf.saved_model.load(str(undisturbed / runs.SAVED_MODEL))
+    exported = model.signatures["serving_default"].variables
+    last = {value.tobytes() for value in _last_weights(undisturbed).values()}
+    assert len(exported) > 0
+    for variable in exported:
+        assert variable.numpy().tobytes() in last, variable.name
+
+
+def test_second_run_finds_it_done(undisturbed, street_records, capsys):
+    before = (undisturbed / runs.CONFIG).read_text()
+    train_segmenter(_config(street_records, undisturbed))
+    assert "already done" in capsys.readouterr().out
+    assert (undisturbed / runs.CONFIG).read_text() == before
+
+
+def test_continued_run_ends_like_an_undisturbed_one(
+    street_records, undisturbed, tmp_path
+):
+    run_dir = tmp_path / "run"
+    # The process dies without notice in the middle of step 4; step 2 is saved.
+    code = f"""
+import os
+from kliep_tf import train_segmenter as program
+from kliep_tf.segmentation import training
+hits, calls = program.run_steps, []
+def run_steps(train_step, *rest):
+    def dying_step(batch):
+        calls.append(None)
+        if len(calls) == 4:
+            os._exit(9)
+        return train_step(batch)
+    return hits(dying_step, *rest)
+program.run_steps = run_steps
+program.train_segmenter(program.TrainSegmenterConfig(
+    train_records={str(street_records)!r}, run_dir={str(run_dir)!r},
+    steps=4, batch_size=2, checkpoint_every=2,
+))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True)
+    assert done.returncode == 9, done.stderr.decode()
+    assert not (run_dir / runs.SAVED_MODEL).exists()
+    train_segmenter(_config(street_records, run_dir))
+    expected, found = _last_weights(undisturbed), _last_weights(run_dir)
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(value, found[name], err_msg=name)
+
+
+def test_two_devices_take_the_same_step_as_one(street_records, tmp_path):
+    code = f"""
+import tensorflow as tf
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
+for name in ("none", "mirrored"):
+    train_segmenter(TrainSegmenterConfig(
+        train_records={str(street_records)!r}, steps=1, batch_size=4,
+        run_dir={str(tmp_path)!r} + "/" + name, distribution=name))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    one, two = (_last_weights(tmp_path / name) for name in ("none", "mirrored"))
+    assert one.keys() == two.keys()
+    # Adam's first moment after one step is 0.1 of the gradient: compared too,
+    # it shows a gradient counted twice that Adam's step would hide.
+    for name, value in one.items():
+        scale = np.abs(value).max() if value.size else 0
+        np.testing.assert_allclose(
+            two[name], value, rtol=1e-3, atol=2e-4 * scale, err_msg=name
+        )
+
+
+def test_crops_and_bfloat16(street_records, tmp_path):
+    config = _config(
+        street_records,
+        tmp_path / "run",
+        steps=1,
+        image_height=40,
+        image_width=80,
+        crop_height=24,
+        crop_width=36,
+        mixed_precision=True,
+    )
+    train_segmenter(config)
+    model = tf.saved_model.load(str(tmp_path / "run" / runs.SAVED_MODEL))
+    variables = model.signatures["serving_default"].variables
+    assert {variable.dtype for variable in variables} == {tf.float32}
+
+
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"steps": 0}, "--steps=0: expected 1 or more"),
+        ({"learning_rate": 0.0}, "--learning_rate"),
+        ({"color_jitter": -1.0}, "--color_jitter"),
+        ({"crop_height": 16}, "expected both or neither"),
+        ({"crop_height": 64, "crop_width": 64}, "no larger than the images"),
+        ({"train_records": "/nowhere"}, "expected TFRecord shards"),
+    ],
+)
+def test_bad_arguments_are_named(changes, message, street_records, tmp_path):
+    config = _config(street_records, tmp_path / "run", **changes)
+    with pytest.raises(UserError, match=message) as raised:
+        train_segmenter(config)
+    assert "\n" not in str(raised.value)
+    assert not (tmp_path / "run").exists()
+
+
+def test_unlabelled_records_are_refused(draw_street, write_records, tmp_path):
+    unlabelled = write_records(
+        tmp_path / "records", [draw_street(0)], labelled=False
+    )
+    with pytest.raises(UserError, match=r"found none .* in 'frame_000'"):
+        train_segmenter(_config(unlabelled, tmp_path / "run"))
+
+
+def test_other_arguments_are_refused(undisturbed, street_records):
+    config = _config(street_records, undisturbed)
+    with pytest.raises(UserError, match="made with --seed=0"):
+        train_segmenter(dataclasses.replace(config, seed=1))
+    record = json.loads((undisturbed / runs.CONFIG).read_text())
+    assert record["parts"]["output"]["arguments"]["seed"] == 0
+
+
+def test_help_reads_well():
+    done = subprocess.run(
+        [sys.executable, "-m", "kliep_tf.train_segmenter", "--help"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("Trains a segmentation network")
+    assert "--color_jitter=NUMBER" in done.stdout
