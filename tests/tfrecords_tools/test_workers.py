@@ -1,0 +1,36 @@
+import os
+
+import pytest
+
+from kliep_tf.errors import UserError
+from tfrecords_tools import workers
+
+
+def test_results_come_in_order_and_are_asked_for_in_bounds():
+    taken = []
+
+    def items():
+        for number in range(500):
+            taken.append(number)
+            yield number
+
+    with workers.ordered_map(abs, items(), 2) as results:
+        assert next(results) == 0
+        assert len(taken) < 100
+        assert list(results) == list(range(1, 500))
+
+
+@pytest.mark.parametrize("num_workers", [0, 1])
+def test_an_error_comes_in_its_turn(num_workers):
+    with workers.ordered_map(int, ["1", "x", "3"], num_workers) as results:
+        assert next(results) == 1
+        with pytest.raises(ValueError, match="'x'"):
+            next(results)
+
+
+def test_a_killed_worker_is_told_in_one_line():
+    with (
+        pytest.raises(UserError, match="worker process was ended"),
+        workers.ordered_map(os._exit, [9], 1) as results,
+    ):
+        next(results)
