@@ -144,7 +144,9 @@ def _draw_windows(layer: Layer, house: _House) -> None:
         wide = spacing * (0.86 if ground_shop else width)
         for column in range(columns):
             z = start + (column + 0.5) * spacing - wide / 2
-            if layer.pixels(tall, z) < _SMALLEST_WINDOW:
+            # A wall along the street is foreshortened by its distance.
+            breadth = layer.pixels(abs(house.x()), z) * wide / max(z, NEAR)
+            if layer.pixels(tall, z) < _SMALLEST_WINDOW or breadth < 1:
                 continue
             # Panes differ a little; a hash keeps the drawing independent of
             # how many windows are large enough to be drawn.
