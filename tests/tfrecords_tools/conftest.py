@@ -3,7 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from raw_folders import frame_pixels, write_gta5_frame
+
+from tests.tfrecords_tools.raw_folders import frame_pixels, write_gta5_frame
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 import scipy.io
 from PIL import Image
-from raw_folders import (
+
+from kliep_tf.data import summaries
+from kliep_tf.errors import UserError
+from tests.tfrecords_tools.raw_folders import (
     frame_pixels,
     shard_bytes,
     write_cityscapes_frame,
     write_gta5_frame,
 )
-
-from kliep_tf.data import summaries
-from kliep_tf.errors import UserError
 from tfrecords_tools.convert_cityscapes import (
     ConvertCityscapesConfig,
     convert_cityscapes,

@@ -3,10 +3,10 @@ import dataclasses
 import numpy as np
 import pytest
 import tensorflow as tf
-from raw_folders import frame_pixels, shard_bytes
 
 from kliep_tf.data import png, records, summaries, weights
 from kliep_tf.errors import UserError
+from tests.tfrecords_tools.raw_folders import frame_pixels, shard_bytes
 from tfrecords_tools import inspection
 from tfrecords_tools.attach_weights import AttachWeightsConfig, attach_weights
 from tfrecords_tools.convert_gta5 import ConvertGta5Config, convert_gta5
