@@ -235,12 +235,11 @@ def _collect(
     compute: Callable[..., np.ndarray],
 ) -> Features:
     """Gathers compute(*inputs) over a dataset of (filenames, *inputs)."""
-    values = np.empty((num_examples, len(names)), np.float32)
     filenames: list[str] = []
+    values: list[np.ndarray] = []
     with ProgressBar(num_examples, "features", "image") as bar:
         for batch_names, *inputs in read_all(dataset, flag):
-            begin, end = len(filenames), len(filenames) + len(batch_names)
-            values[begin:end] = compute(*inputs)
+            values.append(np.asarray(compute(*inputs), np.float32))
             filenames.extend(name.decode() for name in batch_names)
             bar.update(len(batch_names))
     if len(filenames) != num_examples:
@@ -248,4 +247,6 @@ def _collect(
             f"--{flag}: expected {num_examples} examples, found "
             f"{len(filenames)}; have the records changed?"
         )
-    return Features(np.asarray(filenames), values, np.asarray(names))
+    return Features(
+        np.asarray(filenames), np.concatenate(values), np.asarray(names)
+    )

@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf.data import records, summaries
+from kliep_tf.data.pipeline import LabelledImages
+from kliep_tf.data.reading import equal_size_batches, read_all, require_labels
+from kliep_tf.errors import UserError
+
+
+def _example(number: int, height: int) -> LabelledImages:
+    return LabelledImages(
+        image=np.full((height, 2, 3), number, np.uint8),
+        label=np.full((height, 2, 1), number, np.uint8),
+        filename=str(number).encode(),
+        weight=np.float32(number),
+    )
+
+
+def test_batches_hold_neighbours_of_one_size_in_order():
+    heights = [4, 4, 4, 5, 4, 4]
+    examples = [_example(row, height) for row, height in enumerate(heights)]
+    batches = list(equal_size_batches(iter(examples), batch_size=2))
+    names = [batch.filename.tolist() for batch in batches]
+    assert names == [[b"0", b"1"], [b"2"], [b"3"], [b"4", b"5"]]
+    assert batches[0].image.shape == (2, 4, 2, 3)
+    assert batches[2].label.shape == (1, 5, 2, 1)
+    assert batches[3].weight.tolist() == [4.0, 5.0]
+
+
+def test_no_examples_make_no_batches():
+    assert list(equal_size_batches(iter([]), batch_size=2)) == []
+
+
+def _write(directory, labels):
+    """Writes one example a label; returns the shard."""
+    path = directory / records.shard_name("train", 0, 1)
+    examples = [
+        records.encode_example(
+            b"", filename=f"frame_{row}", height=1, width=1, label=label
+        )
+        for row, label in enumerate(labels)
+    ]
+    records.write_shard(path, examples)
+    return str(path)
+
+
+def test_labelled_records_pass(tmp_path):
+    require_labels([_write(tmp_path, [b"png", b"png"])], "records")
+
+
+def test_first_example_speaks_for_records_without_a_summary(tmp_path):
+    path = _write(tmp_path, [None, b"png"])
+    with pytest.raises(UserError, match=r"--records: .* in 'frame_0'"):
+        require_labels([path], "records")
+
+
+def test_summary_speaks_for_all_examples(tmp_path):
+    path = _write(tmp_path, [b"png", None])
+    summary = summaries.SplitSummary(
+        dataset="own",
+        split="train",
+        shards={records.shard_name("train", 0, 1): ["frame_0", "frame_1"]},
+        image_sizes={"1x1": 2},
+        labelled=1,
+        class_pixel_shares={},
+    )
+    summaries.write_summary(tmp_path, summary)
+    with pytest.raises(UserError, match="found 1 of 2 without a label"):
+        require_labels([path], "records")
+
+
+def test_damage_is_told_in_one_line():
+    dataset = tf.data.Dataset.from_tensor_slices([b"no image"])
+    dataset = dataset.map(tf.io.decode_png)
+    with pytest.raises(UserError, match="--records: expected") as raised:
+        list(read_all(dataset, "records"))
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,195 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf.data import records
+from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.pipeline import make_image_dataset
+from kliep_tf.density_ratio.extractors import (
+    FEATURE_EXTRACTORS,
+    ExtractionSettings,
+)
+from kliep_tf.density_ratio.scaling import DEFAULT_SCALING, SCALINGS
+from kliep_tf.errors import UserError
+
+ROAD, SKY = CLASS_NAMES.index("road"), CLASS_NAMES.index("sky")
+
+
+def _png(pixels) -> bytes:
+    return tf.io.encode_png(np.asarray(pixels, np.uint8)).numpy()
+
+
+def _dataset(tmp_path, frames):
+    """Records of (image [H, W, 3], label [H, W] or None), read back."""
+    path = str(tmp_path / "train-00000-of-00001.tfrecord")
+    examples = []
+    for number, (image, label) in enumerate(frames):
+        encoded = None if label is None else _png(np.asarray(label)[..., None])
+        examples.append(
+            records.encode_example(
+                _png(image),
+                filename=f"frame_{number}",
+                height=len(image),
+                width=len(image[0]),
+                label=encoded,
+            )
+        )
+    records.write_shard(path, examples)
+    return make_image_dataset([path])
+
+
+def _extract(name, tmp_path, frames, **settings):
+    dataset = _dataset(tmp_path, frames)
+    return FEATURE_EXTRACTORS[name](
+        dataset, len(frames), ExtractionSettings(**settings)
+    )
+
+
+def _gray(height, width):
+    return np.full((height, width, 3), 128)
+
+
+# Two sizes: 3 of 4 known pixels are sky; 1 of 2 is.
+SHARES_FRAMES = (
+    (_gray(1, 5), [[SKY, SKY, SKY, ROAD, 255]]),
+    (_gray(2, 1), [[SKY], [ROAD]]),
+)
+
+
+def test_class_histogram_leaves_ignored_pixels_out(tmp_path):
+    found = _extract("class_histogram", tmp_path, SHARES_FRAMES)
+    expected = np.zeros((2, 19))
+    expected[:, SKY] = 3 / 4, 1 / 2
+    expected[:, ROAD] = 1 / 4, 1 / 2
+    np.testing.assert_array_equal(found.values, expected)
+    assert found.values.dtype == np.float32
+    assert found.filenames.tolist() == ["frame_0", "frame_1"]
+    assert found.names.tolist() == list(CLASS_NAMES)
+
+
+def test_layout_has_the_shares_of_each_cell(tmp_path):
+    # 4 rows and 8 columns: cells of 1x2 pixels.
+    label = np.full((4, 8), ROAD)
+    label[0] = SKY
+    label[1, 0] = SKY  # cell (1, 0): one of two pixels
+    label[2, 2] = 255  # cell (2, 1): the known pixel alone counts
+    label[3, 6:] = 255  # cell (3, 3): nothing known
+    found = _extract("layout", tmp_path, [(_gray(4, 8), label)])
+    cells = found.values.reshape(4, 4, 19)
+    np.testing.assert_array_equal(cells[0, :, SKY], 1.0)
+    assert cells[1, 0, SKY] == cells[1, 0, ROAD] == 1 / 2
+    assert cells[2, 1, ROAD] == 1.0
+    # The whole image: 9 sky pixels and 32 - 9 - 3 of road.
+    np.testing.assert_allclose(cells[3, 3, SKY], 9 / 29, rtol=1e-6)
+    np.testing.assert_allclose(cells.sum(-1), 1.0, rtol=1e-6)
+    assert found.names[SKY] == "row 0 column 0 sky"
+    assert found.names[-19 + ROAD] == "row 3 column 3 road"
+
+
+def test_layout_of_sizes_that_four_does_not_divide(tmp_path):
+    label = np.full((5, 7), ROAD)
+    found = _extract("layout", tmp_path, [(_gray(5, 7), label)])
+    cells = found.values.reshape(16, 19)
+    np.testing.assert_array_equal(cells[:, ROAD], 1.0)
+
+
+def test_thumbnail_averages_areas(tmp_path):
+    image = np.zeros((16, 32, 3))
+    image[0, 0] = (255, 0, 0)  # one of the 2 x 4 pixels of the first cell
+    image[-2:, -4:, 2] = 102  # all of the last cell
+    found = _extract("thumbnail", tmp_path, [(image, None), (image, None)])
+    first = found.values[0].reshape(8, 8, 3)
+    np.testing.assert_allclose(first[0, 0], [1 / 8, 0, 0], atol=1e-6)
+    np.testing.assert_allclose(first[7, 7], [0, 0, 0.4], atol=1e-6)
+    assert first.sum() == pytest.approx(1 / 8 + 0.4, rel=1e-5)
+    assert found.names[:3].tolist() == [
+        "row 0 column 0 red",
+        "row 0 column 0 green",
+        "row 0 column 0 blue",
+    ]
+
+
+def _red_share_is_sky(images: tf.Tensor) -> tf.Tensor:
+    """A soft segmenter: the red channel is the probability of sky."""
+    sky = tf.cast(images[..., 0], tf.float32) / 255.0
+    return sky[..., None] * tf.one_hot(SKY, 19) + (
+        1.0 - sky[..., None]
+    ) * tf.one_hot(ROAD, 19)
+
+
+def test_segmenter_histogram_is_the_mean_probability(tmp_path):
+    # Unlabelled, of three sizes, more than one batch.
+    frames = [
+        (np.full((height, 6, 3), value), None)
+        for height, value in ((4, 255), (5, 51), (9, 0))
+    ]
+    found = _extract(
+        "segmenter_histogram",
+        tmp_path,
+        frames,
+        segmenter=_red_share_is_sky,
+        image_size=(8, 8),
+        batch_size=2,
+    )
+    np.testing.assert_allclose(found.values[:, SKY], [1, 0.2, 0], atol=1e-6)
+    np.testing.assert_allclose(found.values[:, ROAD], [0, 0.8, 1], atol=1e-6)
+
+
+def test_segmenter_sees_the_working_size(tmp_path):
+    seen = []
+
+    def segmenter(images):
+        seen.append((images.shape, images.dtype))
+        return _red_share_is_sky(images)
+
+    frames = [(_gray(3, 5), None)] * 3
+    _extract(
+        "segmenter_histogram",
+        tmp_path,
+        frames,
+        segmenter=segmenter,
+        image_size=(16, 24),
+        batch_size=2,
+    )
+    assert seen == [
+        ((2, 16, 24, 3), tf.uint8),
+        ((1, 16, 24, 3), tf.uint8),
+    ]
+
+
+def test_missing_segmenter_is_said(tmp_path):
+    with pytest.raises(UserError, match="as --segmenter, found none"):
+        _extract("segmenter_histogram", tmp_path, SHARES_FRAMES)
+
+
+@pytest.mark.parametrize("name", ["class_histogram", "layout"])
+def test_first_unlabelled_example_and_the_alternatives_are_named(
+    name, tmp_path
+):
+    frames = [*SHARES_FRAMES, (_gray(2, 2), None), (_gray(2, 2), None)]
+    with pytest.raises(UserError) as raised:
+        _extract(name, tmp_path, frames, flag="target_records")
+    message = str(raised.value)
+    assert "\n" not in message
+    for word in ("--target_records", name, "'frame_2'", "thumbnail"):
+        assert word in message
+
+
+@pytest.mark.parametrize("name", ["class_histogram", "layout"])
+def test_label_ids_are_not_taken_for_train_ids(name, tmp_path):
+    with pytest.raises(UserError, match=r"expected labels 0\.\.18 or 255"):
+        _extract(name, tmp_path, [(_gray(1, 2), [[ROAD, 33]])])
+
+
+def test_wrong_number_of_examples_is_noticed(tmp_path):
+    dataset = _dataset(tmp_path, SHARES_FRAMES)
+    for number in (1, 3):
+        with pytest.raises(UserError, match=f"expected {number} examples"):
+            FEATURE_EXTRACTORS["thumbnail"](
+                dataset, number, ExtractionSettings()
+            )
+
+
+def test_every_extractor_has_a_default_scaling():
+    assert DEFAULT_SCALING.keys() == FEATURE_EXTRACTORS.keys()
+    assert set(DEFAULT_SCALING.values()) <= set(SCALINGS)
