@@ -1,0 +1,117 @@
+"""Tiny records of two domains, drawn once for the whole test session."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf.data import records, summaries
+
+ROOT = Path(__file__).resolve().parent.parent
+SIZE = (32, 48)
+
+
+def draw_scene(rng: np.random.Generator, sky_share: float, bright: bool):
+    """Returns uint8 image and train ids: sky (10) above a road (0)."""
+    height, width = SIZE
+    horizon = round(float(sky_share) * height)
+    label = np.zeros((height, width, 1), np.uint8)
+    label[:horizon] = 10
+    sky, road = ((90, 160, 250), (90, 80, 100))
+    if not bright:
+        sky, road = ((150, 150, 160), (60, 60, 55))
+    image = np.where(label == 10, sky, road).astype(np.float64)
+    image += rng.normal(0, 8, image.shape)
+    return np.clip(image, 0, 255).astype(np.uint8), label
+
+
+def write_records(
+    directory: Path,
+    *,
+    number: int,
+    sky: float,
+    bright: bool,
+    split: str = "train",
+    labelled: bool = True,
+    num_shards: int = 2,
+    prefix: str = "",
+) -> Path:
+    """Writes a small dataset of scenes with dataset.json."""
+    directory.mkdir(parents=True, exist_ok=True)
+    rng = np.random.default_rng([number, int(100 * sky), bright])
+    shards = {}
+    for shard in range(num_shards):
+        names, examples = [], []
+        for row in range(shard, number, num_shards):
+            share = np.clip(rng.normal(sky, 0.1), 0.05, 0.9)
+            image, label = draw_scene(rng, share, bright)
+            names.append(f"{prefix}{row:05d}")
+            examples.append(
+                records.encode_example(
+                    tf.io.encode_png(image).numpy(),
+                    filename=names[-1],
+                    height=SIZE[0],
+                    width=SIZE[1],
+                    label=(
+                        tf.io.encode_png(label).numpy() if labelled else None
+                    ),
+                )
+            )
+        name = records.shard_name(split, shard, num_shards)
+        records.write_shard(directory / name, examples)
+        shards[name] = names
+    summaries.write_summary(
+        directory,
+        summaries.SplitSummary(
+            dataset="scenes",
+            split=split,
+            shards=shards,
+            image_sizes={f"{SIZE[0]}x{SIZE[1]}": number},
+            labelled=number if labelled else 0,
+            class_pixel_shares={},
+        ),
+    )
+    return directory
+
+
+@pytest.fixture(scope="session")
+def source_records(tmp_path_factory) -> Path:
+    """24 labelled rendered scenes of much sky."""
+    directory = tmp_path_factory.mktemp("records") / "source"
+    return write_records(directory, number=24, sky=0.5, bright=True)
+
+
+@pytest.fixture(scope="session")
+def target_records(tmp_path_factory) -> Path:
+    """20 labelled camera scenes of little sky."""
+    directory = tmp_path_factory.mktemp("records") / "target"
+    return write_records(
+        directory, number=20, sky=0.35, bright=False, prefix="city_"
+    )
+
+
+def run_program(
+    module: str, *arguments: object, **options
+) -> subprocess.CompletedProcess:
+    """Runs `python -m module arguments` and returns how it ended."""
+    return subprocess.run(
+        [sys.executable, "-m", module, *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+        **options,
+    )
+
+
+def own_lines(stderr: str) -> list[str]:
+    """Returns a program's own lines on stderr, without TensorFlow's notices."""
+    notices = ("WARNING: All log", "I0000", "E0000", "W0000")
+    lines = stderr.strip().splitlines()
+    return [line for line in lines if not line.startswith(notices)]

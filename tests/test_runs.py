@@ -1,0 +1,126 @@
+import dataclasses
+import subprocess
+import sys
+
+import pytest
+
+from kliep_tf import cli, runs
+from kliep_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class Config:
+    size: int = cli.flag("a size", default=1)
+    workers: int = cli.flag("workers", default=1, affects_output=False)
+
+
+def claim(directory, config=None, **options):
+    return runs.claim(directory, "program", config or Config(), **options)
+
+
+def test_finished_work_is_known_as_finished(tmp_path):
+    with claim(tmp_path / "out") as first:
+        assert not first.finished
+        first.finish(images=3)
+    with claim(tmp_path / "out") as second:
+        assert second.finished
+    record = runs.read_config(tmp_path / "out")
+    assert record["results"] == {"images": 3}
+    assert record["arguments"] == {"size": 1, "workers": 1}
+    assert "python" in record["versions"]
+
+
+def test_interrupted_work_is_not_finished(tmp_path):
+    with pytest.raises(KeyboardInterrupt), claim(tmp_path):
+        raise KeyboardInterrupt
+    with claim(tmp_path) as again:
+        assert not again.finished
+
+
+def test_other_arguments_are_refused_by_name(tmp_path):
+    with claim(tmp_path):
+        pass
+    with (
+        pytest.raises(UserError, match=r"--size=1.*--size=2"),
+        claim(tmp_path, Config(size=2)),
+    ):
+        pass
+
+
+def test_number_of_workers_may_change(tmp_path):
+    with claim(tmp_path):
+        pass
+    with claim(tmp_path, Config(workers=8)):
+        pass
+
+
+def test_changed_inputs_are_refused(tmp_path):
+    with claim(tmp_path, inputs={"records": "a"}):
+        pass
+    with (
+        pytest.raises(UserError, match="records has changed"),
+        claim(tmp_path, inputs={"records": "b"}),
+    ):
+        pass
+
+
+def test_somebody_elses_directory_is_refused(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with (
+        pytest.raises(UserError, match=r"thesis\.txt"),
+        claim(tmp_path),
+    ):
+        pass
+    assert [path.name for path in tmp_path.iterdir() if path.suffix] == [
+        "thesis.txt"
+    ]
+
+
+def test_another_programs_output_is_refused(tmp_path):
+    with claim(tmp_path):
+        pass
+    with (
+        pytest.raises(UserError, match="one of program"),
+        runs.claim(tmp_path, "other", Config()),
+    ):
+        pass
+
+
+def test_two_parts_share_a_directory(tmp_path):
+    for part in ("train", "val"):
+        with claim(tmp_path, Config(len(part)), part=part) as found:
+            found.finish()
+    assert runs.read_config(tmp_path, "train")["arguments"]["size"] == 5
+    assert runs.read_config(tmp_path, "val")["arguments"]["size"] == 3
+
+
+def test_directory_in_use_by_another_process_is_refused(tmp_path):
+    with claim(tmp_path):
+        code = (
+            "import sys; sys.path.insert(0, '.')\n"
+            "from tests.test_runs import Config\n"
+            "from kliep_tf import runs\n"
+            f"with runs.claim({str(tmp_path)!r}, 'program', Config()): pass\n"
+        )
+        found = subprocess.run(
+            [sys.executable, "-c", code],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert "in use by another process" in found.stderr
+
+
+def test_fingerprint_changes_with_a_file(tmp_path):
+    file = tmp_path / "shard"
+    file.write_text("a")
+    first = runs.fingerprint([file])
+    assert runs.fingerprint([file]) == first
+    file.write_text("ab")
+    assert runs.fingerprint([file]) != first
+
+
+def test_atomic_write_leaves_only_the_file(tmp_path):
+    runs.write_atomically(tmp_path / "file", "text")
+    assert [path.name for path in tmp_path.iterdir()] == ["file"]
+    assert (tmp_path / "file").read_text() == "text"
