@@ -16,10 +16,9 @@ _ITERATIONS_A_STEP = 100
 
 
 def solve(
-    squared_distances: tf.Tensor,
-    inverse_width: tf.Tensor,
-    log_means: tf.Tensor,
-    log_q: tf.Tensor,
+    kernels: tf.Tensor,
+    present: tf.Tensor,
+    q: tf.Tensor,
     tolerance: tf.Tensor,
 ) -> interior_point.Solution:
     """Returns where gradient ascent ends; arguments as in interior_point.
@@ -28,14 +27,8 @@ def solve(
     respect to a, which is the paper's up to the scale of each column.
     """
     del tolerance  # It stops when it no longer gains.
-    kernels = tf.cast(
-        interior_point.scaled_kernels(
-            squared_distances, inverse_width, log_means
-        ),
-        tf.float64,
-    )
-    q = tf.exp(log_q)
-    present = tf.cast(tf.math.is_finite(log_means), tf.float64)
+    kernels = tf.cast(kernels, tf.float64)
+    present = tf.cast(present, tf.float64)
     a = present / tf.reduce_sum(present)
     num_iterations = tf.constant(0)
     for step in _STEPS:

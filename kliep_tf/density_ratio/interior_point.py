@@ -44,38 +44,32 @@ class Solution(NamedTuple):
 
 
 class _State(NamedTuple):
-    a: tf.Tensor  # [b]
-    w: tf.Tensor  # [n] = P a
-    v: tf.Tensor  # [n]
-    z: tf.Tensor  # [b]
-    residual: tf.Tensor  # [b] = z - 1 + P'v
+    primal: tf.Tensor  # [b + n], a and w = P a
+    dual: tf.Tensor  # [b + n], z and v
     prices: tf.Tensor  # [b] = P'(q / w)
+    dual_products: tf.Tensor  # [b] = P'v
     best_a: tf.Tensor  # [b], on the simplex
     best_gap: tf.Tensor  # []
     num_iterations: tf.Tensor  # []
 
 
 def solve(
-    squared_distances: tf.Tensor,
-    inverse_width: tf.Tensor,
-    log_means: tf.Tensor,
-    log_q: tf.Tensor,
+    kernels: tf.Tensor,
+    present: tf.Tensor,
+    q: tf.Tensor,
     tolerance: tf.Tensor,
 ) -> Solution:
     """Returns the optimal coefficients.
 
     Args:
-        squared_distances: [n, b] of the target points to the centers. A
-            column of zeros with log mean 0 is the constant function. b is a
-            multiple of 32.
-        inverse_width: [] float64, 1 / (2 bandwidth^2).
-        log_means: [b] float64; +inf takes a column out of the problem.
-        log_q: [n] float64, log weights of the points; -inf takes one out.
+        kernels: [n, b] float32, P with its rows scaled at will (that does not
+            change the problem); b is a multiple of 32. Columns of zeros are
+            padding.
+        present: [b] bool, False for padding.
+        q: [n] float64, weights of the points, sum 1; 0 takes one out.
         tolerance: [] float64, the gap to reach, in nats.
     """
-    kernels = scaled_kernels(squared_distances, inverse_width, log_means)
-    q = tf.exp(log_q)
-    start = _start(kernels, q, tf.math.is_finite(log_means))
+    start = _start(kernels, q, present)
 
     def unfinished(state: _State) -> tf.Tensor:
         return (state.best_gap > tolerance) & tf.reduce_all(
@@ -94,40 +88,18 @@ def solve(
 compiled_solve = tf.function(solve, jit_compile=True, autograph=False)
 
 
-def scaled_kernels(
-    squared_distances: tf.Tensor,
-    inverse_width: tf.Tensor,
-    log_means: tf.Tensor,
-) -> tf.Tensor:
-    """Returns P [n, b] float32, each row divided by its maximum.
-
-    The problem does not change when a row is scaled, and in this form no
-    width underflows.
-    """
-    dtype = squared_distances.dtype
-    logs = -squared_distances * tf.cast(inverse_width, dtype) - tf.cast(
-        log_means, dtype
-    )
-    logs -= tf.reduce_max(logs, axis=1, keepdims=True)
-    return tf.cast(tf.exp(logs), tf.float32)
-
-
 def _start(kernels: tf.Tensor, q: tf.Tensor, present: tf.Tensor) -> _State:
     """Returns the uniform mixture, v scaled so that z is positive."""
     share = tf.cast(present, tf.float64)
-    num_present = tf.reduce_sum(share)
-    a = tf.maximum(share, 1e-3) / num_present
+    a = tf.maximum(share, 1e-3) / tf.reduce_sum(share)
     w = _times(kernels, a)
-    prices = _transposed_times(kernels, q / w)
+    prices = _transposed_times(kernels, (q / w)[:, None])[:, 0]
     scale = 1.1 * tf.reduce_max(prices)
-    z = 1.0 - prices / scale
     return _State(
-        a=a,
-        w=w,
-        v=q / (w * scale),
-        z=z,
-        residual=tf.zeros_like(z),
+        primal=tf.concat([a, w], 0),
+        dual=tf.concat([1.0 - prices / scale, q / (w * scale)], 0),
         prices=prices,
+        dual_products=prices / scale,
         best_a=a / tf.reduce_sum(a),
         best_gap=_gap(prices, a),
         num_iterations=tf.constant(0),
@@ -136,53 +108,60 @@ def _start(kernels: tf.Tensor, q: tf.Tensor, present: tf.Tensor) -> _State:
 
 def _iterate(kernels: tf.Tensor, q: tf.Tensor, state: _State) -> _State:
     """Returns the state after one predictor-corrector step."""
-    a, w, v, z, residual, prices, best_a, best_gap, num_iterations = state
-    curvature = v / w
-    inverse = _system_inverse(kernels, curvature, z / a)
-    count = tf.cast(tf.size(a), tf.float64)
-    mu = tf.tensordot(a, z, 1) / count
+    size = kernels.shape[1]
+    primal, dual = state.primal, state.dual
+    (a, w), (z, v) = _split(primal, size), _split(dual, size)
+    inverse = _system_inverse(kernels, v / w, z / a)
+    # z - 1 + P'v, and P'((q - v w) / w).
+    residual = z - 1.0 + state.dual_products
+    gradient = state.prices - state.dual_products + residual
 
-    # P'((q - v w) / w), from what is known already: P'v = 1 - z + residual.
-    gradient = prices - (1.0 - z + residual)
+    def direction(gradient, complement):
+        """Returns Newton's step to primal * dual = complement + primal * dual.
+
+        With the other equations, P'dv + dz = -residual and dw = P da.
+        """
+        da = _apply(inverse, gradient + complement[:size] / a)
+        step = tf.concat([da, _times(kernels, da)], 0)
+        return step, (complement - dual * step) / primal
 
     # Predictor: mu = 0.
-    da = _apply(inverse, gradient + residual - z)
-    dw = _times(kernels, da)
-    dv = (q - v * w - v * dw) / w
-    dz = -z - z * da / a
-    step = _step_length(a, da)
-    dual_step = tf.minimum(_step_length(z, dz), _step_length(v, dv))
-    affine = tf.tensordot(a + step * da, z + dual_step * dz, 1) / count
-    target_mu = mu * (affine / mu) ** 3
+    target = tf.concat([tf.zeros_like(a), q], 0)
+    complement = target - primal * dual
+    step, dual_step = direction(gradient, complement)
+    mu = tf.reduce_mean(a * z)
+    affine = tf.reduce_mean(
+        (a + _step_length(primal, step) * step[:size])
+        * (z + _step_length(dual, dual_step) * dual_step[:size])
+    )
 
     # Corrector: centred, with the second-order terms.
-    products = q - v * w - dv * dw
-    complement = target_mu - a * z - da * dz
-    correction = _transposed_times(kernels, dv * dw / w)
-    da = _apply(inverse, gradient - correction + residual + complement / a)
-    dw = _times(kernels, da)
-    dv = (products - v * dw) / w
-    dz = -residual - _transposed_times(kernels, dv)
-    step = _TO_BOUNDARY * tf.minimum(_step_length(a, da), _step_length(w, dw))
-    dual_step = _TO_BOUNDARY * tf.minimum(
-        _step_length(z, dz), _step_length(v, dv)
-    )
-    a = a + step * da
-    w = w + step * dw
-    prices = _transposed_times(kernels, q / w)
-    gap = _gap(prices, a)
-    better = gap < best_gap
+    products = step * dual_step
+    centre = mu * (affine / mu) ** 3
+    target = tf.concat([tf.fill([size], centre), q], 0)
+    complement = target - primal * dual - products
+    bend = _transposed_times(kernels, (products[size:] / w)[:, None])[:, 0]
+    step, dual_step = direction(gradient - bend, complement)
+    primal += _TO_BOUNDARY * _step_length(primal, step) * step
+    dual += _TO_BOUNDARY * _step_length(dual, dual_step) * dual_step
+
+    (a, w), (_, v) = _split(primal, size), _split(dual, size)
+    both = _transposed_times(kernels, tf.stack([q / w, v], axis=1))
+    gap = _gap(both[:, 0], a)
+    better = gap < state.best_gap
     return _State(
-        a=a,
-        w=w,
-        v=v + dual_step * dv,
-        z=z + dual_step * dz,
-        residual=(1.0 - dual_step) * residual,
-        prices=prices,
-        best_a=tf.where(better, a / tf.reduce_sum(a), best_a),
-        best_gap=tf.where(better, gap, best_gap),
-        num_iterations=num_iterations + 1,
+        primal=primal,
+        dual=dual,
+        prices=both[:, 0],
+        dual_products=both[:, 1],
+        best_a=tf.where(better, a / tf.reduce_sum(a), state.best_a),
+        best_gap=tf.minimum(gap, state.best_gap),
+        num_iterations=state.num_iterations + 1,
     )
+
+
+def _split(pair: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
+    return pair[:size], pair[size:]
 
 
 def _gap(prices: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
@@ -191,20 +170,20 @@ def _gap(prices: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
 
 
 def _step_length(x: tf.Tensor, dx: tf.Tensor) -> tf.Tensor:
-    """Returns the largest t <= 1/0.995 with x + t dx >= 0."""
+    """Returns the largest t <= 1 / 0.995 with x + t dx >= 0."""
     # Points of weight 0 have v = dv = 0 and do not bind.
     speed = tf.reduce_max(-dx / tf.where(x > 0.0, x, tf.ones_like(x)))
     return 1.0 / tf.maximum(speed, _TO_BOUNDARY)
 
 
 def _times(kernels: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Returns P x in float64."""
+    """Returns P x [n] in float64, x [b]."""
     return tf.linalg.matvec(tf.cast(kernels, tf.float64), x)
 
 
 def _transposed_times(kernels: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Returns P'x in float64."""
-    return tf.linalg.matvec(tf.cast(kernels, tf.float64), x, transpose_a=True)
+    """Returns P'x [b, k] in float64, x [n, k]."""
+    return tf.linalg.matmul(tf.cast(kernels, tf.float64), x, transpose_a=True)
 
 
 class _Inverse(NamedTuple):

@@ -171,8 +171,8 @@ class SquaredDistances:
 
 
 def padded_width(num_centers: int) -> int:
-    """Returns the number of columns for centers and the constant."""
-    return (num_centers // 128 + 1) * 128
+    """Returns a number of columns for centers and the constant."""
+    return padded_size(num_centers + 1, least=128)
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -186,6 +186,21 @@ def squared_distances(points: tf.Tensor, centers: tf.Tensor) -> tf.Tensor:
     )
     distances = tf.maximum(squares - 2.0 * products, 0.0)
     return tf.where(padding[:, 0], tf.zeros_like(distances), distances)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def scaled_kernels(
+    distances: tf.Tensor, log_means: tf.Tensor, inverse_width: tf.Tensor
+) -> tf.Tensor:
+    """Returns float32 [N, b], K / exp(log_means), each row's maximum made 1.
+
+    Scaled so, no width underflows. A column whose log mean is +inf is 0.
+    """
+    dtype = distances.dtype
+    logs = -distances * tf.cast(inverse_width, dtype)
+    logs -= tf.cast(log_means, dtype)
+    logs -= tf.reduce_max(logs, axis=1, keepdims=True)
+    return tf.cast(tf.exp(logs), tf.float32)
 
 
 @tf.function(jit_compile=True, autograph=False)

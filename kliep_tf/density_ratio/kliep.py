@@ -14,6 +14,11 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.density_ratio import gradient_ascent, interior_point
+from kliep_tf.density_ratio.cross_validation import (
+    SCORES,
+    Centers,
+    Options,
+)
 from kliep_tf.density_ratio.inputs import (
     as_features,
     require_positive,
@@ -30,9 +35,6 @@ from kliep_tf.density_ratio.result import (
     to_arrays,
 )
 from kliep_tf.density_ratio.selection import (
-    SCORES,
-    Centers,
-    Options,
     Selected,
     fit_given,
     select_bandwidth,
@@ -52,6 +54,8 @@ __all__ = [
 
 SOLVERS = ("interior_point", "gradient_ascent")
 SELECTIONS = SCORES
+# A log weight is a difference of such numbers, accurate to 1e-16 of them.
+_LARGEST_LOG_ALPHA = 1e9
 
 
 def fit_kliep(
@@ -134,7 +138,13 @@ def _centers(
                 f"num_centers: expected {len(points)}, the number of centers "
                 f"given, or None, found {num_centers!r}"
             )
-        return Centers(points, np.full(len(points), -1))
+        # Known as target points, they can be held out in cross-validation.
+        of_row = {hash(row.tobytes()): i for i, row in enumerate(target)}
+        rows = [
+            of_row.get(hash(row.tobytes()), -1)
+            for row in points.astype(target.dtype)
+        ]
+        return Centers(points, np.array(rows))
     rows = np.arange(len(target))
     if num_centers is None:
         return Centers(target, rows)
@@ -168,6 +178,7 @@ def _as_result(
     samples: Samples, centers: Centers, chosen: Selected
 ) -> KliepResult:
     found = chosen.optimum
+    _require_in_range(found.log_alpha, chosen.bandwidth)
     converged = found.gap <= TOLERANCE
     if not converged:
         warnings.warn(
@@ -189,3 +200,16 @@ def _as_result(
         origin=samples.frame.origin,
         scale=samples.frame.scale,
     )
+
+
+def _require_in_range(log_alpha: np.ndarray, bandwidth: float) -> None:
+    """Raises a UserError if float64 cannot tell the weights any more."""
+    farthest = int(np.argmax(log_alpha))
+    if log_alpha[farthest] > _LARGEST_LOG_ALPHA:
+        distance = np.sqrt(2.0 * log_alpha[farthest])
+        raise UserError(
+            f"bandwidth {bandwidth:.4g}: expected source points within "
+            f"{np.sqrt(2.0 * _LARGEST_LOG_ALPHA):.0f} bandwidths of the "
+            f"target's, found center {farthest} about {distance:.3g} "
+            "bandwidths from the nearest"
+        )

@@ -1,13 +1,12 @@
-"""The KLIEP optimum over given candidates: one solve, or column generation.
+"""The KLIEP optimum at one bandwidth over one set of columns.
 
-Everything here is at one bandwidth. A candidate that is not among the columns
-being solved is priced by `g_l = mean_j P[j, l] / w_j`; `log max_l g_l`
-over all candidates is the certificate (see `interior_point`), so columns whose
-price is above 1 are what the solution lacks.
+The columns are kernel centers and, beside them, the constant function. The
+certificate is `log max_l g_l` with the prices `g_l = mean_j P[j, l] / w_j`
+(see `interior_point`), recomputed here in float64 from the distances.
 """
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -17,12 +16,6 @@ from kliep_tf.density_ratio import interior_point, kernels
 TOLERANCE = 1e-6  # of the certificate, in nats
 # Below the tolerance, so that the recomputed certificate stays below it.
 _SOLVER_TOLERANCE = 1e-7
-# More candidates than this are solved by column generation.
-_DIRECT_COLUMNS = 256
-_FIRST_COLUMNS = 96
-_NEW_COLUMNS = 64
-_MAX_ROUNDS = 60
-_CANDIDATES_AT_ONCE = 2048
 _LEAST_COEFFICIENT = 1e-10
 
 Solver = Callable[..., interior_point.Solution]
@@ -70,35 +63,15 @@ class Optimum:
         return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
 
 
-def find_optimum(
+def solve_all(
     samples: Samples,
     centers: np.ndarray,
     bandwidth: float,
-    *,
+    dtype: type,
     solver: Solver,
     constant_basis: bool,
-    rng: np.random.Generator,
 ) -> Optimum:
-    """Returns the optimum over `centers` [b, d], certified in float64.
-
-    float32 distances are used where they are good enough; where the
-    certificate shows that they were not, float64.
-    """
-    dtype = samples.frame.dtype_for(bandwidth)
-    direct = len(centers) <= _DIRECT_COLUMNS
-    find = _solve_all if direct else _generate_columns
-    arguments = (solver, constant_basis, rng)
-    best = find(samples, centers, bandwidth, dtype, *arguments)
-    if best.gap > TOLERANCE and dtype == np.float32:
-        again = find(samples, centers, bandwidth, np.float64, *arguments)
-        best = min(best, again, key=lambda optimum: optimum.gap)
-    return best
-
-
-def _solve_all(
-    samples, centers, bandwidth, dtype, solver, constant_basis, rng
-) -> Optimum:
-    """Solves over all centers at once."""
+    """Returns the optimum over all of `centers` [b, d], in one solve."""
     inverse_width = samples.frame.inverse_width(bandwidth)
     to_source = kernels.SquaredDistances(
         samples.source, centers, samples.frame, dtype
@@ -110,15 +83,14 @@ def _solve_all(
     log_means = source_means(
         to_source, len(centers), inverse_width, constant_basis
     )
-    solution = solve_columns(to_target, log_means, log_q, inverse_width, solver)
-    return _normalised(
-        log_coefficients(solution.log_a, log_means),
+    columns = solve_columns(to_target, log_means, log_q, inverse_width, solver)
+    return normalised(
+        log_coefficients(columns.log_a, log_means),
         to_source,
         to_target,
         len(centers),
         inverse_width,
-        solution.gap,
-        solution.num_iterations,
+        columns,
     )
 
 
@@ -175,18 +147,20 @@ def solve_columns(
 
     Without `certify` the gap is the solver's own, and cheaper.
     """
-    whole = to_target.whole()
-    padded_q = np.full(len(whole), -np.inf)
-    padded_q[: len(log_q)] = log_q
+    distances = to_target.whole()
+    q = np.zeros(len(distances))
+    q[: len(log_q)] = np.exp(log_q)
+    present = np.isfinite(log_means)
     solution = solver(
-        whole,
-        tf.constant(inverse_width, tf.float64),
-        tf.constant(log_means),
-        tf.constant(padded_q),
+        kernels.scaled_kernels(
+            distances, log_means, tf.constant(inverse_width, tf.float64)
+        ),
+        tf.constant(present),
+        tf.constant(q),
         tf.constant(tolerance, tf.float64),
     )
     a = solution.a.numpy()
-    a = np.where(np.isfinite(log_means) & (a > _LEAST_COEFFICIENT), a, 0.0)
+    a = np.where(present & (a > _LEAST_COEFFICIENT), a, 0.0)
     a /= a.sum()
     with np.errstate(divide="ignore"):
         log_a = np.log(a)
@@ -222,121 +196,40 @@ def certificate(
     return max(float(np.log(prices.max())), 0.0)
 
 
-def _normalised(
-    log_alpha,
-    to_source,
-    to_target,
-    num_centers,
-    inverse_width,
-    gap,
-    num_iterations,
+def normalised(
+    log_alpha: np.ndarray,
+    to_source: kernels.SquaredDistances,
+    to_target: kernels.SquaredDistances,
+    num_centers: int,
+    inverse_width: float,
+    columns: Columns,
 ) -> Optimum:
     """Returns the optimum scaled to mean exactly 1 over the source."""
     log_ratio = to_source.row_sums(log_alpha, inverse_width)
     largest = log_ratio.max()
     mean = largest + np.log(np.mean(np.exp(log_ratio - largest)))
     on_target = to_target.row_sums(log_alpha, inverse_width)
-    return Optimum(
+    optimum = Optimum(
         log_alpha=log_alpha[:num_centers] - mean,
         log_constant=float(log_alpha[num_centers] - mean),
         log_likelihood=float(np.mean(on_target) - mean),
-        gap=gap,
-        num_iterations=num_iterations,
+        gap=columns.gap,
+        num_iterations=columns.num_iterations,
         log_ratio=log_ratio - mean,
     )
+    if optimum.log_likelihood < 0.0 and np.isfinite(optimum.log_constant):
+        return _weights_of_one(optimum)
+    return optimum
 
 
-def _generate_columns(
-    samples, centers, bandwidth, dtype, solver, constant_basis, rng
-) -> Optimum:
-    """Solves over a working set that grows by what the prices ask for."""
-    inverse_width = samples.frame.inverse_width(bandwidth)
-    candidates = _Candidates(samples, centers, dtype, inverse_width)
-    log_q = uniform(len(samples.target))
-    working = np.sort(rng.choice(len(centers), _FIRST_COLUMNS, replace=False))
-    num_iterations = 0
-    for _ in range(_MAX_ROUNDS):
-        to_target = kernels.SquaredDistances(
-            samples.target, centers[working], samples.frame, dtype
-        )
-        log_means = np.full(to_target.width, np.inf)
-        log_means[: len(working)] = candidates.log_means[working]
-        if constant_basis:
-            log_means[len(working)] = 0.0
-        solution = solve_columns(
-            to_target, log_means, log_q, inverse_width, solver
-        )
-        num_iterations += solution.num_iterations
-        log_alpha = log_coefficients(solution.log_a, log_means)
-        log_ratio = to_target.row_sums(log_alpha, inverse_width)
-        log_prices = candidates.log_prices(log_q - log_ratio)
-        gap = max(solution.gap, float(log_prices.max()))
-        grown = _grow(working, solution.log_a, log_prices, candidates)
-        if gap <= TOLERANCE or len(np.setdiff1d(grown, working)) == 0:
-            break
-        working = grown
-    used = np.isfinite(log_alpha[: len(working)])
-    to_source = kernels.SquaredDistances(
-        samples.source, centers[working], samples.frame, dtype
+def _weights_of_one(optimum: Optimum) -> Optimum:
+    """Returns w = 1, which is feasible and better than a negative J."""
+    return dataclasses.replace(
+        optimum,
+        log_alpha=np.full_like(optimum.log_alpha, -np.inf),
+        log_constant=0.0,
+        log_likelihood=0.0,
+        # J* <= J + gap still holds, and J has become 0.
+        gap=max(optimum.gap + optimum.log_likelihood, 0.0),
+        log_ratio=np.zeros_like(optimum.log_ratio),
     )
-    optimum = _normalised(
-        log_alpha,
-        to_source,
-        to_target,
-        len(working),
-        inverse_width,
-        gap,
-        num_iterations,
-    )
-    full = np.full(len(centers), -np.inf)
-    full[working[used]] = optimum.log_alpha[used]
-    return dataclasses.replace(optimum, log_alpha=full)
-
-
-class _Candidates:
-    """All centers, by blocks: their source means and their prices."""
-
-    def __init__(self, samples, centers, dtype, inverse_width):
-        self._samples = samples
-        self._centers = centers
-        self._dtype = dtype
-        self._inverse_width = inverse_width
-        self._to_target = None
-        self.log_means = self._column_sums(
-            samples.source, uniform(len(samples.source))
-        )
-
-    def log_prices(self, log_weights: np.ndarray) -> np.ndarray:
-        """Returns float64 [b], log sum_j exp(log_weights_j) P[j, l]."""
-        sums = self._column_sums(self._samples.target, log_weights)
-        return sums - self.log_means
-
-    def _column_sums(self, points, log_weights) -> np.ndarray:
-        sums = np.empty(len(self._centers))
-        for part in self._parts():
-            distances = kernels.SquaredDistances(
-                points,
-                self._centers[part],
-                self._samples.frame,
-                self._dtype,
-                keep=False,
-            )
-            found = distances.column_sums(log_weights, self._inverse_width)
-            sums[part] = found[: part.stop - part.start]
-        return sums
-
-    def _parts(self) -> Iterator[slice]:
-        size = len(self._centers)
-        count = -(-size // _CANDIDATES_AT_ONCE)
-        step = -(-size // count)
-        for first in range(0, size, step):
-            yield slice(first, min(first + step, size))
-
-
-def _grow(working, log_a, log_prices, candidates) -> np.ndarray:
-    """Returns the next working set: what carries weight, and what is asked."""
-    active = working[log_a[: len(working)] > np.log(1e-7)]
-    order = np.argsort(-log_prices, kind="stable")
-    order = order[log_prices[order] > 0.5 * TOLERANCE]
-    new = order[~np.isin(order, working)][:_NEW_COLUMNS]
-    return np.sort(np.union1d(active, new))

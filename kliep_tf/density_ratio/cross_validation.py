@@ -1,0 +1,207 @@
+"""Scores of bandwidths on held-out data.
+
+Keeping the source whole, as the usual likelihood cross-validation does, lets
+the narrowest width win in more than a few dimensions. Here the held-out parts
+of both samples are scored by the bound of Nguyen, Wainwright and Jordan (IEEE
+Trans. Inf. Theory 56, 2010): mean log w(target) - mean w(source) + 1. Centers
+from the held-out part of the target are left out of the fit.
+"""
+
+import dataclasses
+
+import numpy as np
+
+from kliep_tf.density_ratio import kernels, optimum
+from kliep_tf.density_ratio.result import SelectionTable
+from kliep_tf.errors import UserError
+
+SCORES = ("nwj", "lcv")
+# A comparison of widths needs neither all points nor all centers nor the
+# last digits.
+_MOST_POINTS = 8192
+_MOST_CENTERS = 127
+_TOLERANCE = 1e-4
+_LOG_ERROR = 1e-3
+
+
+@dataclasses.dataclass(frozen=True)
+class Options:
+    """How widths are compared; see `fit_kliep`."""
+
+    score: str
+    num_folds: int
+    min_ess: float
+    constant_basis: bool
+    solver: optimum.Solver
+    seed: int
+
+    def check(self) -> None:
+        """Raises a UserError for a value out of range."""
+        if self.score not in SCORES:
+            raise UserError(
+                f"selection: expected one of {', '.join(SCORES)}, found "
+                f"{self.score!r}"
+            )
+        if int(self.num_folds) != self.num_folds or self.num_folds < 2:
+            raise UserError(
+                "num_folds: expected a whole number of at least 2, found "
+                f"{self.num_folds!r}"
+            )
+        if not 0 <= self.min_ess < 1:
+            raise UserError(
+                f"min_ess: expected a fraction from 0 to below 1, found "
+                f"{self.min_ess!r}"
+            )
+
+
+@dataclasses.dataclass(frozen=True)
+class Centers:
+    """Kernel centers.
+
+    Attributes:
+        points: [b, d].
+        rows: [b] int, the target row of each, -1 where it is none.
+    """
+
+    points: np.ndarray
+    rows: np.ndarray
+
+    def some(self, size: int, rng: np.random.Generator) -> "Centers":
+        """Returns at most `size` of them."""
+        if len(self.points) <= size:
+            return self
+        chosen = np.sort(rng.choice(len(self.points), size, replace=False))
+        return Centers(np.asarray(self.points[chosen]), self.rows[chosen])
+
+
+def cross_validate(
+    samples: optimum.Samples,
+    centers: Centers,
+    widths: np.ndarray,
+    options: Options,
+) -> SelectionTable:
+    """Returns score, ESS and J of each width, on at most 127 centers.
+
+    All widths and folds share one set of squared distances.
+    """
+    rng = np.random.default_rng(options.seed)
+    part = _Part.draw(samples, centers, widths, options, rng)
+    scores, sizes, likelihoods = [], [], []
+    for width in widths:
+        inverse_width = samples.frame.inverse_width(width)
+        log_source, log_target = part.fit(inverse_width, options, None)
+        weights = np.exp(log_source - log_source.max())
+        sizes.append(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+        likelihoods.append(log_target.mean())
+        folds = range(part.num_folds)
+        scores.append(
+            np.mean([part.score(inverse_width, options, f) for f in folds])
+        )
+    return SelectionTable(
+        widths, np.array(scores), np.array(sizes), np.array(likelihoods)
+    )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """The points and centers that widths are compared on."""
+
+    to_source: kernels.SquaredDistances
+    to_target: kernels.SquaredDistances
+    source_folds: np.ndarray  # [n_s]
+    target_folds: np.ndarray  # [n_t]
+    center_folds: np.ndarray  # [b], -1 for a center that is no target point
+    num_folds: int
+
+    @classmethod
+    def draw(cls, samples, centers, widths, options, rng) -> "_Part":
+        """Draws points, centers and folds."""
+        source, target = samples.source, samples.target
+        num_folds = min(options.num_folds, len(source), len(target))
+        some = centers.some(_MOST_CENTERS, rng)
+        source_rows = _draw_rows(len(source), rng)
+        target_rows = _draw_rows(len(target), rng)
+        rows = np.union1d(target_rows, some.rows[some.rows >= 0])
+        folds = _folds(target[rows], num_folds, rng)
+        center_folds = folds[np.searchsorted(rows, some.rows) % len(rows)]
+        center_folds = np.where(some.rows >= 0, center_folds, -1)
+        dtype = samples.frame.dtype_for(widths.min(), _LOG_ERROR)
+        return cls(
+            to_source=kernels.SquaredDistances(
+                source[source_rows], some.points, samples.frame, dtype
+            ),
+            to_target=kernels.SquaredDistances(
+                target[target_rows], some.points, samples.frame, dtype
+            ),
+            source_folds=_folds(source[source_rows], num_folds, rng),
+            target_folds=folds[np.searchsorted(rows, target_rows)],
+            center_folds=center_folds,
+            num_folds=num_folds,
+        )
+
+    def fit(self, inverse_width, options, fold) -> tuple:
+        """Returns log w over all source and target points here.
+
+        Fitted without `fold`; None leaves nothing out.
+        """
+        inside = self.source_folds != fold
+        if options.score == "lcv":
+            inside[:] = True
+        log_means = optimum.source_means(
+            self.to_source,
+            len(self.center_folds),
+            inverse_width,
+            options.constant_basis,
+            _log_share(inside),
+        )
+        if fold is not None:
+            held_out = np.flatnonzero(self.center_folds == fold)
+            masked = log_means.copy()
+            masked[held_out] = np.inf
+            if np.isfinite(masked).any():
+                log_means = masked
+        columns = optimum.solve_columns(
+            self.to_target,
+            log_means,
+            _log_share(self.target_folds != fold),
+            inverse_width,
+            options.solver,
+            tolerance=_TOLERANCE,
+            certify=False,
+        )
+        log_alpha = optimum.log_coefficients(columns.log_a, log_means)
+        return (
+            self.to_source.row_sums(log_alpha, inverse_width),
+            self.to_target.row_sums(log_alpha, inverse_width),
+        )
+
+    def score(self, inverse_width, options, fold) -> float:
+        """Returns the held-out score of one fold, in nats."""
+        log_source, log_target = self.fit(inverse_width, options, fold)
+        score = np.mean(log_target[self.target_folds == fold])
+        if options.score == "nwj":
+            held_out = log_source[self.source_folds == fold]
+            with np.errstate(over="ignore"):
+                score += 1.0 - np.mean(np.exp(held_out))
+        return float(score)
+
+
+def _folds(points: np.ndarray, num_folds: int, rng) -> np.ndarray:
+    """Returns int [N], the fold of each point; equal points share one."""
+    keys: dict[int, int] = {}
+    groups = [keys.setdefault(hash(row.tobytes()), len(keys)) for row in points]
+    if len(keys) < num_folds:
+        groups = np.arange(len(points))
+    folds = rng.permutation(np.arange(max(groups) + 1) % num_folds)
+    return folds[groups]
+
+
+def _draw_rows(size: int, rng) -> np.ndarray:
+    if size <= _MOST_POINTS:
+        return np.arange(size)
+    return np.sort(rng.choice(size, _MOST_POINTS, replace=False))
+
+
+def _log_share(inside: np.ndarray) -> np.ndarray:
+    """Returns the log weights that share 1 among the points inside."""
+    return np.where(inside, -np.log(inside.sum()), -np.inf)

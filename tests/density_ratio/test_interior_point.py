@@ -1,0 +1,70 @@
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf.density_ratio import gradient_ascent, interior_point
+
+
+def arguments(columns, weights=None):
+    """Pads P [n, b] to 32 columns, as the solver wants it."""
+    columns = np.asarray(columns, np.float32)
+    present = np.arange(32) < columns.shape[1]
+    padded = np.pad(columns, [(0, 0), (0, 32 - columns.shape[1])])
+    if weights is None:
+        weights = np.full(len(columns), 1 / len(columns))
+    return (
+        tf.constant(padded),
+        tf.constant(present),
+        tf.constant(weights, tf.float64),
+        tf.constant(1e-8, tf.float64),
+    )
+
+
+@pytest.mark.parametrize(
+    "solve", [interior_point.solve, interior_point.compiled_solve]
+)
+def test_diagonal_problem_by_hand(solve):
+    # max sum q log a over the simplex: a = q.
+    q = [0.5, 0.3, 0.2]
+    solution = solve(*arguments(np.eye(3), q))
+    np.testing.assert_allclose(solution.a[:3], q, atol=1e-6)
+    assert solution.gap <= 1e-8
+
+
+def test_a_dominated_column_gets_nothing():
+    columns = [[2.0, 1.0], [4.0, 1.0]]
+    solution = interior_point.compiled_solve(*arguments(columns))
+    np.testing.assert_allclose(solution.a[:2], [1, 0], atol=1e-6)
+
+
+def test_a_point_of_weight_zero_plays_no_part():
+    columns = np.random.default_rng(0).random((5, 3))
+    with_it = interior_point.compiled_solve(
+        *arguments(columns, [0.25, 0.25, 0.25, 0.25, 0])
+    )
+    without = interior_point.compiled_solve(*arguments(columns[:4]))
+    np.testing.assert_allclose(with_it.a, without.a, atol=1e-5)
+
+
+def test_scaling_a_row_changes_nothing():
+    columns = np.random.default_rng(1).random((6, 3))
+    scaled = columns * np.array([[1e-6, 1, 3, 1, 1e5, 1]]).T
+    plain = interior_point.compiled_solve(*arguments(columns))
+    other = interior_point.compiled_solve(*arguments(scaled))
+    np.testing.assert_allclose(plain.a, other.a, atol=1e-4)
+
+
+@pytest.mark.parametrize("size", [32, 64, 128])
+def test_inverse(size):
+    rng = np.random.default_rng(size)
+    root = rng.normal(size=(size, 2 * size))
+    matrix = root @ root.T / size
+    inverse = interior_point.inverse_of_positive(tf.constant(matrix))
+    np.testing.assert_allclose(inverse @ matrix, np.eye(size), atol=1e-10)
+
+
+def test_gradient_ascent_gets_near_on_an_easy_problem():
+    q = [0.5, 0.3, 0.2]
+    solution = gradient_ascent.compiled_solve(*arguments(np.eye(3), q))
+    np.testing.assert_allclose(solution.a[:3], q, atol=0.02)
+    np.testing.assert_allclose(tf.reduce_sum(solution.a), 1)

@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+
+from kliep_tf.density_ratio import kernels
+
+
+def squared_distances_by_hand(points, centers):
+    return np.sum((points[:, None] - centers[None]) ** 2, axis=2)
+
+
+def frame_of(points):
+    return kernels.make_frame(points, points)
+
+
+@pytest.mark.parametrize(
+    "dtype, error", [(np.float32, 1e-5), (np.float64, 1e-12)]
+)
+@pytest.mark.parametrize("num_points", [1, 300, 20_000])
+def test_sums_are_those_of_the_kernel(num_points, dtype, error):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(num_points, 4)) + 5
+    centers = rng.normal(size=(7, 4)) + 5
+    frame = frame_of(points)
+    bandwidth = 1.3
+    kernel = np.exp(
+        -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
+    )
+    distances = kernels.SquaredDistances(points, centers, frame, dtype)
+    inverse_width = frame.inverse_width(bandwidth)
+    over_rows = distances.column_sums(np.zeros(num_points), inverse_width)
+    np.testing.assert_allclose(
+        over_rows[:7], np.log(kernel.sum(axis=0)), atol=10 * error
+    )
+    weights = np.full(distances.width, -np.inf)
+    weights[:7] = 0
+    np.testing.assert_allclose(
+        distances.row_sums(weights, inverse_width),
+        np.log(kernel.sum(axis=1)),
+        atol=10 * error,
+    )
+
+
+def test_padding_is_the_constant_function():
+    points = np.zeros((3, 2)) + 1
+    distances = kernels.SquaredDistances(
+        points, points[:1] + 1, frame_of(points), np.float32
+    )
+    assert distances.whole().numpy()[:3, 1:].max() == 0
+
+
+def test_blocks_and_the_whole_agree(monkeypatch):
+    rng = np.random.default_rng(0)
+    points, centers = rng.normal(size=(1000, 3)), rng.normal(size=(5, 3))
+    arguments = (points, centers, frame_of(points), np.float64)
+    whole = kernels.SquaredDistances(*arguments)
+    monkeypatch.setattr(kernels, "_BLOCK_ENTRIES", 256 * 128)
+    blocks = kernels.SquaredDistances(*arguments, keep=False)
+    assert len(list(blocks.blocks())) == 4
+    np.testing.assert_allclose(
+        blocks.column_sums(np.zeros(1000), 2.0),
+        whole.column_sums(np.zeros(1000), 2.0),
+        rtol=1e-12,
+    )
+    np.testing.assert_allclose(
+        blocks.whole().numpy()[:1000], whole.whole().numpy()[:1000], atol=1e-15
+    )
+
+
+def test_median_distance_by_hand():
+    # Distances 1, 2, 3 (each twice, and zeros on the diagonal).
+    target = np.array([[0.0], [1.0], [3.0]])
+    assert kernels.median_distance(
+        target, target, frame_of(target)
+    ) == pytest.approx(2.0)
+
+
+def test_median_distance_where_targets_coincide():
+    target = np.ones((4, 1))
+    source = np.array([[4.0], [5.0], [6.0]])
+    frame = kernels.make_frame(source, target)
+    assert kernels.median_distance(source, target, frame) == pytest.approx(4.0)
+    assert kernels.median_distance(target, target, frame_of(target)) == 1.0
+
+
+@pytest.mark.parametrize("size", [1, 256, 257, 3000, 24_966, 1_000_000])
+def test_padded_size_is_little_more(size):
+    padded = kernels.padded_size(size)
+    assert size <= padded <= max(256, 1.125 * size + 256)
+
+
+def test_precision_follows_the_width():
+    frame = frame_of(np.array([[-1.0], [1.0]]))
+    assert frame.dtype_for(1.0) == np.float32
+    assert frame.dtype_for(1e-3) == np.float64
