@@ -14,8 +14,6 @@ import os
 from pathlib import Path
 
 from kliep_tf import cli, runs
-
-# isort: split
 from kliep_tf.data import records
 from kliep_tf.data.index import build_index
 from kliep_tf.data.pipeline import make_image_dataset

@@ -10,31 +10,21 @@ again continues an interrupted run exactly where it stopped.
 """
 
 import dataclasses
-import functools
-from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from kliep_tf import cli, runs
-
-# isort: split
-import keras
-import numpy as np
-import tensorflow as tf
-
 from kliep_tf.data import pipeline, records
 from kliep_tf.data.datasets import NUM_CLASSES
 from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.reading import require_labels
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.exporting import export_segmenter
-from kliep_tf.segmentation.figures import triptych
-from kliep_tf.segmentation.networks import NETWORKS
+from kliep_tf.segmentation.networks import NETWORKS, Network
+from kliep_tf.segmentation.pictures import make_pictures
 from kliep_tf.segmentation.training import make_optimizer, make_train_step
 from kliep_tf.training import distribution
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.loop import Hook, LoopSettings, run_steps
-
-_NUM_PICTURES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -126,7 +116,7 @@ def _train(
     index: RecordIndex,
     augmentation: pipeline.Augmentation,
     run_dir: Path,
-) -> keras.Model:
+) -> Network:
     """Trains from the newest checkpoint to the last step."""
     strategy = distribution.make_strategy(
         config.distribution, config.batch_size
@@ -147,6 +137,9 @@ def _train(
         )
         return distribution.distribute(strategy, dataset)
 
+    # As they are: what a picture shows should not change by chance.
+    calm = dataclasses.replace(augmentation, flip=False, color_jitter=0.0)
+    pictures = make_pictures(network, index, calm, config.seed)
     run_steps(
         distribution.replicated_step(strategy, step),
         make_batches,
@@ -158,61 +151,21 @@ def _train(
             log_every=config.log_every,
         ),
         run_dir / runs.TENSORBOARD,
-        [Hook(config.picture_every, _pictures(config, index, network))],
+        [Hook(config.picture_every, pictures)],
     )
     return network
 
 
-def _build(config: TrainSegmenterConfig) -> keras.Model:
+def _build(config: TrainSegmenterConfig) -> Network:
     dtype = "mixed_bfloat16" if config.mixed_precision else "float32"
     return NETWORKS[config.network](NUM_CLASSES, config.seed, dtype)
 
 
-def _plain_copy(
-    config: TrainSegmenterConfig, network: keras.Model
-) -> keras.Model:
+def _plain_copy(config: TrainSegmenterConfig, network: Network) -> Network:
     """Returns the network in float32 and outside of any strategy."""
     plain = NETWORKS[config.network](NUM_CLASSES, config.seed, "float32")
     plain.set_weights(network.get_weights())
     return plain
-
-
-def _pictures(
-    config: TrainSegmenterConfig, index: RecordIndex, network: keras.Model
-) -> Callable[[int], None]:
-    """Returns a hook that shows the first images and what is made of them."""
-    augmentation = dataclasses.replace(
-        _augmentation(config), flip=False, color_jitter=0.0
-    )
-    fixed = pipeline.make_labelled_dataset(
-        index.select(np.arange(min(_NUM_PICTURES, len(index)))),
-        augmentation,
-        batch_size=min(_NUM_PICTURES, len(index)),
-        seed=config.seed,
-    )
-
-    @functools.cache
-    def examples() -> Sequence[np.ndarray]:
-        return next(iter(fixed.take(1).as_numpy_iterator()))
-
-    def show(step: int) -> None:
-        image, label = examples()
-        prediction = np.argmax(network(image, training=False), -1)
-        pixels = np.round((image + 1.0) * 127.5).astype(np.uint8)
-        pictures = [
-            triptych(*parts)
-            for parts in zip(
-                pixels, label[..., 0], prediction.astype(np.uint8), strict=True
-            )
-        ]
-        tf.summary.image(
-            "image_label_prediction",
-            np.stack(pictures),
-            step,
-            max_outputs=_NUM_PICTURES,
-        )
-
-    return show
 
 
 def _augmentation(config: TrainSegmenterConfig) -> pipeline.Augmentation:

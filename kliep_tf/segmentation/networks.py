@@ -10,10 +10,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+Network = keras.Model
+
 _GROUPS = 8
 
 
-def tiny(num_classes: int, seed: int, dtype: str = "float32") -> keras.Model:
+def tiny(num_classes: int, seed: int, dtype: str = "float32") -> Network:
     """Returns an encoder-decoder that trains in minutes on two CPU cores.
 
     Five scales, from the image's size to a sixteenth of it, added back on the
@@ -38,10 +40,10 @@ def tiny(num_classes: int, seed: int, dtype: str = "float32") -> keras.Model:
     features = layers.merge(features, half, 32)
     logits = layers.project(features, num_classes, use_bias=True)
     logits = Resize(dtype="float32")([logits, image])
-    return keras.Model(image, logits, name="tiny")
+    return Network(image, logits, name="tiny")
 
 
-NETWORKS: dict[str, Callable[..., keras.Model]] = {"tiny": tiny}
+NETWORKS: dict[str, Callable[..., Network]] = {"tiny": tiny}
 
 
 class Resize(keras.layers.Layer):

@@ -9,6 +9,7 @@ from kliep_tf.errors import UserError
 from kliep_tf.segmentation.exporting import export_segmenter
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 from kliep_tf.segmentation.networks import tiny
+from tests.segmentation.small_network import small
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_failed_export_leaves_no_model(tmp_path):
     path = tmp_path / "missing" / "saved_model"
     (tmp_path / "missing").write_text("a file in the way")
     with pytest.raises(OSError):
-        export_segmenter(tiny(19, seed=0), path)
+        export_segmenter(small(19, seed=0), path)
     assert not path.exists()
 
 

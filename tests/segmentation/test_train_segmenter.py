@@ -199,3 +199,21 @@ def test_help_reads_well():
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("Trains a segmentation network")
     assert "--color_jitter=NUMBER" in done.stdout
+
+
+def test_tensorboard_shows_figures_and_pictures(undisturbed):
+    tags = {}
+    for path in (undisturbed / runs.TENSORBOARD).glob("*tfevents*"):
+        for event in tf.compat.v1.train.summary_iterator(str(path)):
+            for value in event.summary.value:
+                tags[value.tag] = value.tensor.string_val
+    assert tags.keys() >= {
+        "loss",
+        "pixel_accuracy",
+        "learning_rate",
+        "image_label_prediction",
+    }
+    # Width, height, then four pictures of image | label | prediction.
+    _, _, *pictures = tags["image_label_prediction"]
+    assert len(pictures) == 4
+    assert tf.io.decode_png(pictures[0]).shape == (32, 3 * 64, 3)
