@@ -23,10 +23,10 @@ from absl import flags
 
 from kliep_tf.errors import UserError
 
-# TensorFlow's C++ start-up notices drown a program's own lines. Programs import
-# this module first; whoever wants the notices sets the variable to 0.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# TensorFlow's C++ start-up notices drown a program's own lines; without a GPU
+# they include an alarming "failed call to cuInit". Programs import this module
+# first; whoever wants the notices sets the variable to 0.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 _HELP_WIDTH = 80
 

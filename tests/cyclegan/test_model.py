@@ -207,7 +207,7 @@ dataset = tf.data.Dataset.from_generator(
         lambda t: tf.TensorSpec(t.shape, t.dtype), batches[0]),
 )
 results = {{}}
-for optimizer, rate in (("SGD", 0.1), ("Adam", 1e-4)):
+for optimizer, rate in (("SGD", 0.01), ("Adam", 1e-4)):
     with strategy.scope():
         model = make_model(
             4, rate=rate, optimizer=getattr(keras.optimizers, optimizer),

@@ -1,0 +1,196 @@
+"""What a person wants to know of a set of weights: a text and a figure."""
+
+import dataclasses
+import os
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+from kliep_tf.density_ratio.weighting import FittedWeights
+
+_NUM_EXTREMES = 5
+# Classes below this share in both domains only lengthen the table.
+_LEAST_SHARE = 0.0005
+
+
+@dataclasses.dataclass(frozen=True)
+class ClassShares:
+    """Mean class shares before and after weighting.
+
+    Attributes:
+        names: [C] the classes.
+        source: [N_s, C], each image's shares.
+        target: [N_t, C].
+        origin: "labels" or "the segmenter's predictions".
+    """
+
+    names: np.ndarray
+    source: np.ndarray
+    target: np.ndarray
+    origin: str
+
+
+def describe(
+    source: FittedWeights, target: FittedWeights, shares: ClassShares | None
+) -> str:
+    """Returns the report as Markdown that reads as plain text."""
+    parts = ["# Importance weights", "", *_figures(source, target)]
+    for fitted in (source, target):
+        parts.extend(
+            f"note ({fitted.weights.domain}): {note}" for note in fitted.notes
+        )
+    if shares is not None:
+        parts.extend(["", *_share_table(source, target, shares)])
+    parts.extend(["", *_extremes(source, "the target"), ""])
+    parts.extend(_extremes(target, "the source"))
+    return "\n".join(parts) + "\n"
+
+
+def draw(
+    source: FittedWeights,
+    target: FittedWeights,
+    shares: ClassShares | None,
+    path: str | os.PathLike,
+) -> None:
+    """Writes a PNG: weights, choice of bandwidth, class shares."""
+    with matplotlib.rc_context({"font.size": 9, "axes.grid": True}):
+        figure = Figure(figsize=(12, 7), layout="constrained")
+        (weights, choice), (reverse, classes) = figure.subplots(2, 2)
+        _draw_weights(weights, source, "w over the source images")
+        _draw_weights(reverse, target, "psi over the target images")
+        _draw_selection(choice, source)
+        if shares is None:
+            classes.axis("off")
+        else:
+            _draw_shares(classes, source, shares)
+        figure.savefig(path, dpi=100)
+
+
+def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
+    rows = [
+        ("images", lambda f: f"{len(f.weights.weights)}"),
+        ("effective sample size", lambda f: f"{100 * f.result.ess:.1f} %"),
+        ("largest weight", lambda f: f"{f.weights.weights.max():.2f}"),
+        (
+            "bandwidth",
+            lambda f: f"{f.result.bandwidth:.4g} ({f.result.decided_by})",
+        ),
+        ("centers", lambda f: f"{len(f.result.centers)}"),
+        ("mean log ratio, nats", lambda f: f"{f.result.log_likelihood:.4f}"),
+        ("duality gap, nats", lambda f: f"{f.result.duality_gap:.1e}"),
+    ]
+    lines = [
+        f"| {'':22} | {'source (w)':>18} | {'target (psi)':>18} |",
+        f"|{'-' * 24}|{'-' * 19}:|{'-' * 19}:|",
+    ]
+    for name, show in rows:
+        lines.append(f"| {name:22} | {show(source):>18} | {show(target):>18} |")
+    return lines
+
+
+def _share_table(
+    source: FittedWeights, target: FittedWeights, shares: ClassShares
+) -> list[str]:
+    columns = (
+        shares.source.mean(0),
+        _weighted_mean(shares.source, source),
+        shares.target.mean(0),
+        _weighted_mean(shares.target, target),
+    )
+    lines = [
+        f"Mean class shares, by {shares.origin}:",
+        "",
+        f"| {'class':14} | source | weighted source | target | "
+        "weighted target |",
+        f"|{'-' * 16}|-------:|----------------:|-------:|----------------:|",
+    ]
+    for row in np.argsort(-(columns[0] + columns[2])):
+        if max(columns[0][row], columns[2][row]) < _LEAST_SHARE:
+            continue
+        plain, weighted, other, weighted_other = (c[row] for c in columns)
+        lines.append(
+            f"| {shares.names[row]:14} | {plain:6.4f} | {weighted:15.4f} | "
+            f"{other:6.4f} | {weighted_other:15.4f} |"
+        )
+    distances = [
+        0.5 * np.abs(first - second).sum()
+        for first, second in ((0, 2), (1, 2), (0, 3))
+        for first, second in ((columns[first], columns[second]),)
+    ]
+    lines += [
+        "",
+        "Distance between the domains' shares (total variation): "
+        f"{distances[0]:.3f} unweighted, {distances[1]:.3f} with the source "
+        f"weighted, {distances[2]:.3f} with the target weighted.",
+    ]
+    return lines
+
+
+def _extremes(fitted: FittedWeights, other: str) -> list[str]:
+    values = fitted.weights.weights
+    order = np.argsort(-values)
+
+    def show(rows: np.ndarray) -> str:
+        names = fitted.weights.filenames
+        return ", ".join(f"{names[row]} ({values[row]:.3g})" for row in rows)
+
+    return [
+        f"{fitted.weights.domain} images most typical of {other}: "
+        f"{show(order[:_NUM_EXTREMES])}",
+        f"{fitted.weights.domain} images least typical of {other}: "
+        f"{show(order[::-1][:_NUM_EXTREMES])}",
+    ]
+
+
+def _weighted_mean(values: np.ndarray, fitted: FittedWeights) -> np.ndarray:
+    weights = np.asarray(fitted.weights.weights, np.float64)
+    return weights @ values / weights.sum()
+
+
+def _draw_weights(axes, fitted: FittedWeights, title: str) -> None:
+    values = fitted.weights.weights
+    axes.hist(values, bins=50, color="#4477aa")
+    axes.axvline(1.0, color="black", linewidth=1)
+    axes.set_yscale("log")
+    axes.set_xlabel("importance weight (mean 1)")
+    axes.set_ylabel("images")
+    axes.set_title(f"{title}: ESS {100 * fitted.result.ess:.0f} % of N")
+
+
+def _draw_selection(axes, fitted: FittedWeights) -> None:
+    table = fitted.result.selection
+    axes.plot(table.bandwidths, table.scores, "o-", color="#4477aa")
+    axes.axvline(fitted.result.bandwidth, color="black", linewidth=1)
+    axes.set_xscale("log")
+    axes.set_xlabel("bandwidth")
+    axes.set_ylabel("held-out score, nats", color="#4477aa")
+    axes.set_title(
+        f"w: bandwidth {fitted.result.bandwidth:.3g}, decided by "
+        f"{fitted.result.decided_by}"
+    )
+    other = axes.twinx()
+    other.plot(table.bandwidths, 100 * table.ess, "s--", color="#cc6677")
+    other.set_ylabel("effective sample size, % of N", color="#cc6677")
+    other.set_ylim(0, 105)
+    other.grid(False)
+
+
+def _draw_shares(axes, source: FittedWeights, shares: ClassShares) -> None:
+    columns = {
+        "source": (shares.source.mean(0), "#bbbbbb"),
+        "weighted source": (
+            _weighted_mean(shares.source, source),
+            "#4477aa",
+        ),
+        "target": (shares.target.mean(0), "#cc6677"),
+    }
+    largest = np.maximum(columns["source"][0], columns["target"][0])
+    rows = np.argsort(-largest)[:8]
+    for number, (name, (values, color)) in enumerate(columns.items()):
+        places = np.arange(len(rows)) + 0.27 * (number - 1)
+        axes.bar(places, values[rows], 0.27, label=name, color=color)
+    axes.set_xticks(np.arange(len(rows)), shares.names[rows], rotation=30)
+    axes.set_ylabel("mean share of the image")
+    axes.set_title(f"Class shares, by {shares.origin}")
+    axes.legend()

@@ -1,0 +1,268 @@
+"""Estimates how typical each image is of the other domain, by KLIEP.
+
+Reads the records of both domains, computes features that compare what the
+images show rather than how they look, and estimates both density ratios:
+w = p_target / p_source over the source images and psi, its reverse, over the
+target images. Writes weights by filename, a report and a figure.
+"""
+
+import dataclasses
+import os
+from pathlib import Path
+
+import numpy as np
+
+from kliep_tf import cli, runs, train_segmenter
+from kliep_tf.data.features import Features, load_features, save_features
+from kliep_tf.data.index import RecordIndex, build_index, image_sizes
+from kliep_tf.data.pipeline import make_image_dataset
+from kliep_tf.data.reading import has_labels
+from kliep_tf.data.records import resolve_records
+from kliep_tf.data.weights import save_weights
+from kliep_tf.density_ratio import report
+from kliep_tf.density_ratio.extractors import (
+    FEATURE_EXTRACTORS,
+    ExtractionSettings,
+    class_histogram,
+)
+from kliep_tf.density_ratio.kliep import SELECTIONS, SOLVERS
+from kliep_tf.density_ratio.scaling import DEFAULT_SCALING, SCALINGS
+from kliep_tf.density_ratio.weighting import fit_both_directions
+from kliep_tf.errors import UserError
+from kliep_tf.segmentation.inference import load_segmenter
+
+PROGRAM = "kliep_tf.estimate_weights"
+REPORT = "report.md"
+FIGURE = "weights.png"
+
+_SEGMENTER_DIR = "segmenter"
+# A segmenter sees no image larger than this; class shares need no more.
+_MAX_WORKING_WIDTH = 256
+_WORKING_MULTIPLE = 8
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimateConfig:
+    """The flags of this program."""
+
+    source_records: str = cli.flag(
+        "rendered images: a directory of shards or a glob such as dir/train-*"
+    )
+    target_records: str = cli.flag("real images: a directory or a glob")
+    weights_dir: str = cli.flag("where weights, report and figure go")
+    features: str = cli.flag(
+        "what is compared. segmenter_histogram (class shares that a "
+        "segmenter predicts) needs labels of the source or a --segmenter; "
+        "class_histogram and layout need labels of both domains; thumbnail "
+        "needs none, and compares looks as well",
+        default="segmenter_histogram",
+        choices=sorted(FEATURE_EXTRACTORS),
+    )
+    segmenter: str = cli.flag(
+        "SavedModel for segmenter_histogram; by default a small one is "
+        "trained on the source's labels, under strong colour augmentation",
+        default="",
+    )
+    segmenter_steps: int = cli.flag(
+        "training steps of that small segmenter", default=1200
+    )
+    image_height: int = cli.flag(
+        "height at which the segmenter sees images; by default the source's, "
+        f"scaled down to a width of {_MAX_WORKING_WIDTH}",
+        default=0,
+    )
+    image_width: int = cli.flag(
+        "width at which the segmenter sees images", default=0
+    )
+    scaling: str = cli.flag(
+        "of the features, always of both domains together; auto is raw for "
+        "class shares and pca for wide features",
+        default="auto",
+        choices=("auto", *SCALINGS),
+    )
+    num_centers: int = cli.flag(
+        "kernel centers drawn from the other domain; 0 takes all", default=0
+    )
+    bandwidth: str = cli.flag(
+        "auto, or the width of the Gaussian kernel", default="auto"
+    )
+    selection: str = cli.flag(
+        "how auto scores a bandwidth on held-out images: nwj holds out both "
+        "domains, lcv the centers' only",
+        default="nwj",
+        choices=SELECTIONS,
+    )
+    min_ess: float = cli.flag(
+        "least effective sample size, as a share of the images, that auto may "
+        "choose",
+        default=0.05,
+    )
+    solver: str = cli.flag(
+        "of the KLIEP problem; gradient_ascent is for comparison",
+        default="interior_point",
+        choices=SOLVERS,
+    )
+    seed: int = cli.flag("of centers, folds and the segmenter", default=0)
+
+
+def estimate(config: EstimateConfig) -> None:
+    """Estimates both directions' weights and writes them."""
+    _parse_bandwidth(config.bandwidth)
+    paths = {
+        "source": resolve_records(config.source_records, "source_records"),
+        "target": resolve_records(config.target_records, "target_records"),
+    }
+    inputs = {
+        f"{domain} records": runs.fingerprint(shards)
+        for domain, shards in paths.items()
+    }
+    with runs.claim(
+        config.weights_dir, PROGRAM, config, inputs=inputs
+    ) as claim:
+        if claim.finished:
+            print(f"{config.weights_dir}: weights already estimated")
+            return
+        features = _features(config, paths)
+        source, target = fit_both_directions(
+            features["source"],
+            features["target"],
+            _scaling(config),
+            num_centers=config.num_centers or None,
+            bandwidth=_parse_bandwidth(config.bandwidth),
+            selection=config.selection,
+            min_ess=config.min_ess,
+            solver=config.solver,
+            seed=config.seed,
+        )
+        shares = _class_shares(config, paths, features)
+        text = report.describe(source, target, shares)
+        runs.write_atomically(claim.directory / REPORT, text)
+        report.draw(source, target, shares, claim.directory / FIGURE)
+        for fitted in (source, target):
+            save_weights(config.weights_dir, fitted.weights)
+        claim.finish(source_ess=source.result.ess, target_ess=target.result.ess)
+    print(text)
+    print(f"{config.weights_dir}: weights of both domains")
+
+
+def _parse_bandwidth(text: str) -> float | None:
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise UserError(
+            f"--bandwidth={text}: expected auto or a number above 0"
+        )
+    return value
+
+
+def _scaling(config: EstimateConfig) -> str:
+    if config.scaling == "auto":
+        return DEFAULT_SCALING[config.features]
+    return config.scaling
+
+
+def _features(
+    config: EstimateConfig, paths: dict[str, list[str]]
+) -> dict[str, Features]:
+    """Returns both domains' features; those saved earlier are not redone."""
+    indices = {domain: build_index(shards) for domain, shards in paths.items()}
+    files = {
+        domain: Path(config.weights_dir, f"{domain}_features.npz")
+        for domain in paths
+    }
+    segmenter, size = None, (1, 1)
+    if config.features == "segmenter_histogram":
+        size = _working_size(config, indices["source"])
+        if not all(file.exists() for file in files.values()):
+            segmenter = load_segmenter(_segmenter_path(config, paths, size))
+    found = {}
+    for domain, shards in paths.items():
+        if not files[domain].exists():
+            settings = ExtractionSettings(
+                flag=f"{domain}_records", segmenter=segmenter, image_size=size
+            )
+            print(
+                f"{config.features} of {len(indices[domain])} {domain} images"
+            )
+            features = FEATURE_EXTRACTORS[config.features](
+                make_image_dataset(shards), len(indices[domain]), settings
+            )
+            save_features(files[domain], features)
+        found[domain] = load_features(files[domain])
+    return found
+
+
+def _working_size(
+    config: EstimateConfig, source: RecordIndex
+) -> tuple[int, int]:
+    """Returns the (height, width) at which the segmenter sees images."""
+    if config.image_height and config.image_width:
+        return config.image_height, config.image_width
+    height, width = max(image_sizes(source))
+    scale = min(1.0, _MAX_WORKING_WIDTH / width)
+    height, width = (
+        max(1, round(length * scale / _WORKING_MULTIPLE)) * _WORKING_MULTIPLE
+        for length in (height, width)
+    )
+    return height, width
+
+
+def _segmenter_path(
+    config: EstimateConfig, paths: dict[str, list[str]], size: tuple[int, int]
+) -> str:
+    """Returns the segmenter given, or trains one on the source's labels."""
+    if config.segmenter:
+        return config.segmenter
+    if not has_labels(paths["source"]):
+        raise UserError(
+            "--features=segmenter_histogram: expected labels in "
+            f"--source_records={config.source_records} or a --segmenter, found "
+            "neither; --features=thumbnail needs neither"
+        )
+    run_dir = os.path.join(config.weights_dir, _SEGMENTER_DIR)
+    train_segmenter.train_segmenter(
+        train_segmenter.TrainSegmenterConfig(
+            train_records=config.source_records,
+            run_dir=run_dir,
+            steps=config.segmenter_steps,
+            image_height=size[0],
+            image_width=size[1],
+            seed=config.seed,
+        )
+    )
+    return os.path.join(run_dir, runs.SAVED_MODEL)
+
+
+def _class_shares(
+    config: EstimateConfig,
+    paths: dict[str, list[str]],
+    features: dict[str, Features],
+) -> report.ClassShares | None:
+    """Returns shares by labels if both domains have them, else predicted."""
+    if all(has_labels(shards) for shards in paths.values()):
+        found = {}
+        for domain, shards in paths.items():
+            settings = ExtractionSettings(flag=f"{domain}_records")
+            number = len(features[domain].filenames)
+            found[domain] = class_histogram(
+                make_image_dataset(shards), number, settings
+            )
+        origin = "labels"
+    elif config.features == "segmenter_histogram":
+        found, origin = features, "the segmenter's predictions"
+    else:
+        return None
+    return report.ClassShares(
+        names=np.asarray(found["source"].names),
+        source=found["source"].values,
+        target=found["target"].values,
+        origin=origin,
+    )
+
+
+if __name__ == "__main__":
+    cli.run(estimate, EstimateConfig)
