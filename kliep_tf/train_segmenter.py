@@ -36,7 +36,7 @@ class TrainSegmenterConfig:
     network: str = cli.flag(
         "The segmentation network.", default="tiny", choices=tuple(NETWORKS)
     )
-    steps: int = cli.flag("Number of training steps.", default=800)
+    steps: int = cli.flag("Number of training steps.", default=1200)
     batch_size: int = cli.flag("Images a step, over all devices.", default=8)
     learning_rate: float = cli.flag(
         "Adam's first rate; it falls to almost 0 (polynomial, power 0.9).",
