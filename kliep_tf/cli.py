@@ -27,6 +27,9 @@ from kliep_tf.errors import UserError
 # they include an alarming "failed call to cuInit". Programs import this module
 # first; whoever wants the notices sets the variable to 0.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Off by default on CPUs without AVX-512, where oneDNN's convolutions still take
+# a half to an eighth of the time of TensorFlow's own in a generator's gradient.
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HELP_WIDTH = 80
 

@@ -54,6 +54,7 @@ def export(config: ExportConfig) -> Path:
             checkpoint,
             filters=arguments["generator_filters"],
             num_residual_blocks=arguments["num_residual_blocks"],
+            upsampling=arguments["upsampling"],
         )
         write_saved_model(generator, output)
         claim.finish(checkpoint=os.path.basename(checkpoint))

@@ -14,7 +14,7 @@ import numpy as np
 from kliep_tf import cli, estimate_weights, export, runs
 from kliep_tf.cyclegan.losses import ADVERSARIAL_LOSSES
 from kliep_tf.cyclegan.model import CycleGANSettings
-from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE
+from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE, UPSAMPLINGS
 from kliep_tf.cyclegan.training import CycleGANData, run_training
 from kliep_tf.data import weights
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
@@ -81,6 +81,12 @@ class TrainConfig:
     )
     num_residual_blocks: int = cli.flag(
         "residual blocks of each generator", default=9
+    )
+    upsampling: str = cli.flag(
+        "of the generators: transposed convolutions as published, or resize "
+        "and convolve, which leaves no checkerboard",
+        default="transposed",
+        choices=UPSAMPLINGS,
     )
     adversarial_loss: str = cli.flag(
         "least squares or the log loss of eq. 12",
@@ -286,6 +292,7 @@ def _model_settings(
         generator_filters=config.generator_filters,
         discriminator_filters=config.discriminator_filters,
         num_residual_blocks=config.num_residual_blocks,
+        upsampling=config.upsampling,
         adversarial_loss=config.adversarial_loss,
         cycle_weight=config.cycle_weight,
         identity_weight=config.identity_weight,

@@ -17,7 +17,7 @@ _PNG_COMPRESSION = 1
 
 
 def restore_generator(
-    checkpoint: str, *, filters: int, num_residual_blocks: int
+    checkpoint: str, *, filters: int, num_residual_blocks: int, upsampling: str
 ) -> keras.Model:
     """Returns the source-to-target generator that a checkpoint holds.
 
@@ -28,7 +28,9 @@ def restore_generator(
         UserError: the checkpoint is damaged or of another network.
     """
     generator = make_generator(
-        filters=filters, num_residual_blocks=num_residual_blocks
+        filters=filters,
+        num_residual_blocks=num_residual_blocks,
+        upsampling=upsampling,
     )
     reader = tf.train.Checkpoint(source_to_target=generator)
     try:

@@ -27,6 +27,7 @@ class CycleGANSettings:
         generator_filters: channels of the generators at full resolution.
         discriminator_filters: channels of the discriminators' first layer.
         num_residual_blocks: of each generator.
+        upsampling: of the generators, a name in UPSAMPLINGS.
         adversarial_loss: a name in ADVERSARIAL_LOSSES.
         cycle_weight: of the cycle losses, both ways.
         identity_weight: of the identity losses, as a factor of the cycle
@@ -42,6 +43,7 @@ class CycleGANSettings:
     generator_filters: int = 64
     discriminator_filters: int = 64
     num_residual_blocks: int = 9
+    upsampling: str = "transposed"
     adversarial_loss: str = "lsgan"
     cycle_weight: float = 10.0
     identity_weight: float = 0.5
@@ -76,6 +78,7 @@ class CycleGAN(keras.Model):
         generator = {
             "filters": settings.generator_filters,
             "num_residual_blocks": settings.num_residual_blocks,
+            "upsampling": settings.upsampling,
             "dtype": settings.dtype,
         }
         discriminator = {

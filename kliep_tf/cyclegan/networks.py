@@ -13,12 +13,14 @@ from kliep_tf.cyclegan.layers import InstanceNormalization, ReflectionPadding
 SIZE_MULTIPLE = 4
 # Below this the 70x70 discriminator has no output left.
 MIN_SIZE = 24
+UPSAMPLINGS = ("transposed", "resize")
 
 
 def make_generator(
     *,
     filters: int = 64,
     num_residual_blocks: int = 9,
+    upsampling: str = "transposed",
     dtype: str = "float32",
     seed: int = 0,
     name: str = "generator",
@@ -30,6 +32,9 @@ def make_generator(
     Args:
         filters: channels at full resolution; 2x and 4x below.
         num_residual_blocks: 9 in the paper, 6 for images of 128 pixels.
+        upsampling: "transposed" convolutions as in the paper, or "resize":
+            nearest neighbours and a convolution, which leaves no checkerboard
+            (Odena et al. 2016) and has as many parameters.
         dtype: a Keras dtype policy, such as "mixed_bfloat16"; the output is
             float32 in any case.
         seed: of the initial weights.
@@ -45,7 +50,7 @@ def make_generator(
     for _ in range(num_residual_blocks):
         x = _residual_block(x, 4 * filters, layer)
     for factor in (2, 1):
-        x = layer.norm_relu(layer.transposed_conv(factor * filters, 3)(x))
+        x = layer.norm_relu(_upsample(x, factor * filters, upsampling, layer))
     x = layer.conv(3, 7)(layer.pad(3)(x))
     outputs = keras.layers.Activation("tanh", dtype="float32")(x)
     return keras.Model(inputs, outputs, name=name)
@@ -77,6 +82,14 @@ def make_discriminator(
     x = layer.patch_conv(1, strides=1)(x)
     outputs = keras.layers.Activation("linear", dtype="float32")(x)
     return keras.Model(inputs, outputs, name=name)
+
+
+def _upsample(x, filters: int, kind: str, layer: "_LayerMaker"):
+    """u128, u64: twice the height and width."""
+    if kind == "transposed":
+        return layer.transposed_conv(filters, 3)(x)
+    x = keras.layers.UpSampling2D(2, dtype=layer.dtype)(x)
+    return layer.conv(filters, 3)(layer.pad(1)(x))
 
 
 def _residual_block(x, filters: int, layer: "_LayerMaker"):

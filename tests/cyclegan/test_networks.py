@@ -17,6 +17,13 @@ def test_published_networks_to_the_parameter():
     assert make_discriminator().count_params() == 2_764_737
 
 
+def test_resize_convolution_has_as_many_parameters_as_transposed():
+    options = {"filters": 4, "num_residual_blocks": 1}
+    resize = make_generator(upsampling="resize", **options)
+    assert resize.count_params() == make_generator(**options).count_params()
+    assert resize(tf.zeros([1, 24, 28, 3])).shape == (1, 24, 28, 3)
+
+
 def test_generator_keeps_size_and_range():
     generator = make_generator(filters=4, num_residual_blocks=1)
     translated = generator(tf.random.normal([2, 36, 52, 3]))
