@@ -1,0 +1,82 @@
+"""Packages kliep_tf and tfrecords_tools.
+
+Ranges stand here, each with its reason; `make` installs the exact releases of
+requirements.lock, which `make lock` resolves from these ranges.
+"""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).resolve().parent
+
+# One release of TensorFlow at a time: what is measured about replicas, XLA and
+# exported graphs was measured on this one.
+TENSORFLOW = ">=2.21,<2.22"
+
+# Where no other reason is given, a lower bound is the oldest release that the
+# tests were run with and an upper one keeps the next major release out, until
+# they were run with that too.
+REQUIREMENTS = [
+    f"tensorflow{TENSORFLOW}",
+    # TensorFlow takes any Keras from 3.12. The custom train_step, optimizers
+    # under a strategy and ExportArchive are used as 3.15 has them.
+    "keras>=3.15,<3.16",
+    # TensorFlow no longer brings TensorBoard; releases of both go together.
+    f"tensorboard{TENSORFLOW}",
+    # Flags. Only kliep_tf/cli.py imports it.
+    "absl-py>=2.1,<3",
+    # Arrays. 2.1 is the first with wheels for Python 3.13.
+    "numpy>=2.1,<3",
+    # Palette indices, which TensorFlow cannot read. 11 is the first with
+    # wheels for Python 3.13.
+    "pillow>=11,<14",
+    # split.mat and statistics. 1.14.1 is the first with wheels for 3.13.
+    "scipy>=1.14.1,<2",
+    # Figures of the reports.
+    "matplotlib>=3.10,<4",
+    # Progress outside of fit.
+    "tqdm>=4.66,<5",
+]
+
+EXTRAS = {
+    "test": [
+        "pytest>=8,<10",
+        # Minor releases of ruff may format differently.
+        "ruff>=0.17,<0.18",
+    ],
+    # CUDA's libraries; the same TensorFlow.
+    "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
+}
+
+
+def read_version() -> str:
+    """Returns __version__ of kliep_tf without importing it."""
+    text = (HERE / "kliep_tf" / "__init__.py").read_text(encoding="utf-8")
+    match = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)
+    if match is None:
+        raise ValueError(
+            'kliep_tf/__init__.py: expected a line __version__ = "...", found '
+            "none"
+        )
+    return match[1]
+
+
+setup(
+    name="kliep_tf",
+    version=read_version(),
+    description=(
+        "Semantically consistent synthetic-to-real translation of labelled "
+        "images: CycleGAN weighted by KLIEP density ratios, in TensorFlow"
+    ),
+    license="Apache-2.0",
+    license_files=["LICENSE"],
+    packages=find_packages(
+        include=["kliep_tf", "kliep_tf.*", "tfrecords_tools*"]
+    ),
+    # keras 3.15 needs 3.11; TensorFlow 2.21 has wheels up to 3.13.
+    python_requires=">=3.11,<3.14",
+    install_requires=REQUIREMENTS,
+    extras_require=EXTRAS,
+)
