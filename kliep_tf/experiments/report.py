@@ -1,0 +1,218 @@
+"""The demo's report: what the two methods did to the source's meaning.
+
+`report.html` is one self-contained page, `report.md` the same without its
+pictures, `report.json` every number.
+"""
+
+import dataclasses
+import json
+import os
+import shlex
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kliep_tf import estimate_weights, runs
+from kliep_tf.data import records
+from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.features import Features
+from kliep_tf.data.index import build_index
+from kliep_tf.data.pipeline import LabelledImages, make_image_dataset
+from kliep_tf.data.reading import read_all
+from kliep_tf.data.weights import load_weights
+from kliep_tf.density_ratio.diagnostics import matched_shares
+from kliep_tf.density_ratio.extractors import (
+    ExtractionSettings,
+    class_histogram,
+)
+from kliep_tf.experiments import report_numbers, report_sections
+from kliep_tf.experiments.report_figures import JudgedFrame
+from kliep_tf.experiments.report_page import to_html, to_markdown
+from kliep_tf.experiments.stages import Stage
+from kliep_tf.segmentation import evaluation
+from kliep_tf.segmentation.inference import load_segmenter, predict_labels
+
+REPORT_HTML, REPORT_MD = "report.html", "report.md"
+REPORT_JSON = "report.json"
+
+_TITLE = "Importance-weighted translation of the rendered city"
+_NUM_FRAMES = 6
+_RATIO_COLUMNS = {"source": "density_ratio", "target": "inverse_density_ratio"}
+
+
+@dataclasses.dataclass(frozen=True)
+class ReportInputs:
+    """What the programs left, and where.
+
+    Attributes:
+        source_records: labelled records, a directory or a glob.
+        target_records: labelled records.
+        translated_records: by method ("without" and "with" weights).
+        weights_dir: of estimate_weights.
+        judge: the SavedModel of the segmenter that judges.
+        evaluations: output directories of evaluate for val, source and both
+            methods.
+        true_ratios: the rendered city's scenes.csv by domain.
+        train_runs: run directories of train by method.
+        stages: all programs, in order.
+        timings: by stage, as `Timings.as_dict` returns them.
+    """
+
+    source_records: str
+    target_records: str
+    translated_records: Mapping[str, str]
+    weights_dir: str
+    judge: str
+    evaluations: Mapping[str, str]
+    true_ratios: Mapping[str, str]
+    train_runs: Mapping[str, str]
+    stages: Sequence[Stage]
+    timings: Mapping[str, Mapping[str, Any]]
+
+
+def write_report(directory: str | os.PathLike, inputs: ReportInputs) -> None:
+    """Writes report.json, report.md and, last, report.html."""
+    histograms = {
+        "source": _histogram(inputs.source_records),
+        "target": _histogram(inputs.target_records),
+    }
+    numbers = _collect(inputs, histograms)
+    frames = _judge_frames(inputs, choose_frames(histograms["source"]))
+    weights_png = Path(inputs.weights_dir, estimate_weights.FIGURE)
+    sections = report_sections.make_sections(
+        numbers, frames, weights_png.read_bytes()
+    )
+    directory = Path(directory)
+    text = json.dumps(numbers, indent=1) + "\n"
+    runs.write_atomically(directory / REPORT_JSON, text)
+    text = to_markdown(_TITLE, sections)
+    runs.write_atomically(directory / REPORT_MD, text)
+    text = to_html(_TITLE, sections)
+    runs.write_atomically(directory / REPORT_HTML, text)
+
+
+def read_headlines(directory: str | os.PathLike) -> list[str]:
+    """Returns the lines that sum a written report up."""
+    numbers = json.loads(Path(directory, REPORT_JSON).read_text())
+    return numbers["headlines"]
+
+
+def choose_frames(histogram: Features, number: int = _NUM_FRAMES) -> list[str]:
+    """Returns names of frames spread evenly over the order of their sky share.
+
+    The choice depends on the labels alone, never on a result.
+
+    Args:
+        histogram: [N, 19] class shares by labels.
+        number: of frames, at most.
+    """
+    sky = histogram.values[:, CLASS_NAMES.index("sky")]
+    order = np.lexsort((histogram.filenames, sky))
+    number = min(number, len(order))
+    middles = (np.arange(number) + 0.5) / number * len(order)
+    return [str(histogram.filenames[row]) for row in order[middles.astype(int)]]
+
+
+def _collect(
+    inputs: ReportInputs, histograms: Mapping[str, Features]
+) -> dict[str, Any]:
+    """Returns everything that report.json holds."""
+    judged = {
+        name: report_numbers.consistency_numbers(_confusion(path))
+        for name, path in inputs.evaluations.items()
+    }
+    numbers = {
+        "judge": judged.pop("val"),
+        "consistency": judged,
+        "sentences": report_numbers.comparison_sentences(
+            judged["without"], judged["with"]
+        ),
+        "weights": {},
+        "class_shares": {},
+    }
+    for domain, path in inputs.true_ratios.items():
+        weights = load_weights(inputs.weights_dir, domain)
+        truth = report_numbers.read_true_ratios(path, _RATIO_COLUMNS[domain])
+        numbers["weights"][domain] = report_numbers.weight_numbers(
+            weights, truth
+        )
+        shares = histograms[domain]
+        values = weights.lookup([str(name) for name in shares.filenames])
+        numbers["class_shares"][domain] = {
+            "unweighted": _by_class(shares.values.mean(axis=0)),
+            "weighted": _by_class(matched_shares(shares.values, values)),
+        }
+    numbers["headlines"] = report_numbers.headlines(numbers)
+    numbers["training"] = {
+        method: runs.read_config(path)["arguments"]
+        for method, path in inputs.train_runs.items()
+    }
+    numbers["stages"] = [
+        {
+            "name": stage.name,
+            "title": stage.title,
+            "command": shlex.join(stage.command),
+            **inputs.timings[stage.name],
+        }
+        for stage in inputs.stages
+    ]
+    numbers["versions"] = runs.versions()
+    return numbers
+
+
+def _confusion(directory: str) -> list[list[int]]:
+    path = Path(directory, evaluation.REPORT_JSON)
+    return json.loads(path.read_text())["confusion_matrix"]
+
+
+def _by_class(shares: np.ndarray) -> dict[str, float]:
+    return dict(zip(CLASS_NAMES, shares.tolist(), strict=True))
+
+
+def _histogram(pattern: str) -> Features:
+    paths = records.resolve_records(pattern, "records")
+    return class_histogram(
+        make_image_dataset(paths), len(build_index(paths)), ExtractionSettings()
+    )
+
+
+def _judge_frames(
+    inputs: ReportInputs, names: Sequence[str]
+) -> list[JudgedFrame]:
+    """Returns these frames with what the judge sees in their translations."""
+    judge = load_segmenter(inputs.judge)
+    sources = _read_frames(inputs.source_records, names)
+    translated = {
+        method: _read_frames(pattern, names)
+        for method, pattern in inputs.translated_records.items()
+    }
+    return [
+        JudgedFrame(
+            filename=name,
+            source=sources[name].image,
+            label=sources[name].label[..., 0],
+            translations={
+                method: frames[name].image
+                for method, frames in translated.items()
+            },
+            predictions={
+                method: predict_labels(judge, frames[name].image[np.newaxis])[0]
+                for method, frames in translated.items()
+            },
+        )
+        for name in names
+    ]
+
+
+def _read_frames(
+    pattern: str, names: Sequence[str]
+) -> dict[str, LabelledImages]:
+    paths = records.resolve_records(pattern, "records")
+    examples = read_all(make_image_dataset(paths), "records")
+    return {
+        example.filename.decode(): example
+        for example in examples
+        if example.filename.decode() in names
+    }

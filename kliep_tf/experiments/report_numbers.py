@@ -1,0 +1,235 @@
+"""The numbers of the demo's report, and what may be said of them."""
+
+import csv
+import math
+import os
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.weights import ImportanceWeights
+from kliep_tf.density_ratio.diagnostics import (
+    effective_sample_size,
+    normalised_error,
+    rank_correlation,
+)
+from kliep_tf.errors import UserError
+from kliep_tf.segmentation import consistency, metrics
+
+# Differences below this, one percentage point, are called none: one training
+# a method says no more, and often less.
+NOTABLE = 0.01
+
+# What the methods are compared by: name in report.json, name for people,
+# whether more is better.
+FIGURES = (
+    ("sky_kept", "sky still seen as sky", True),
+    ("sky_to_vegetation", "sky turned into vegetation", False),
+    ("mean_iou", "mean IoU against the source's labels", True),
+    ("pixel_accuracy", "pixel accuracy against the source's labels", True),
+)
+_VERDICTS = ("better", "worse", "no different")
+
+
+def consistency_numbers(matrix: Any) -> dict[str, Any]:
+    """Returns what a confusion matrix says of semantic consistency.
+
+    Args:
+        matrix: [19, 19], labels in rows.
+
+    Returns:
+        Shares from 0 to 1, None where they are undefined: sky_kept,
+        sky_to_vegetation, sky_to_other, mean_iou, pixel_accuracy, per_class
+        (iou, kept and labelled_share by class name) and the matrix.
+    """
+    matrix = np.asarray(matrix, np.int64)
+    kept = consistency.sky_kept(matrix)
+    vegetation = consistency.sky_to_vegetation(matrix)
+    labelled = matrix.sum(axis=1) / max(matrix.sum(), 1)
+    iou = metrics.per_class_iou(matrix)
+    diagonal = np.diag(metrics.normalize_rows(matrix))
+    return {
+        "sky_kept": _number(kept),
+        "sky_to_vegetation": _number(vegetation),
+        "sky_to_other": _number(1.0 - kept - vegetation),
+        "mean_iou": _number(metrics.mean_iou(matrix)),
+        "pixel_accuracy": _number(metrics.pixel_accuracy(matrix)),
+        "per_class": {
+            name: {
+                "iou": _number(iou[row]),
+                "kept": _number(diagonal[row]),
+                "labelled_share": float(labelled[row]),
+            }
+            for row, name in enumerate(CLASS_NAMES)
+        },
+        "confusion_matrix": matrix.tolist(),
+    }
+
+
+def verdict(
+    without: float | None, with_weights: float | None, more_is_better: bool
+) -> str | None:
+    """Returns "better", "worse" or "no different", of the run with weights.
+
+    None where one of the numbers is undefined.
+    """
+    if without is None or with_weights is None:
+        return None
+    gain = with_weights - without
+    if abs(gain) < NOTABLE:
+        return "no different"
+    return "better" if (gain > 0) == more_is_better else "worse"
+
+
+def comparison_sentences(
+    without: Mapping[str, Any], with_weights: Mapping[str, Any]
+) -> list[str]:
+    """Returns a sentence a figure, and one that sums them up, which is first.
+
+    Args:
+        without: `consistency_numbers` of the run without weights.
+        with_weights: the same of the run with weights.
+    """
+    found: dict[str, list[str]] = {name: [] for name in _VERDICTS}
+    sentences = []
+    for key, name, more_is_better in FIGURES:
+        pair = without[key], with_weights[key]
+        result = verdict(*pair, more_is_better)
+        if result is not None:
+            found[result].append(name)
+        sentences.append(_comparison(name, *pair, result))
+    return [_summary(found), *sentences]
+
+
+def judge_sentence(judge: Mapping[str, Any]) -> str:
+    """Returns how far the judge can be trusted."""
+    return (
+        "On camera frames that it has not seen, the judge itself reaches a "
+        f"mean IoU of {percent(judge['mean_iou'])} and a pixel accuracy of "
+        f"{percent(judge['pixel_accuracy'])}, and sees "
+        f"{percent(judge['sky_kept'])} of the sky as sky and "
+        f"{percent(judge['sky_to_vegetation'])} of it as vegetation. What a "
+        "translation loses beyond that, it has lost itself."
+    )
+
+
+def headlines(numbers: Mapping[str, Any]) -> list[str]:
+    """Returns the four or five lines that the demo ends with."""
+    rows = numbers["consistency"]
+    lines = [
+        f"{name}: {percent(rows['source'][key])} untranslated, "
+        f"{percent(rows['without'][key])} translated without weights, "
+        f"{percent(rows['with'][key])} with weights"
+        for key, name, _ in FIGURES[:3]
+    ]
+    judge = percent(numbers["judge"]["mean_iou"])
+    lines.append(f"the judge's own mean IoU on new camera frames: {judge}")
+    return [*lines, numbers["sentences"][0]]
+
+
+def weight_numbers(
+    weights: ImportanceWeights, true_ratios: Mapping[str, float]
+) -> dict[str, Any]:
+    """Returns one domain's figures: its summary, and the truth's agreement."""
+    estimated = np.asarray(weights.weights, np.float64)
+    truth = _true_ratios(weights, true_ratios)
+    return {
+        **weights.summary,
+        "effective_sample_size": effective_sample_size(estimated),
+        "largest_weight": float(estimated.max()),
+        "true_effective_sample_size": effective_sample_size(truth),
+        "rank_correlation": _number(rank_correlation(estimated, truth)),
+        "normalised_error": normalised_error(estimated, truth),
+        "normalised_error_of_equal_weights": normalised_error(
+            np.ones_like(truth), truth
+        ),
+        "estimated": estimated.tolist(),
+        "true": truth.tolist(),
+    }
+
+
+def read_true_ratios(path: str | os.PathLike, column: str) -> dict[str, float]:
+    """Returns a column of the rendered city's scenes.csv by filename.
+
+    Raises:
+        UserError: the file or the column is missing.
+    """
+    try:
+        with open(path, newline="") as file:
+            return {
+                row["filename"]: float(row[column])
+                for row in csv.DictReader(file)
+            }
+    except (FileNotFoundError, KeyError, ValueError) as error:
+        raise UserError(
+            f"{path}: expected the rendered city's scenes with the columns "
+            f"filename and {column}, found something else ({error})"
+        ) from error
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    """Returns a share as text, such as "91.2 %"."""
+    return "undefined" if value is None else f"{100 * value:.{digits}f} %"
+
+
+def _comparison(
+    name: str,
+    without: float | None,
+    with_weights: float | None,
+    result: str | None,
+) -> str:
+    if result is None:
+        return f"{name.capitalize()}: undefined, as no such pixel occurs."
+    gain = 100 * (with_weights - without)
+    direction = "more" if gain > 0 else "fewer"
+    end = {
+        "better": f"{abs(gain):.1f} points {direction} with weights: better.",
+        "worse": f"{abs(gain):.1f} points {direction} with weights: worse.",
+        "no different": (
+            f"{abs(gain):.1f} points apart, which counts as no difference."
+        ),
+    }[result]
+    return (
+        f"{name[0].upper()}{name[1:]}: {percent(with_weights)} with weights, "
+        f"{percent(without)} without; {end}"
+    )
+
+
+def _summary(found: Mapping[str, list[str]]) -> str:
+    parts = [
+        f"{result} in {_listed(names)}"
+        for result, names in found.items()
+        if names
+    ]
+    if not parts:
+        return "Nothing can be compared: no labelled pixel was judged."
+    sentence = "With weights rather than without, this run is "
+    return (
+        f"{sentence}{'; '.join(parts)}. (Differences under "
+        f"{100 * NOTABLE:.0f} point count as none; one training each.)"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    if len(names) == 1:
+        return names[0]
+    return ", ".join(names[:-1]) + " and " + names[-1]
+
+
+def _true_ratios(
+    weights: ImportanceWeights, true_ratios: Mapping[str, float]
+) -> np.ndarray:
+    """Returns float64 [N], the true ratios in the order of the weights."""
+    try:
+        return np.array([true_ratios[str(name)] for name in weights.filenames])
+    except KeyError as error:
+        raise UserError(
+            f"scenes.csv: expected a row for every {weights.domain} image, "
+            f"found none for {error.args[0]!r}"
+        ) from None
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else float(value)

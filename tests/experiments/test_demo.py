@@ -1,0 +1,230 @@
+"""The whole demo, tiny, as a user runs it; then what it left."""
+
+import json
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kliep_tf import cli, runs
+from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.features import Features
+from kliep_tf.errors import UserError
+from kliep_tf.experiments import demo as program
+from kliep_tf.experiments.demo_plan import DemoConfig, plan
+from kliep_tf.experiments.report import choose_frames
+from kliep_tf.train import TrainConfig
+from tests.conftest import ROOT, own_lines, run_program
+
+SKY, VEGETATION = CLASS_NAMES.index("sky"), CLASS_NAMES.index("vegetation")
+TINY = {
+    "num_source": 12,
+    "num_target": 12,
+    "num_val": 6,
+    "image_height": 32,
+    "image_width": 64,
+    "steps": 3,
+    "generator_filters": 4,
+    "discriminator_filters": 4,
+    "num_residual_blocks": 1,
+    "segmenter_steps": 10,
+    "judge_steps": 10,
+}
+
+
+def run_demo(directory: Path, **changes):
+    words = [f"--{name}={value}" for name, value in (TINY | changes).items()]
+    return run_program(program.PROGRAM, f"--output_dir={directory}", *words)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """The output directory of a whole demo, and what it printed."""
+    directory = tmp_path_factory.mktemp("demo") / "out"
+    result = run_demo(directory)
+    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
+    return directory, result.stdout
+
+
+def read_json(directory: Path, name: str = "report.json"):
+    return json.loads((directory / name).read_text())
+
+
+def test_last_lines_are_the_headlines_and_the_report(finished):
+    directory, output = finished
+    lines = output.splitlines()
+    assert lines[-1] == str((directory / "report.html").resolve())
+    headlines = read_json(directory)["headlines"]
+    assert lines[-1 - len(headlines) : -1] == headlines
+    assert headlines[0].startswith("sky still seen as sky: ")
+
+
+def test_every_stage_is_numbered_printed_and_timed(finished):
+    directory, output = finished
+    for number in range(1, 17):
+        assert f"[{number}/16] " in output
+    stages = read_json(directory, "timings.json")["stages"]
+    assert len(stages) == 16
+    assert all(entry["complete"] for entry in stages.values())
+    assert all(entry["seconds"] > 0 for entry in stages.values())
+    for stage in read_json(directory)["stages"]:
+        assert stage["command"] in output
+
+
+def test_report_is_one_page_with_both_methods_and_pictures(finished):
+    directory, _ = finished
+    page = (directory / "report.html").read_text()
+    assert "translated without weights" in page
+    assert "translated with weights" in page
+    # Six frames of six pictures each, the scatter and the weights' figure.
+    assert page.count("data:image/png;base64,") == 6 * 6 + 2
+    for word in ("http:", "https:", "<script", "<link"):
+        assert word not in page
+    text = (directory / "report.md").read_text()
+    assert "| translated with weights | " in text
+
+
+@pytest.mark.parametrize(
+    ("name", "evaluated"),
+    [
+        ("source", "source"),
+        ("without", "without"),
+        ("with", "with"),
+        ("judge", "camera_val"),
+    ],
+)
+def test_numbers_are_those_of_the_confusion_matrices(finished, name, evaluated):
+    directory, _ = finished
+    report = read_json(directory / "judged" / evaluated)
+    matrix = np.array(report["confusion_matrix"], float)
+    sky = matrix[SKY] / matrix[SKY].sum()
+    numbers = read_json(directory)
+    found = (
+        numbers["judge"] if name == "judge" else numbers["consistency"][name]
+    )
+    assert found["sky_kept"] == pytest.approx(sky[SKY])
+    assert found["sky_to_vegetation"] == pytest.approx(sky[VEGETATION])
+    assert found["sky_to_other"] == pytest.approx(
+        1 - sky[SKY] - sky[VEGETATION]
+    )
+    hits = matrix.diagonal()
+    union = matrix.sum(0) + matrix.sum(1) - hits
+    iou = (hits / np.maximum(union, 1))[union > 0].mean()
+    assert found["mean_iou"] == pytest.approx(iou)
+    assert found["mean_iou"] == pytest.approx(report["mean_iou"])
+    assert found["pixel_accuracy"] == pytest.approx(hits.sum() / matrix.sum())
+
+
+def test_all_source_labels_are_judged_in_both_translations(finished):
+    directory, _ = finished
+    rows = read_json(directory)["consistency"]
+    labels = [
+        np.sum(rows[name]["confusion_matrix"], axis=1).tolist()
+        for name in ("source", "without", "with")
+    ]
+    assert labels[0] == labels[1] == labels[2]
+    assert 0.9 * 12 * 32 * 64 < sum(labels[0]) <= 12 * 32 * 64
+
+
+def test_the_trainings_differ_in_their_exponents_alone(finished):
+    directory, _ = finished
+    without, with_weights = (
+        runs.read_config(directory / "train" / method)["arguments"]
+        for method in ("without", "with")
+    )
+    different = {
+        name for name in without if without[name] != with_weights[name]
+    }
+    assert different == {
+        "run_dir",
+        "source_weight_exponent",
+        "target_weight_exponent",
+    }
+    assert without["source_weight_exponent"] == 0
+    assert with_weights["source_weight_exponent"] > 0
+
+
+def test_true_ratios_are_those_of_the_scenes(finished):
+    directory, _ = finished
+    weights = read_json(directory)["weights"]
+    scenes = (directory / "city/gta5/scenes.csv").read_text().splitlines()
+    column = scenes[0].split(",").index("density_ratio")
+    expected = [float(line.split(",")[column]) for line in scenes[1:]]
+    assert sorted(weights["source"]["true"]) == pytest.approx(sorted(expected))
+    assert len(weights["target"]["true"]) == 12
+
+
+def test_second_run_says_already_done_at_once(finished):
+    directory, output = finished
+    started = time.monotonic()
+    result = run_demo(directory)
+    assert time.monotonic() - started < 60
+    assert result.returncode == 0
+    lines = result.stdout.splitlines()
+    assert lines[0] == f"{directory}: already done"
+    assert lines[1:] == output.splitlines()[-len(lines) + 1 :]
+
+
+def test_other_arguments_are_refused_in_one_line(finished):
+    directory, _ = finished
+    result = run_demo(directory, steps=4)
+    assert result.returncode == 1
+    (line,) = own_lines(result.stderr)
+    assert "made with --steps=3, now asked for --steps=4" in line
+
+
+def test_missing_train_flagfile_is_named(tmp_path):
+    config = DemoConfig(
+        output_dir=str(tmp_path / "out"), train_flagfile="no.flags"
+    )
+    with pytest.raises(UserError, match=r"--train_flagfile=no\.flags"):
+        program.demo(config)
+    assert not (tmp_path / "out").exists()
+
+
+def test_away_from_a_checkout_the_flagfile_is_asked_for(tmp_path, monkeypatch):
+    elsewhere = tmp_path / "site" / "kliep_tf" / "experiments" / "demo.py"
+    monkeypatch.setattr(program, "__file__", str(elsewhere))
+    with pytest.raises(UserError, match="run from one, or name a flagfile"):
+        program.demo(DemoConfig(output_dir=str(tmp_path / "out")))
+
+
+def test_flags_of_the_demo_win_over_the_flagfile():
+    flagfile = ROOT / "configs" / "demo.flags"
+    config = DemoConfig(
+        output_dir="out", steps=7, image_height=32, image_width=48
+    )
+    trainings = [
+        cli.parse(TrainConfig, ["train", *stage.arguments])
+        for stage in plan(config, flagfile)
+        if stage.module == "kliep_tf.train"
+    ]
+    assert len(trainings) == 2
+    recipe = cli.parse(
+        TrainConfig,
+        [
+            "train",
+            f"--flagfile={flagfile}",
+            "--source_records=a",
+            "--target_records=b",
+            "--run_dir=c",
+        ],
+    )
+    for training in trainings:
+        assert training.steps == 7
+        assert (training.image_height, training.image_width) == (32, 48)
+        assert training.learning_rate == recipe.learning_rate
+    exponents = [training.source_weight_exponent for training in trainings]
+    assert exponents == [0.0, recipe.source_weight_exponent]
+
+
+def test_frames_are_chosen_by_their_sky_alone():
+    shares = np.zeros((8, 19), np.float32)
+    shares[:, SKY] = [0.7, 0.1, 0.2, 0.0, 0.3, 0.6, 0.5, 0.4]
+    histogram = Features(
+        np.array(list("abcdefgh")), shares, np.array(CLASS_NAMES)
+    )
+    # In order of sky: d b c e h g f a; one of each quarter.
+    assert choose_frames(histogram, 4) == ["b", "e", "g", "a"]
+    assert choose_frames(histogram, 20) == list("dbcehgfa")
