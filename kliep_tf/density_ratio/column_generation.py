@@ -9,6 +9,7 @@ set stays small where the full system would not fit.
 """
 
 import dataclasses
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -21,6 +22,8 @@ _LEAST_NEW_COLUMNS = 64
 _MAX_ROUNDS = 60
 _CANDIDATES_AT_ONCE = 2048
 _LEAST_WEIGHT = 1e-7
+# Distances of the target to all candidates that are kept between rounds.
+_KEPT_ENTRIES = 1 << 27
 
 
 def find_optimum(
@@ -68,8 +71,12 @@ class _Generation:
         self._constant_basis = constant_basis
         self._inverse_width = samples.frame.inverse_width(bandwidth)
         self._log_q = optimum.uniform(len(samples.target))
+        self._step = -(-len(centers) // -(-len(centers) // _CANDIDATES_AT_ONCE))
+        entries = len(samples.target) * len(centers)
+        self._kept: list | None = [] if entries <= _KEPT_ENTRIES else None
         self._log_means = self._sums_over(
-            samples.source, optimum.uniform(len(samples.source))
+            self._to_candidates(samples.source),
+            optimum.uniform(len(samples.source)),
         )
 
     def run(self, rng: np.random.Generator) -> optimum.Optimum:
@@ -128,27 +135,39 @@ class _Generation:
     def _log_prices(self, to_target, log_alpha) -> np.ndarray:
         """Returns float64 [b], the log price of every candidate."""
         log_ratio = to_target.row_sums(log_alpha, self._inverse_width)
-        sums = self._sums_over(self._samples.target, self._log_q - log_ratio)
+        distances = self._kept or self._to_candidates(
+            self._samples.target, keep=self._kept is not None
+        )
+        if self._kept is not None:
+            self._kept = distances = list(distances)
+        sums = self._sums_over(distances, self._log_q - log_ratio)
         return sums - self._log_means
 
-    def _sums_over(self, points, log_weights) -> np.ndarray:
-        """Returns float64 [b], log sum_i exp(log_weights_i) K(x_i, c_l)."""
-        size = len(self._centers)
-        sums = np.empty(size)
-        step = -(-size // -(-size // _CANDIDATES_AT_ONCE))
-        for first in range(0, size, step):
-            last = min(first + step, size)
-            distances = kernels.SquaredDistances(
+    def _to_candidates(
+        self, points: np.ndarray, keep: bool = False
+    ) -> Iterator[kernels.SquaredDistances]:
+        """Yields the distances of points to one part of them after another."""
+        for first in range(0, len(self._centers), self._step):
+            yield kernels.SquaredDistances(
                 points,
-                self._centers[first:last],
+                self._centers[first : first + self._step],
                 self._samples.frame,
                 self._dtype,
-                width=kernels.padded_width(step),
-                keep=False,
+                width=kernels.padded_width(self._step),
+                keep=keep,
             )
-            found = distances.column_sums(log_weights, self._inverse_width)
-            sums[first:last] = found[: last - first]
-        return sums
+
+    def _sums_over(
+        self,
+        distances: Iterable[kernels.SquaredDistances],
+        log_weights: np.ndarray,
+    ) -> np.ndarray:
+        """Returns float64 [b], log sum_i exp(log_weights_i) K(x_i, c_l)."""
+        sums = [
+            part.column_sums(log_weights, self._inverse_width)[: self._step]
+            for part in distances
+        ]
+        return np.concatenate(sums)[: len(self._centers)]
 
 
 def _grown(

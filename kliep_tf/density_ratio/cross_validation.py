@@ -18,9 +18,9 @@ from kliep_tf.errors import UserError
 SCORES = ("nwj", "lcv")
 # A comparison of widths needs neither all points nor all centers nor the
 # last digits.
-_MOST_POINTS = 8192
+_MOST_POINTS = 4096
 _MOST_CENTERS = 127
-_TOLERANCE = 1e-4
+_TOLERANCE = 1e-3
 _LOG_ERROR = 1e-3
 
 

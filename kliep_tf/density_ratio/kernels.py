@@ -31,13 +31,25 @@ class Frame:
     origin: np.ndarray
     scale: float
 
-    def place(self, points: np.ndarray, dtype: np.dtype) -> np.ndarray:
-        """Returns (points - origin) / scale as [N, d] of `dtype`."""
+    def place(
+        self,
+        points: np.ndarray,
+        dtype: type,
+        rows: int | None = None,
+        padding: float = 0.0,
+    ) -> np.ndarray:
+        """Returns (points - origin) / scale as [N, d] of `dtype`.
+
+        With `rows`, rows of `padding` are added up to that number.
+        """
+        size, dim = points.shape
+        placed = np.empty((size if rows is None else rows, dim), points.dtype)
         # The origin is representable in float32, so float32 features stay
         # float32 and lose nothing that they had.
-        moved = points - self.origin.astype(points.dtype)
-        moved *= points.dtype.type(1.0 / self.scale)
-        return moved.astype(dtype, copy=False)
+        np.subtract(points, self.origin.astype(points.dtype), placed[:size])
+        placed[:size] *= points.dtype.type(1.0 / self.scale)
+        placed[size:] = padding
+        return placed.astype(dtype, copy=False)
 
     def inverse_width(self, bandwidth: float) -> float:
         """Returns 1 / (2 bandwidth^2) in units of this frame."""
@@ -108,9 +120,7 @@ class SquaredDistances:
         self._points = points
         self._frame = frame
         self._dtype = dtype
-        self._centers = _pad_rows(
-            frame.place(centers, dtype), self.width, np.nan
-        )
+        self._centers = frame.place(centers, dtype, self.width, np.nan)
         limit = max(256, _BLOCK_ENTRIES // self.width)
         self._rows = _even_blocks(self.num_points, limit)
         keep &= self.num_points * self.width <= _KEPT_ENTRIES
@@ -161,13 +171,10 @@ class SquaredDistances:
     def _compute(self) -> Iterator[tuple[int, int, tf.Tensor]]:
         for first in range(0, self.num_points, self._rows):
             last = min(first + self._rows, self.num_points)
-            points = self._frame.place(self._points[first:last], self._dtype)
-            rows = padded_size(self._rows)
-            yield (
-                first,
-                last,
-                squared_distances(_pad_rows(points, rows, 0.0), self._centers),
+            points = self._frame.place(
+                self._points[first:last], self._dtype, padded_size(self._rows)
             )
+            yield first, last, squared_distances(points, self._centers)
 
 
 def padded_width(num_centers: int) -> int:
