@@ -6,16 +6,17 @@ from kliep_tf.density_ratio import gradient_ascent, interior_point
 
 
 def arguments(columns, weights=None):
-    """Pads P [n, b] to 32 columns, as the solver wants it."""
+    """Pads P [n, b] to [8, 32], as the solver wants it."""
     columns = np.asarray(columns, np.float32)
-    present = np.arange(32) < columns.shape[1]
-    padded = np.pad(columns, [(0, 0), (0, 32 - columns.shape[1])])
+    size, width = columns.shape
     if weights is None:
-        weights = np.full(len(columns), 1 / len(columns))
+        weights = np.full(size, 1 / size)
+    # A row of ones and weight 0 plays no part.
+    padded = np.pad(columns, [(0, 8 - size), (0, 0)], constant_values=1)
     return (
-        tf.constant(padded),
-        tf.constant(present),
-        tf.constant(weights, tf.float64),
+        tf.constant(np.pad(padded, [(0, 0), (0, 32 - width)])),
+        tf.constant(np.arange(32) < width),
+        tf.constant(np.pad(weights, (0, 8 - size)), tf.float64),
         tf.constant(1e-8, tf.float64),
     )
 

@@ -59,7 +59,7 @@ def test_likelihood_cross_validation_runs_to_narrower_widths():
 
 def test_duplicates_do_not_pull_the_width_down():
     # A held-out point's twin among the training centers would.
-    source, target = two_samples()
+    source, target = two_samples(size=120)
     once = fit_kliep(source, target)
     twice = fit_kliep(np.repeat(source, 2, 0), np.repeat(target, 2, 0))
     assert twice.bandwidth >= 0.5 * once.bandwidth
