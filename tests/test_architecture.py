@@ -1,0 +1,213 @@
+"""Imports go down only, as CONTRIBUTING.md draws the house."""
+
+import ast
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+
+PACKAGES = ("kliep_tf", "tfrecords_tools")
+SUBJECTS = ("density_ratio", "cyclegan", "segmentation")
+
+# Under kliep_tf, the floor of every folder and file that is no program. The
+# files right under kliep_tf that are not named here are the programs: floor 3.
+FLOORS = {
+    "": 0,  # kliep_tf itself: its version
+    "errors": 0,
+    "cli": 0,
+    "runs": 0,
+    "progress": 0,
+    "data": 1,
+    "training": 2,
+    "density_ratio": 2,
+    "cyclegan": 2,
+    "segmentation": 2,
+    "experiments": 4,
+}
+PROGRAM_FLOOR = 3
+
+# What the programs of tfrecords_tools may import of kliep_tf.
+OPEN_TO_TOOLS = ("", "errors", "cli", "runs", "progress", "data")
+
+FILES = sorted(
+    str(path.relative_to(ROOT))
+    for package in PACKAGES
+    for path in (ROOT / package).rglob("*.py")
+)
+LOCKS = ("requirements.lock", "requirements-cuda.lock")
+
+
+def imports_of(file: str) -> set[str]:
+    """Returns the modules that a file imports anywhere, names included.
+
+    `from a.b import c` counts as a.b.c: whether c is a module or a name in
+    one, it says which part of the house is meant.
+    """
+    found = set()
+    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{file}: a relative import"
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+    return found
+
+
+def imports_of_package(file: str, package: str) -> set[str]:
+    return {name for name in imports_of(file) if name.split(".")[0] == package}
+
+
+def part_of(module: str) -> str:
+    """Returns "data" for kliep_tf.data.records, "" for kliep_tf's names."""
+    _, _, rest = module.partition(".")
+    part = rest.split(".")[0]
+    is_name = (
+        not (ROOT / "kliep_tf" / part).is_dir()
+        and not (ROOT / "kliep_tf" / f"{part}.py").is_file()
+    )
+    return "" if is_name else part
+
+
+def floor_of(part: str) -> int:
+    return FLOORS.get(part, PROGRAM_FLOOR)
+
+
+def may_import(importer: str, imported: str) -> bool:
+    """Whether one part of kliep_tf may import another one."""
+    if importer == imported:
+        return True
+    if importer == "training" or imported in SUBJECTS:
+        # Subjects share what stands in training, and not each other.
+        return floor_of(imported) < floor_of(importer)
+    return floor_of(imported) <= floor_of(importer)
+
+
+def files_of(package: str) -> list[str]:
+    return [file for file in FILES if Path(file).parts[0] == package]
+
+
+def own_part(file: str) -> str:
+    parts = Path(file).with_suffix("").parts[1:]
+    return "" if parts[0] == "__init__" else parts[0]
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "expected"),
+    [
+        ("train", "cyclegan", True),
+        ("train", "estimate_weights", True),
+        ("cyclegan", "training", True),
+        ("cyclegan", "data", True),
+        ("cyclegan", "segmentation", False),
+        ("training", "cyclegan", False),
+        ("data", "training", False),
+        ("data", "runs", True),
+        ("runs", "data", False),
+        ("segmentation", "train", False),
+        ("train", "experiments", False),
+        ("experiments", "train", True),
+    ],
+)
+def test_the_rule_itself(importer, imported, expected):
+    assert may_import(importer, imported) is expected
+
+
+@pytest.mark.parametrize("file", files_of("kliep_tf"))
+def test_imports_go_down_only(file):
+    importer = own_part(file)
+    upward = [
+        name
+        for name in imports_of_package(file, "kliep_tf")
+        if not may_import(importer, part_of(name))
+    ]
+    assert not upward
+
+
+@pytest.mark.parametrize("file", files_of("kliep_tf"))
+def test_kliep_tf_never_imports_the_tools(file):
+    assert not imports_of_package(file, "tfrecords_tools")
+
+
+@pytest.mark.parametrize("file", files_of("tfrecords_tools"))
+def test_tools_import_the_lower_floors_only(file):
+    closed = [
+        name
+        for name in imports_of_package(file, "kliep_tf")
+        if part_of(name) not in OPEN_TO_TOOLS
+    ]
+    assert not closed
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_only_cli_knows_flags(file):
+    if file != "kliep_tf/cli.py":
+        names = {name.rpartition(".")[0] for name in imports_of(file)}
+        names |= imports_of(file)
+        assert not names & {"absl.flags", "absl.app"}
+
+
+@pytest.mark.parametrize(
+    "file", [file for file in FILES if file.endswith("__init__.py")]
+)
+def test_init_files_hold_nothing_but_docstring_and_version(file):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    body = tree.body[1:] if ast.get_docstring(tree) else tree.body
+    if file == "kliep_tf/__init__.py":
+        (version,) = body
+        assert ast.unparse(version).startswith("__version__ = ")
+    else:
+        assert not body
+
+
+def test_every_import_is_a_declared_requirement():
+    declared = {
+        re.match(r"[\w-]+", requirement)[0]
+        for requirement in _requirements_of_setup()
+    }
+    package_of = {"absl": "absl-py", "PIL": "pillow"}
+    imported = {
+        name.split(".")[0] for file in FILES for name in imports_of(file)
+    }
+    imported -= {*sys.stdlib_module_names, *PACKAGES}
+    assert {package_of.get(name, name) for name in imported} <= declared
+
+
+def _requirements_of_setup() -> list[str]:
+    """Evaluates REQUIREMENTS of setup.py, which would run if imported."""
+    values = {}
+    for node in ast.parse((ROOT / "setup.py").read_text("utf-8")).body:
+        if isinstance(node, ast.Assign) and node.targets[0].id in (
+            "TENSORFLOW",
+            "REQUIREMENTS",
+        ):
+            exec(ast.unparse(node), values)
+    return values["REQUIREMENTS"]
+
+
+def _pins(lock: str) -> set[str]:
+    lines = (ROOT / lock).read_text(encoding="utf-8").splitlines()
+    return {line for line in lines if not line.lstrip().startswith("#")}
+
+
+@pytest.mark.parametrize("lock", LOCKS)
+def test_lock_pins_releases_and_names_no_place(lock):
+    pin = re.compile(r"[a-z0-9-]+==[0-9][\w.]*( ; [\w.' <>=]+)?")
+    assert [line for line in _pins(lock) if not pin.fullmatch(line)] == []
+    text = (ROOT / lock).read_text(encoding="utf-8")
+    assert "://" not in text
+    assert "--" not in text
+
+
+def test_lock_with_cuda_adds_to_the_plain_one():
+    plain, cuda = map(_pins, LOCKS)
+    assert plain < cuda
+    assert all(line.startswith("nvidia-") for line in cuda - plain)
+
+
+def test_lock_holds_every_requirement_of_setup():
+    pinned = {line.partition("==")[0] for line in _pins(LOCKS[0])}
+    for requirement in _requirements_of_setup():
+        assert re.match(r"[\w-]+", requirement)[0] in pinned
