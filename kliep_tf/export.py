@@ -30,6 +30,11 @@ class ExportConfig:
     step: int = cli.flag(
         "which checkpoint to export; 0 means the newest", default=0
     )
+    overwrite: bool = cli.flag(
+        "replace an earlier export in --output_dir",
+        default=False,
+        affects_output=False,
+    )
 
 
 def export(config: ExportConfig) -> Path:
@@ -44,8 +49,13 @@ def export(config: ExportConfig) -> Path:
     output = Path(
         config.output_dir or os.path.join(config.run_dir, runs.SAVED_MODEL)
     )
-    inputs = {"checkpoint": runs.fingerprint([f"{checkpoint}.index"])}
-    with runs.claim(output, PROGRAM, config, inputs=inputs) as claim:
+    with runs.claim(
+        output,
+        PROGRAM,
+        config,
+        inputs={"the checkpoint": os.path.basename(checkpoint)},
+        overwrite=config.overwrite,
+    ) as claim:
         if claim.finished:
             print(f"{output}: already exported")
             return output

@@ -70,6 +70,7 @@ def claim(
     *,
     inputs: Mapping[str, str] | None = None,
     part: str = "output",
+    overwrite: bool = False,
 ) -> Iterator[Claim]:
     """Claims `directory` for one program and one set of arguments.
 
@@ -83,6 +84,8 @@ def claim(
             `affects_output=False` may differ when work is continued.
         inputs: fingerprints of what is read, by name (see `fingerprint`).
         part: distinguishes several outputs in one directory (splits).
+        overwrite: make the same program's earlier output anew, where it was
+            made with other arguments or inputs.
 
     Raises:
         UserError: the directory holds something else, was made with other
@@ -91,22 +94,24 @@ def claim(
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: expected a directory, found a file")
+    foreign = _foreign_files(directory) if directory.exists() else []
+    if foreign and not (directory / CONFIG).exists():
+        raise UserError(
+            f"{directory}: expected an empty directory or one made by "
+            f"{program}, found {foreign[0]!r} and no {CONFIG}"
+        )
     directory.mkdir(parents=True, exist_ok=True)
     with _lock(directory):
-        records = _read_records(directory)
-        if not records and _foreign_files(directory):
-            raise UserError(
-                f"{directory}: expected an empty directory or one made by "
-                f"{program}, found {_foreign_files(directory)[0]!r} and no "
-                f"{CONFIG}"
-            )
+        record = _read_records(directory).get(part)
         fresh = _new_record(program, config, dict(inputs or {}))
-        record = records.get(part)
+        difference = _difference(record, fresh, config) if record else ""
+        if difference and overwrite and record["program"] == program:
+            record, difference = None, ""
+        if difference:
+            raise UserError(f"{directory}: {difference}")
         if record is None:
             record = fresh
             _write_record(directory, part, record)
-        else:
-            _refuse_differences(directory, record, fresh, config)
         finished = record.get("status") == "complete"
         yield Claim(directory, part, finished, record)
 
@@ -220,33 +225,33 @@ def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
     }
 
 
-def _refuse_differences(
-    directory: Path, record: dict, fresh: dict, config: Any
-) -> None:
-    """Raises a UserError naming the first thing that has changed."""
+def _difference(record: dict, fresh: dict, config: Any) -> str:
+    """Returns the first thing that has changed since `record`, "" for none."""
     if record["program"] != fresh["program"]:
-        raise UserError(
-            f"{directory}: expected an output of {fresh['program']}, found one "
-            f"of {record['program']}"
+        return (
+            f"expected an output of {fresh['program']}, found one of "
+            f"{record['program']}"
         )
     # Through JSON, so that tuples and lists compare equal.
     arguments = json.loads(json.dumps(fresh["arguments"]))
     for field in dataclasses.fields(config):
         if not field.metadata.get("affects_output", True):
             continue
-        old = record["arguments"].get(field.name)
-        if old != arguments[field.name]:
-            raise UserError(
-                f"{directory}: made with --{field.name}={_shown(old)}, now "
-                f"asked for --{field.name}={_shown(arguments[field.name])}; "
-                "expected the same arguments or another directory"
+        old, new = record["arguments"].get(field.name), arguments[field.name]
+        if old != new:
+            return (
+                f"made with --{field.name}={_shown(old)}, now asked for "
+                f"--{field.name}={_shown(new)}; expected the same arguments "
+                "or another directory"
             )
     for name, digest in fresh["inputs"].items():
         if record["inputs"].get(name, digest) != digest:
-            raise UserError(
-                f"{directory}: {name} has changed since this output was begun; "
-                "expected the same files or another directory"
+            verb = "have" if name.endswith("s") else "has"
+            return (
+                f"{name} {verb} changed since this output was begun; expected "
+                "the same files or another directory"
             )
+    return ""
 
 
 def _shown(value: Any) -> str:

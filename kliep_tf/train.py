@@ -171,7 +171,10 @@ def train(config: TrainConfig) -> None:
             run_dir=config.run_dir,
             arguments=dataclasses.asdict(config),
         )
-        export.export(export.ExportConfig(run_dir=config.run_dir))
+        # An export that somebody made halfway gives way to the final one.
+        export.export(
+            export.ExportConfig(run_dir=config.run_dir, overwrite=True)
+        )
         claim.finish()
 
 

@@ -1,12 +1,13 @@
 """Tiny records of two domains, drawn once for the whole test session."""
 
-import os
 import subprocess
 import sys
 from pathlib import Path
 
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+# Before TensorFlow: it sets what the programs, too, run TensorFlow with.
+from kliep_tf import cli  # noqa: F401
 
+# isort: split
 import numpy as np
 import pytest
 import tensorflow as tf

@@ -58,8 +58,24 @@ def test_changed_inputs_are_refused(tmp_path):
     with claim(tmp_path, inputs={"records": "a"}):
         pass
     with (
-        pytest.raises(UserError, match="records has changed"),
+        pytest.raises(UserError, match="records have changed"),
         claim(tmp_path, inputs={"records": "b"}),
+    ):
+        pass
+
+
+def test_overwrite_begins_anew_only_where_something_changed(tmp_path):
+    for config, found in (
+        (Config(1), False),
+        (Config(2), False),
+        (Config(2), True),
+    ):
+        with claim(tmp_path, config, overwrite=True) as made:
+            assert made.finished == found
+            made.finish()
+    with (
+        pytest.raises(UserError, match="one of program"),
+        runs.claim(tmp_path, "other", Config(), overwrite=True),
     ):
         pass
 
@@ -71,9 +87,7 @@ def test_somebody_elses_directory_is_refused(tmp_path):
         claim(tmp_path),
     ):
         pass
-    assert [path.name for path in tmp_path.iterdir() if path.suffix] == [
-        "thesis.txt"
-    ]
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
 
 
 def test_another_programs_output_is_refused(tmp_path):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from kliep_tf.cyclegan.networks import SIZE_MULTIPLE, make_generator
 from kliep_tf.data import images
 from kliep_tf.errors import UserError
+from kliep_tf.training.checkpoints import DAMAGE
 from kliep_tf.training.saved_models import write_archive
 
 # Residual blocks pad a quarter of the size by reflection, which takes 2.
@@ -36,7 +37,7 @@ def restore_generator(
     try:
         status = reader.read(checkpoint)
         status.assert_existing_objects_matched().expect_partial()
-    except (tf.errors.OpError, AssertionError, ValueError) as error:
+    except DAMAGE as error:
         raise UserError(
             f"{checkpoint}: expected a checkpoint of a generator with "
             f"{filters} filters and {num_residual_blocks} residual blocks, "

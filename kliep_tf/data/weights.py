@@ -58,7 +58,7 @@ class ImportanceWeights:
         except KeyError as error:
             raise UserError(
                 f"{self.domain} weights: expected one for every example, found "
-                f"none for {error.args[0]!r}"
+                f"none for {str(error.args[0])!r}"
             ) from None
         return self.weights[rows].astype(np.float32)
 

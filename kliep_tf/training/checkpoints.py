@@ -10,6 +10,16 @@ import tensorflow as tf
 
 from kliep_tf.errors import UserError
 
+# What TensorFlow raises for files cut short, altered, missing, or of another
+# model: its readers translate some of their errors to Python's.
+DAMAGE = (
+    tf.errors.OpError,
+    AssertionError,
+    IndexError,
+    RuntimeError,
+    ValueError,
+)
+
 
 class Checkpoints:
     """Saves and restores everything that a run's future depends on.
@@ -54,7 +64,7 @@ class Checkpoints:
                 status = self._checkpoint.read(path)
                 status.assert_existing_objects_matched()
                 return int(self.step)
-            except (tf.errors.OpError, AssertionError, ValueError) as error:
+            except DAMAGE as error:
                 reason = str(error).strip().splitlines()[0]
                 print(f"{path}: damaged, trying the one before ({reason})")
         if paths:

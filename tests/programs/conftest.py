@@ -1,0 +1,38 @@
+"""One tiny run, trained once and exported, for all tests of programs."""
+
+import dataclasses
+
+import pytest
+
+from kliep_tf.train import TrainConfig, train
+
+TINY = {
+    "steps": 3,
+    "generator_filters": 2,
+    "discriminator_filters": 2,
+    "num_residual_blocks": 1,
+    "pool_size": 2,
+    "features": "class_histogram",
+    "log_every": 1,
+    "image_every": 3,
+    "checkpoint_every": 2,
+}
+
+
+@pytest.fixture(scope="session")
+def tiny_config(source_records, target_records) -> TrainConfig:
+    """A run of three steps; its run_dir is to be replaced."""
+    return TrainConfig(
+        source_records=str(source_records),
+        target_records=str(target_records),
+        run_dir="",
+        **TINY,
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_run(tiny_config, tmp_path_factory):
+    """The directory of a finished run with estimated weights."""
+    run_dir = tmp_path_factory.mktemp("runs") / "tiny"
+    train(dataclasses.replace(tiny_config, run_dir=str(run_dir)))
+    return run_dir

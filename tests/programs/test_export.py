@@ -1,0 +1,154 @@
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf import export as program
+from kliep_tf.errors import UserError
+from tests.conftest import ROOT, SIZE
+
+
+@pytest.fixture(scope="module")
+def model(trained_run):
+    return tf.saved_model.load(str(trained_run / "saved_model"))
+
+
+def image(height, width, seed=0):
+    rng = np.random.default_rng(seed)
+    return rng.integers(0, 256, (1, height, width, 3)).astype(np.uint8)
+
+
+@pytest.mark.parametrize("size", [(32, 48), (33, 47), (1, 1), (2, 130), (5, 7)])
+def test_any_size_comes_back_as_that_size(model, size):
+    found = model.signatures["translate_uint8"](
+        images=tf.constant(image(*size))
+    )
+    assert found["translated"].shape == (1, *size, 3)
+    assert found["translated"].dtype == tf.uint8
+
+
+def test_signatures_agree(model):
+    pixels = image(31, 45)
+    by_pixels = model.signatures["translate_uint8"](images=tf.constant(pixels))[
+        "translated"
+    ]
+    floats = tf.cast(pixels, tf.float32) / 127.5 - 1.0
+    by_floats = model.signatures["translate_float"](images=floats)[
+        "translated"
+    ].numpy()
+    rounded = np.clip(np.round((by_floats + 1.0) * 127.5), 0, 255)
+    np.testing.assert_array_equal(by_pixels, rounded)
+    encoded = tf.io.encode_png(pixels[0])
+    by_bytes = model.signatures["serving_default"](image_bytes=encoded[None])[
+        "translated_bytes"
+    ]
+    np.testing.assert_array_equal(tf.io.decode_png(by_bytes[0]), by_pixels[0])
+
+
+def test_padding_reflects_so_that_a_multiple_of_4_is_untouched(model):
+    """The padded image, given as such, has the same upper left part."""
+    pixels = image(30, 44)
+    padded = np.pad(pixels, [(0, 0), (0, 2), (0, 0), (0, 0)], mode="reflect")
+    translate = model.signatures["translate_uint8"]
+    found = translate(images=tf.constant(pixels))["translated"]
+    expected = translate(images=tf.constant(padded))["translated"][:, :30]
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_images_of_a_batch_do_not_influence_each_other(model):
+    pixels = np.concatenate([image(32, 48, seed) for seed in range(3)])
+    translate = model.signatures["translate_float"]
+    floats = tf.cast(pixels, tf.float32) / 127.5 - 1.0
+    together = translate(images=floats)["translated"]
+    alone = translate(images=floats[1:2])["translated"]
+    np.testing.assert_allclose(together[1], alone[0], atol=1e-5)
+
+
+def test_loads_without_this_library(trained_run, tmp_path):
+    code = (
+        "import sys, numpy as np, tensorflow as tf\n"
+        f"model = tf.saved_model.load({str(trained_run / 'saved_model')!r})\n"
+        "images = tf.zeros([1, 9, 10, 3], tf.uint8)\n"
+        "out = model.signatures['translate_uint8'](images=images)\n"
+        "assert out['translated'].shape == (1, 9, 10, 3)\n"
+        "assert not [name for name in sys.modules if 'kliep' in name]\n"
+    )
+    # Outside of the checkout and without the user's site: nothing to import.
+    subprocess.run([sys.executable, "-I", "-c", code], check=True, cwd=tmp_path)
+
+
+def test_c_plus_plus_loader_runs_it(trained_run, tmp_path):
+    """saved_model_cli runs the graph by a session, as TensorFlow Serving."""
+    np.save(tmp_path / "images.npy", image(*SIZE))
+    command = [
+        sys.executable,
+        "-m",
+        "tensorflow.python.tools.saved_model_cli",
+        "run",
+        "--dir",
+        str(trained_run / "saved_model"),
+        "--tag_set",
+        "serve",
+        "--signature_def",
+        "translate_uint8",
+        "--inputs",
+        f"images={tmp_path / 'images.npy'}",
+        "--outdir",
+        str(tmp_path),
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    found = np.load(tmp_path / "translated.npy")
+    model = tf.saved_model.load(str(trained_run / "saved_model"))
+    expected = model.signatures["translate_uint8"](
+        images=tf.constant(image(*SIZE))
+    )["translated"]
+    difference = np.abs(found.astype(int) - expected.numpy().astype(int))
+    assert difference.max() <= 1
+
+
+def test_earlier_checkpoint_can_be_exported(trained_run, tmp_path):
+    program.export(
+        program.ExportConfig(
+            run_dir=str(trained_run), output_dir=str(tmp_path / "out"), step=2
+        )
+    )
+    earlier = tf.saved_model.load(str(tmp_path / "out"))
+    newest = tf.saved_model.load(str(trained_run / "saved_model"))
+    floats = tf.random.uniform([1, 24, 24, 3], -1, 1, seed=0)
+    first, second = (
+        model.signatures["translate_float"](images=floats)["translated"]
+        for model in (earlier, newest)
+    )
+    assert np.abs(first - second).max() > 0
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"run_dir": "/no/such/run"}, "/no/such/run"),
+        ({"step": 77}, "--step=77: expected one of 2, 3"),
+    ],
+)
+def test_what_cannot_be_exported_is_named(
+    trained_run, tmp_path, options, message
+):
+    arguments = {
+        "run_dir": str(trained_run),
+        "output_dir": str(tmp_path / "out"),
+        **options,
+    }
+    with pytest.raises(UserError, match=message):
+        program.export(program.ExportConfig(**arguments))
+
+
+def test_half_written_export_is_no_saved_model(trained_run, tmp_path):
+    """saved_model.pb arrives last; without it nothing loads."""
+    output = tmp_path / "out"
+    shutil.copytree(trained_run / "saved_model", output)
+    (output / "saved_model.pb").unlink()
+    with pytest.raises(OSError, match="does not exist"):
+        tf.saved_model.load(str(output))
+    assert ROOT.exists()

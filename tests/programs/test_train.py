@@ -1,0 +1,249 @@
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf import runs
+from kliep_tf.data import weights
+from kliep_tf.errors import UserError
+from kliep_tf.train import TrainConfig, train
+from tests.conftest import ROOT
+
+
+def flags(config):
+    words = []
+    for name, value in dataclasses.asdict(config).items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        else:
+            words.append(f"--{name}={value}")
+    return words
+
+
+def checkpoint_values(run_dir):
+    path = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
+    reader = tf.train.load_checkpoint(path)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
+    }
+
+
+def tensorboard_tags(run_dir):
+    tags = set()
+    for path in (run_dir / "tensorboard").iterdir():
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = tf.compat.v1.Event.FromString(data)
+            tags |= {value.tag for value in event.summary.value}
+    return tags
+
+
+def test_run_leaves_everything_it_promises(trained_run):
+    assert runs.read_config(trained_run)["status"] == "complete"
+    assert (trained_run / "saved_model" / "saved_model.pb").exists()
+    assert weights.has_weights(trained_run / "weights")
+    assert tf.train.latest_checkpoint(
+        str(trained_run / "checkpoints")
+    ).endswith("ckpt-3")
+
+
+def test_board_shows_losses_pictures_weights_and_config(trained_run):
+    assert tensorboard_tags(trained_run) >= {
+        "cycle/source",
+        "cycle/target",
+        "identity/source",
+        "identity/target",
+        "generator/source_to_target",
+        "generator/target_to_source",
+        "discriminator/source",
+        "discriminator/target",
+        "rate/images_per_second",
+        "rate/learning_rate",
+        "source_translated_cycled",
+        "target_translated_cycled",
+        "weights/source",
+        "weights/target",
+        "weights/source_ess_share",
+        "config",
+    }
+
+
+def test_finished_run_says_so_and_changes_nothing(
+    trained_run, tiny_config, capsys
+):
+    config = dataclasses.replace(tiny_config, run_dir=str(trained_run))
+    before = os.stat(trained_run / "checkpoints" / "checkpoint").st_mtime_ns
+    train(config)
+    assert "already trained to step 3" in capsys.readouterr().out
+    after = os.stat(trained_run / "checkpoints" / "checkpoint").st_mtime_ns
+    assert before == after
+
+
+def test_estimated_weights_favour_what_the_other_domain_shows(
+    trained_run, source_records
+):
+    """The source has half sky, the target a third: less sky, more weight."""
+    found = weights.load_weights(trained_run / "weights", "source")
+    features = np.load(trained_run / "weights" / "source_features.npz")
+    sky = features["values"][:, 10]
+    assert sky @ found.weights / found.weights.sum() < sky.mean() - 0.05
+
+
+def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
+    config = dataclasses.replace(
+        tiny_config,
+        steps=40,
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+        crop_height=24,
+        crop_width=32,
+    )
+    undisturbed = dataclasses.replace(config, run_dir=str(tmp_path / "whole"))
+    train(undisturbed)
+
+    killed = dataclasses.replace(config, run_dir=str(tmp_path / "killed"))
+    command = [sys.executable, "-m", "kliep_tf.train", *flags(killed)]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    state = tmp_path / "killed" / "checkpoints" / "checkpoint"
+    while not (state.exists() and "ckpt-10" in state.read_text()):
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert runs.read_config(tmp_path / "killed")["status"] == "incomplete"
+
+    train(killed)
+    assert runs.read_config(tmp_path / "killed")["status"] == "complete"
+    expected = checkpoint_values(tmp_path / "whole")
+    found = checkpoint_values(tmp_path / "killed")
+    assert expected.keys() == found.keys()
+    assert len(expected) > 50
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_damaged_checkpoint_is_reported_and_the_one_before_used(
+    tmp_path, tiny_config, capsys
+):
+    config = dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+    )
+    train(config)
+    record = tmp_path / "run" / "config.json"
+    record.write_text(record.read_text().replace("complete", "incomplete"))
+    expected = checkpoint_values(tmp_path / "run")
+    newest = tmp_path / "run" / "checkpoints" / "ckpt-3.data-00000-of-00001"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    train(config)
+    assert "ckpt-3: damaged" in capsys.readouterr().out
+    found = checkpoint_values(tmp_path / "run")
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def test_weights_that_miss_an_example_stop_the_run_before_the_first_step(
+    tmp_path, tiny_config, trained_run
+):
+    for domain in ("source", "target"):
+        found = weights.load_weights(trained_run / "weights", domain)
+        fewer = dataclasses.replace(
+            found, filenames=found.filenames[1:], weights=found.weights[1:]
+        )
+        weights.save_weights(tmp_path, fewer)
+    config = dataclasses.replace(
+        tiny_config, run_dir=str(tmp_path / "run"), weights_dir=str(tmp_path)
+    )
+    with pytest.raises(UserError, match="found none for '00000'"):
+        train(config)
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, tiny_config):
+    config = dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+        learning_rate=1e30,
+        steps=20,
+        checkpoint_every=1,
+    )
+    with pytest.raises(UserError, match=r"step \d+: expected finite losses"):
+        train(config)
+    # What is kept can be trained on.
+    for name, value in checkpoint_values(tmp_path / "run").items():
+        assert np.isfinite(value).all(), name
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"source_records": "/no/such"}, "--source_records=/no/such"),
+        ({"crop_height": 64, "crop_width": 48}, "crop_height=64"),
+        ({"crop_height": 24}, "expected both"),
+        ({"image_height": 30, "image_width": 48}, "multiple of 4.*30"),
+        ({"image_height": 16, "image_width": 16}, "at least 24"),
+        ({"steps": 0}, "--steps=0"),
+        ({"pool_size": 1, "batch_size": 2}, "--pool_size=1"),
+        ({"learning_rate": -1.0}, "--learning_rate"),
+    ],
+)
+def test_bad_flags_are_refused_before_anything_is_written(
+    tmp_path, tiny_config, changes, message
+):
+    run_dir = tmp_path / "run"
+    config = dataclasses.replace(tiny_config, run_dir=str(run_dir), **changes)
+    with pytest.raises(UserError, match=message):
+        train(config)
+    assert not run_dir.exists()
+
+
+def test_other_arguments_need_another_directory(trained_run, tiny_config):
+    config = dataclasses.replace(
+        tiny_config, run_dir=str(trained_run), cycle_weight=5.0
+    )
+    with pytest.raises(UserError, match=r"cycle_weight=10\.0.*=5\.0"):
+        train(config)
+
+
+def test_published_recipe_runs_with_its_sizes_overridden(
+    tmp_path, source_records, target_records
+):
+    command = [
+        sys.executable,
+        "-m",
+        "kliep_tf.train",
+        "--flagfile=configs/gta2cs.flags",
+        f"--source_records={source_records}",
+        f"--target_records={target_records}",
+        f"--run_dir={tmp_path / 'run'}",
+        "--features=class_histogram",
+        "--image_height=32",
+        "--image_width=48",
+        "--crop_height=24",
+        "--crop_width=28",
+        "--steps=2",
+        "--generator_filters=2",
+        "--discriminator_filters=2",
+        "--num_residual_blocks=1",
+    ]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
+
+
+def test_config_of_a_run_can_be_read_back(trained_run, tiny_config):
+    record = runs.read_config(trained_run)
+    found = runs.config_from_record(TrainConfig, record)
+    assert found == dataclasses.replace(tiny_config, run_dir=str(trained_run))

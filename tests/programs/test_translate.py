@@ -1,0 +1,206 @@
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from PIL import Image
+
+from kliep_tf import runs
+from kliep_tf.data import records, weights
+from kliep_tf.data.datasets import CLASSES
+from kliep_tf.errors import UserError
+from kliep_tf.translate import TranslateConfig, translate
+from tests.conftest import ROOT, SIZE
+from tests.data.test_records import DEEPLAB_KEYS
+
+
+@pytest.fixture
+def config(trained_run, source_records, tmp_path):
+    return TranslateConfig(
+        saved_model=str(trained_run / "saved_model"),
+        source_records=str(source_records),
+        output_dir=str(tmp_path / "translated"),
+    )
+
+
+def read(directory):
+    """Returns every example's features by filename, DeepLab's keys parsed."""
+    found = {}
+    for path in sorted(directory.glob("train-*")):
+        for data in records.read_shard(path):
+            parsed = tf.io.parse_single_example(data, DEEPLAB_KEYS)
+            found[parsed["image/filename"].numpy().decode()] = parsed
+    return found
+
+
+def test_only_the_image_changes(config, tmp_path, source_records):
+    translate(config)
+    before, after = read(source_records), read(tmp_path / "translated")
+    assert before.keys() == after.keys()
+    assert len(after) == 24
+    for name, original in before.items():
+        for key in DEEPLAB_KEYS:
+            if key != "image/encoded":
+                assert after[name][key] == original[key]
+        image = tf.io.decode_png(after[name]["image/encoded"])
+        assert image.shape == (*SIZE, 3)
+        assert (
+            image.numpy() != tf.io.decode_png(original["image/encoded"]).numpy()
+        ).any()
+
+
+def test_translation_is_what_the_saved_model_computes(
+    config, tmp_path, source_records
+):
+    translate(dataclasses.replace(config, batch_size=5))
+    model = tf.saved_model.load(config.saved_model)
+    name, original = next(iter(read(source_records).items()))
+    image = tf.io.decode_png(original["image/encoded"])[None]
+    expected = model.signatures["translate_uint8"](images=image)["translated"]
+    found = tf.io.decode_png(
+        read(tmp_path / "translated")[name]["image/encoded"]
+    )
+    # A batch is normalised by another kernel than a single image.
+    difference = np.abs(found.numpy().astype(int) - expected[0].numpy())
+    assert difference.max() <= 1
+
+
+def test_order_and_shards_are_the_sources(config, tmp_path, source_records):
+    translate(config)
+    for path in source_records.glob("train-*"):
+        translated = tmp_path / "translated" / path.name
+        names = [
+            [
+                records.parse_example(data)[records.FILENAME].numpy()
+                for data in records.read_shard(shard)
+            ]
+            for shard in (path, translated)
+        ]
+        assert names[0] == names[1]
+    split = json.loads((tmp_path / "translated" / "dataset.json").read_text())
+    assert split["splits"]["train"]["num_examples"] == 24
+    assert split["splits"]["train"]["labelled"] == 24
+
+
+def test_weights_are_attached_by_filename(config, tmp_path, trained_run):
+    weights_dir = trained_run / "weights"
+    translate(dataclasses.replace(config, weights_dir=str(weights_dir)))
+    expected = weights.load_weights(weights_dir, "source")
+    for path in (tmp_path / "translated").glob("train-*"):
+        for data in records.read_shard(path):
+            example = records.parse_example(data)
+            name = example[records.FILENAME].numpy().decode()
+            found = float(example[records.IMPORTANCE_WEIGHT])
+            assert found == expected.lookup([name])[0]
+
+
+def test_weights_in_the_records_are_carried_over(
+    config, tmp_path, source_records
+):
+    weighted = tmp_path / "weighted"
+    weighted.mkdir()
+    for path in source_records.glob("train-*"):
+        examples = [
+            records.append_weight(data, 0.25)
+            for data in records.read_shard(path)
+        ]
+        records.write_shard(weighted / path.name, examples)
+    translate(dataclasses.replace(config, source_records=str(weighted)))
+    for path in (tmp_path / "translated").glob("train-*"):
+        for data in records.read_shard(path):
+            found = records.parse_example(data)[records.IMPORTANCE_WEIGHT]
+            assert found == 0.25
+
+
+def test_png_folder_has_gta5s_layout(config, tmp_path, source_records):
+    png_dir = tmp_path / "png"
+    translate(dataclasses.replace(config, png_dir=str(png_dir)))
+    before, after = read(source_records), read(tmp_path / "translated")
+    ids = np.array([entry.label_id for entry in CLASSES], np.uint8)
+    for name in before:
+        image = np.asarray(Image.open(png_dir / "images" / f"{name}.png"))
+        np.testing.assert_array_equal(
+            image, tf.io.decode_png(after[name]["image/encoded"])
+        )
+        label_file = Image.open(png_dir / "labels" / f"{name}.png")
+        assert label_file.mode == "P"
+        train_ids = tf.io.decode_png(
+            before[name]["image/segmentation/class/encoded"]
+        )
+        np.testing.assert_array_equal(
+            np.asarray(label_file), ids[train_ids[..., 0]]
+        )
+
+
+def test_jpeg_says_that_it_is_jpeg(config, tmp_path):
+    translate(dataclasses.replace(config, image_format="jpeg"))
+    example = next(iter(read(tmp_path / "translated").values()))
+    assert example["image/format"] == b"jpeg"
+    assert example["image/encoded"].numpy()[:2] == b"\xff\xd8"
+
+
+def test_killed_translation_continues_to_a_whole_dataset(config, tmp_path):
+    translate(config)
+    command = [
+        sys.executable,
+        "-m",
+        "kliep_tf.translate",
+        f"--saved_model={config.saved_model}",
+        f"--source_records={config.source_records}",
+        f"--output_dir={tmp_path / 'killed'}",
+    ]
+    process = subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    killed = tmp_path / "killed"
+    # The first shard is being written, or has just been finished.
+    while not (killed.exists() and list(killed.glob("*train-00000*"))):
+        assert process.poll() is None, "ended before it could be killed"
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert runs.read_config(killed)["status"] == "incomplete"
+    assert not (killed / "train-00001-of-00002.tfrecord").exists()
+
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert runs.read_config(killed)["status"] == "complete"
+    for path in (tmp_path / "translated").glob("train-*"):
+        assert (killed / path.name).read_bytes() == path.read_bytes()
+    assert not list(killed.glob(".*partial"))
+
+
+def test_records_without_dataset_json_are_described(
+    config, tmp_path, source_records
+):
+    bare = tmp_path / "bare"
+    bare.mkdir()
+    for path in source_records.glob("train-*"):
+        (bare / path.name).write_bytes(path.read_bytes())
+    translate(dataclasses.replace(config, source_records=str(bare)))
+    text = (tmp_path / "translated" / "dataset.json").read_text()
+    split = json.loads(text)["splits"]["train"]
+    assert split["image_sizes"] == {"32x48": 24}
+    shares = split["class_pixel_shares"]
+    assert shares["sky"] + shares["road"] == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"saved_model": "/no/such/model"}, "/no/such/model"),
+        ({"source_records": "/no/such"}, "--source_records=/no/such"),
+        ({"weights_dir": "/no/weights"}, r"source_weights\.npz"),
+        ({"batch_size": 0}, "--batch_size=0"),
+    ],
+)
+def test_bad_flags_are_refused_before_anything_is_written(
+    config, tmp_path, changes, message
+):
+    with pytest.raises(UserError, match=message):
+        translate(dataclasses.replace(config, **changes))
+    assert not (tmp_path / "translated").exists()
