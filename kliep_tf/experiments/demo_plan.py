@@ -46,13 +46,16 @@ class DemoConfig:
         default=None,
     )
     generator_filters: int | None = cli.flag(
-        "by default the flagfile's", default=None
+        "channels of the generators' first layer; by default the flagfile's",
+        default=None,
     )
     discriminator_filters: int | None = cli.flag(
-        "by default the flagfile's", default=None
+        "channels of the discriminators' first layer; by default the flagfile's",
+        default=None,
     )
     num_residual_blocks: int | None = cli.flag(
-        "by default the flagfile's", default=None
+        "of each generator; by default the flagfile's",
+        default=None,
     )
     source_weight_exponent: float | None = cli.flag(
         "of the run with weights; by default the flagfile's", default=None

@@ -1,7 +1,7 @@
 """The pictures of the demo's report."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -10,7 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from kliep_tf.data import png
-from kliep_tf.data.datasets import CLASS_NAMES, IGNORE_LABEL, color_table
+from kliep_tf.data.datasets import (
+    CLASS_NAMES,
+    CLASSES,
+    IGNORE_LABEL,
+    color_table,
+)
 
 # Told apart in every common kind of colour blindness, and from grey.
 FLIP_COLORS = {
@@ -81,6 +86,18 @@ def sky_share(label: np.ndarray) -> float:
 def label_colors(label: np.ndarray) -> np.ndarray:
     """Returns uint8 [H, W, 3] in Cityscapes colours; ignored is black."""
     return color_table()[label]
+
+
+def class_colors(
+    frames: Sequence[JudgedFrame],
+) -> dict[str, tuple[int, int, int]]:
+    """Returns the colours of the classes labelled in these frames, by name."""
+    found = set().union(*(np.unique(frame.label) for frame in frames))
+    return {
+        entry.name: entry.color
+        for train_id, entry in enumerate(CLASSES)
+        if train_id in found
+    }
 
 
 def enlarged_png(image: np.ndarray) -> bytes:

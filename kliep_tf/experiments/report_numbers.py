@@ -22,13 +22,13 @@ from kliep_tf.segmentation import consistency, metrics
 # a method says no more, and often less.
 NOTABLE = 0.01
 
-# What the methods are compared by: name in report.json, name for people,
-# whether more is better.
+# What the methods are compared by, all of it against the source's labels: name
+# in report.json, name for people, whether more is better.
 FIGURES = (
     ("sky_kept", "sky still seen as sky", True),
     ("sky_to_vegetation", "sky turned into vegetation", False),
-    ("mean_iou", "mean IoU against the source's labels", True),
-    ("pixel_accuracy", "pixel accuracy against the source's labels", True),
+    ("mean_iou", "mean IoU", True),
+    ("pixel_accuracy", "pixel accuracy", True),
 )
 _VERDICTS = ("better", "worse", "no different")
 
@@ -103,6 +103,40 @@ def comparison_sentences(
     return [_summary(found), *sentences]
 
 
+def sky_sentence(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns what became of the sky in both translations."""
+    without, with_weights = rows["without"], rows["with"]
+    if without["sky_kept"] is None or with_weights["sky_kept"] is None:
+        return "No pixel of the source is labelled sky."
+    return (
+        "Of the source's sky the judge still sees "
+        f"{percent(without['sky_kept'])} as sky when the translation was "
+        f"trained without weights, {percent(with_weights['sky_kept'])} when "
+        f"trained with them; {percent(without['sky_to_vegetation'])} and "
+        f"{percent(with_weights['sky_to_vegetation'])} became vegetation."
+    )
+
+
+def translation_sentence(rows: Mapping[str, Mapping[str, Any]]) -> str:
+    """Returns whether translating helped the judge at all.
+
+    A translation that changes nothing keeps every label, so consistency alone
+    does not show that the frames have become more like the camera's.
+
+    Args:
+        rows: `consistency_numbers` of source, without and with.
+    """
+    before = rows["source"]["mean_iou"]
+    changes = [
+        f"{_change(before, rows[method]['mean_iou'])} {method} weights"
+        for method in ("without", "with")
+    ]
+    return (
+        f"Against the untranslated frames' {percent(before)}, the judge's mean "
+        f"IoU {' and '.join(changes)}. Translation is meant to raise it."
+    )
+
+
 def judge_sentence(judge: Mapping[str, Any]) -> str:
     """Returns how far the judge can be trusted."""
     return (
@@ -111,7 +145,8 @@ def judge_sentence(judge: Mapping[str, Any]) -> str:
         f"{percent(judge['pixel_accuracy'])}, and sees "
         f"{percent(judge['sky_kept'])} of the sky as sky and "
         f"{percent(judge['sky_to_vegetation'])} of it as vegetation. What a "
-        "translation loses beyond that, it has lost itself."
+        "translation loses beyond that is content painted over, or looks "
+        "that the judge cannot read."
     )
 
 
@@ -174,6 +209,16 @@ def percent(value: float | None, digits: int = 1) -> str:
     return "undefined" if value is None else f"{100 * value:.{digits}f} %"
 
 
+def _change(before: float | None, after: float | None) -> str:
+    result = verdict(before, after, more_is_better=True)
+    if result is None:
+        return "is undefined"
+    if result == "no different":
+        return "stayed as it was"
+    points = f"{100 * abs(after - before):.1f} points"
+    return f"{'rose' if result == 'better' else 'fell'} by {points}"
+
+
 def _comparison(
     name: str,
     without: float | None,
@@ -181,7 +226,7 @@ def _comparison(
     result: str | None,
 ) -> str:
     if result is None:
-        return f"{name.capitalize()}: undefined, as no such pixel occurs."
+        return f"{name[0].upper()}{name[1:]}: undefined, no such pixel occurs."
     gain = 100 * (with_weights - without)
     direction = "more" if gain > 0 else "fewer"
     end = {
@@ -205,10 +250,10 @@ def _summary(found: Mapping[str, list[str]]) -> str:
     ]
     if not parts:
         return "Nothing can be compared: no labelled pixel was judged."
-    sentence = "With weights rather than without, this run is "
     return (
-        f"{sentence}{'; '.join(parts)}. (Differences under "
-        f"{100 * NOTABLE:.0f} point count as none; one training each.)"
+        "Compared with the run without weights, the run with weights is "
+        f"{'; '.join(parts)}. (Differences under {100 * NOTABLE:.0f} point "
+        "count as none; one training each.)"
     )
 
 

@@ -34,7 +34,7 @@ th:first-child, td:first-child { text-align: left; }
 tbody tr:nth-child(even) { background: var(--band); }
 caption { caption-side: bottom; text-align: left; color: var(--soft);
   font-size: .9rem; padding-top: .4rem; }
-figure { margin: 1.25rem 0; }
+figure { margin: 1.75rem 0; }
 figcaption { color: var(--soft); font-size: .9rem; }
 img { max-width: 100%; height: auto; display: block; }
 img.chart { background: #ffffff; border-radius: 4px; }
@@ -44,7 +44,7 @@ img.chart { background: #ffffff; border-radius: 4px; }
 .grid div { font-size: .85rem; color: var(--soft); }
 .swatch { display: inline-block; width: .9em; height: .9em;
   margin: 0 .35em 0 1em; border-radius: 2px; vertical-align: -.1em; }
-.swatch:first-child { margin-left: 0; }
+.legend { max-width: none; font-size: .9rem; margin: .4rem 0; }
 pre { background: var(--band); border: 1px solid var(--line);
   border-radius: 4px; padding: .8rem; overflow-x: auto; font-size: .82rem;
   line-height: 1.5; }
@@ -93,8 +93,9 @@ class Pictures:
 
 @dataclasses.dataclass(frozen=True)
 class Legend:
-    """What colours mean: RGB by name."""
+    """What colours mean: RGB by name, after a few words."""
 
+    title: str
     colors: dict[str, tuple[int, int, int]]
 
 
@@ -160,14 +161,15 @@ def _block_html(block: Block) -> str:
                 f"<div>{_image(png, words)}{html.escape(words)}</div>"
                 for words, png in items
             )
-            return _figure(f'<div class="grid">{cells}</div>', caption)
-        case Legend(colors):
+            grid = f'<div class="grid">{cells}</div>'
+            return _figure(grid, caption, caption_first=True)
+        case Legend(title, colors):
             entries = "".join(
                 f'<span class="swatch" style="background:rgb{color}"></span>'
                 f"{html.escape(name)}"
                 for name, color in colors.items()
             )
-            return f"<p>{entries}</p>"
+            return f'<p class="legend">{html.escape(title)}:{entries}</p>'
         case Code(text):
             return f"<pre>{html.escape(text)}</pre>"
 
@@ -187,9 +189,10 @@ def _table_html(table: Table) -> str:
     )
 
 
-def _figure(content: str, caption: str) -> str:
+def _figure(content: str, caption: str, *, caption_first: bool = False) -> str:
     words = f"<figcaption>{html.escape(caption)}</figcaption>"
-    return f"<figure>{content}{words}</figure>"
+    parts = (words, content) if caption_first else (content, words)
+    return f"<figure>{''.join(parts)}</figure>"
 
 
 def _image(png: bytes, words: str, style: str = "") -> str:

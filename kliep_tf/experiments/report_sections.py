@@ -10,7 +10,6 @@ from kliep_tf.experiments.report_figures import JudgedFrame
 from kliep_tf.experiments.report_numbers import percent
 from kliep_tf.experiments.report_page import (
     Bullets,
-    Chart,
     Code,
     Legend,
     Paragraph,
@@ -18,14 +17,13 @@ from kliep_tf.experiments.report_page import (
     Section,
     Table,
 )
+from kliep_tf.experiments.report_weights import weights_section
 
 _ROWS = {
     "source": "untranslated",
     "without": "translated without weights",
     "with": "translated with weights",
 }
-# Classes below this in both domains only lengthen the table of shares.
-_LEAST_SHARE = 0.0005
 
 
 def make_sections(
@@ -43,7 +41,7 @@ def make_sections(
     return [
         _summary(numbers),
         _frames(frames),
-        _weights(numbers, weights_png),
+        weights_section(numbers, weights_png),
         _classes(numbers),
         _making(numbers),
     ]
@@ -53,6 +51,9 @@ def _summary(numbers: Mapping[str, Any]) -> Section:
     verdict, *sentences = numbers["sentences"]
     arguments = numbers["training"]["with"]
     judge = report_numbers.judge_sentence(numbers["judge"])
+    rows = numbers["consistency"]
+    sky = report_numbers.sky_sentence(rows)
+    translation = report_numbers.translation_sentence(rows)
     about = (
         "A CycleGAN was trained twice to make rendered frames look like "
         "camera frames: once as it is, and once with every loss term weighted "
@@ -62,18 +63,18 @@ def _summary(numbers: Mapping[str, Any]) -> Section:
         "Both translated all rendered frames, whose labels should still hold "
         "afterwards. A segmenter that learned from the camera's labels, the "
         "judge, then said what it sees in each pixel. The table holds that "
-        "against the source's labels: sky that is judged vegetation was "
-        "painted over, and its label is now wrong. The judge does not know the "
-        "rendered look, so what it misses in untranslated frames can be their "
-        "colours as well as their content."
+        "against the source's labels: sky that is judged vegetation has most "
+        "likely been painted over, and its label is now wrong. The judge does "
+        "not know the rendered look, so what it misses in untranslated frames "
+        "can be their colours as well as their content."
     )
     return Section(
         "Summary",
         [
-            Paragraph(verdict, important=True),
+            Paragraph(f"{sky} {verdict}", important=True),
             Paragraph(about),
             _headline_table(numbers),
-            Bullets([*sentences, judge]),
+            Bullets([*sentences, translation, judge]),
         ],
     )
 
@@ -92,8 +93,8 @@ def _headline_table(numbers: Mapping[str, Any]) -> Table:
         [
             "",
             "sky seen as sky",
-            "sky turned into vegetation",
-            "sky turned into another class",
+            "sky to vegetation",
+            "sky to another class",
             "mean IoU",
             "pixel accuracy",
         ],
@@ -118,7 +119,8 @@ def _frames(frames: Sequence[JudgedFrame]) -> Section:
         "Frames and flipped labels",
         [
             Paragraph(rule),
-            Legend(report_figures.FLIP_COLORS),
+            Legend("Flipped labels", report_figures.FLIP_COLORS),
+            Legend("Labels", report_figures.class_colors(frames)),
             *map(_frame, frames),
         ],
     )
@@ -127,7 +129,12 @@ def _frames(frames: Sequence[JudgedFrame]) -> Section:
 def _frame(frame: JudgedFrame) -> Pictures:
     png = report_figures.enlarged_png
     above = [(f"{frame.filename}, as rendered", png(frame.source))]
-    below = [("labels", png(report_figures.label_colors(frame.label)))]
+    below = [
+        (
+            "labels (black: ignored)",
+            png(report_figures.label_colors(frame.label)),
+        )
+    ]
     for method, image in frame.translations.items():
         prediction = frame.predictions[method]
         overlay = report_figures.flip_overlay(image, frame.label, prediction)
@@ -143,100 +150,6 @@ def _frame(frame: JudgedFrame) -> Pictures:
     share = report_figures.sky_share(frame.label)
     caption = f"Frame {frame.filename}: {percent(share)} sky by label."
     return Pictures([*above, *below], caption)
-
-
-def _weights(numbers: Mapping[str, Any], weights_png: bytes) -> Section:
-    weights = numbers["weights"]
-    least = f"{report_figures.LEAST_DRAWN:g}"
-    about = (
-        "The weights were estimated by KLIEP from class shares that a "
-        "segmenter predicts which was trained on the rendered labels alone; "
-        "no label of the camera's was used. Here the truth is known: the city "
-        "was drawn from known densities. Points on the line are exact; what "
-        "counts for training is above all that typical and untypical images "
-        "are told apart, which the rank correlation says."
-    )
-    return Section(
-        "The importance weights",
-        [
-            Paragraph(about),
-            _weights_table(weights),
-            Chart(
-                report_figures.draw_true_weights(weights),
-                "Estimated weights against the true density ratio, one point a "
-                f"frame; weights below {least} are drawn there.",
-            ),
-            _shares_table(numbers["class_shares"]),
-            Chart(
-                weights_png,
-                "From estimate_weights: histograms of both domains' weights, "
-                "the choice of the bandwidth, and class shares.",
-            ),
-        ],
-    )
-
-
-def _weights_table(weights: Mapping[str, Any]) -> Table:
-    rows = (
-        ("images", "images", "{:d}"),
-        ("rank correlation with the true ratio", "rank_correlation", "{:.3f}"),
-        ("error against the true ratio", "normalised_error", "{:.3f}"),
-        (
-            "the same of equal weights",
-            "normalised_error_of_equal_weights",
-            "{:.3f}",
-        ),
-        ("effective sample size", "effective_sample_size", "{:.1%}"),
-        (
-            "the same of the true ratio",
-            "true_effective_sample_size",
-            "{:.1%}",
-        ),
-        ("largest weight (the mean is 1)", "largest_weight", "{:.2f}"),
-        ("bandwidth", "bandwidth", "{:.4g}"),
-        ("mean log ratio, nats", "mean_log_ratio", "{:.4f}"),
-        ("duality gap, nats", "duality_gap", "{:.1e}"),
-    )
-    domains = ("source", "target")
-    return Table(
-        ["", "source (w)", "target (psi)"],
-        [
-            [name, *(_shown(weights[domain][key], form) for domain in domains)]
-            for name, key, form in rows
-        ],
-        "Error: mean square of the difference between ratios of mean 1. The "
-        "duality gap bounds what the solver's optimum lacks.",
-    )
-
-
-def _shares_table(shares: Mapping[str, Any]) -> Table:
-    source, target = shares["source"], shares["target"]
-    columns = (
-        source["unweighted"],
-        source["weighted"],
-        target["unweighted"],
-        target["weighted"],
-    )
-    names = sorted(
-        columns[0], key=lambda name: -(columns[0][name] + columns[2][name])
-    )
-    return Table(
-        [
-            "class",
-            "source",
-            "weighted source",
-            "target",
-            "weighted target",
-        ],
-        [
-            [name, *(percent(column[name], 2) for column in columns)]
-            for name in names
-            if max(columns[0][name], columns[2][name]) >= _LEAST_SHARE
-        ],
-        "Mean class shares by label. Weights work if the weighted source is "
-        "nearer to the target than the source is, and the weighted target "
-        "nearer to the source.",
-    )
 
 
 def _classes(numbers: Mapping[str, Any]) -> Section:
@@ -273,7 +186,7 @@ def _classes(numbers: Mapping[str, Any]) -> Section:
                 ],
                 "IoU and share kept of each class, translations against the "
                 "source's labels. The last column is the judge's own "
-                "reliability, on real camera frames that it has not seen.",
+                "reliability, on camera frames that it has not seen.",
             )
         ],
     )
@@ -295,8 +208,8 @@ def _making(numbers: Mapping[str, Any]) -> Section:
             Table(
                 ["stage", "seconds", "attempts"],
                 [*rows, ["all", f"{total:.1f}", ""]],
-                "Wall time, program start included; of interrupted stages, all "
-                "attempts that could still be timed.",
+                "Wall time, program start included, without the report itself; "
+                "of interrupted stages, all attempts that could be timed.",
             ),
             Paragraph(_difference_of_runs(numbers["training"])),
             Code("\n".join(stage["command"] for stage in stages)),
@@ -319,7 +232,3 @@ def _difference_of_runs(training: Mapping[str, Mapping[str, Any]]) -> str:
         f"{without['seed']}. Their flags, without and with weights, differ in: "
         f"{', '.join(names) or 'nothing'}."
     )
-
-
-def _shown(value: Any, form: str) -> str:
-    return "undefined" if value is None else form.format(value)

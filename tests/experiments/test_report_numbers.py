@@ -114,6 +114,37 @@ def test_sentences_without_any_sky():
     assert "undefined" in kept
 
 
+def test_translation_is_held_against_doing_nothing():
+    rows = {
+        "source": consistency_numbers(confusion(50, 50)),
+        "without": consistency_numbers(confusion(51, 49)),
+        "with": consistency_numbers(confusion(90, 10)),
+    }
+    # mean IoU of road (1), vegetation (0) and sky, in turn .5, .51 and .9.
+    assert report_numbers.translation_sentence(rows) == (
+        "Against the untranslated frames' 50.0 %, the judge's mean IoU stayed "
+        "as it was without weights and rose by 13.3 points with weights. "
+        "Translation is meant to raise it."
+    )
+    rows["with"] = consistency_numbers(confusion(0, 100))
+    assert "fell by 16.7 points with weights" in (
+        report_numbers.translation_sentence(rows)
+    )
+
+
+def test_what_became_of_the_sky_is_said_first():
+    rows = {
+        "without": consistency_numbers(confusion(60, 40)),
+        "with": consistency_numbers(confusion(80, 15, 5)),
+    }
+    sentence = report_numbers.sky_sentence(rows)
+    assert "60.0 % as sky when the translation was trained without" in sentence
+    assert "80.0 % when trained with them" in sentence
+    assert "40.0 % and 15.0 % became vegetation" in sentence
+    rows["with"] = consistency_numbers(confusion(0, 0))
+    assert "No pixel" in report_numbers.sky_sentence(rows)
+
+
 def test_weights_are_held_against_the_truth_by_filename():
     weights = ImportanceWeights(
         "source",

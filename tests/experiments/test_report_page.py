@@ -12,7 +12,7 @@ SECTIONS = [
             page.Table(["", "n|m"], [["<i>", "1"]], "why"),
             page.Chart(PNG, "a chart"),
             page.Pictures([("one", PNG), ("two", PNG)], "a pair"),
-            page.Legend({"red things": (255, 0, 0)}),
+            page.Legend("Colours", {"red things": (255, 0, 0)}),
             page.Code("run --this"),
             page.Bullets(["first", "second"]),
         ],
