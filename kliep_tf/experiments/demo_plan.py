@@ -46,11 +46,11 @@ class DemoConfig:
         default=None,
     )
     generator_filters: int | None = cli.flag(
-        "channels of the generators' first layer; by default the flagfile's",
+        "channels of the generators; by default the flagfile's",
         default=None,
     )
     discriminator_filters: int | None = cli.flag(
-        "channels of the discriminators' first layer; by default the flagfile's",
+        "channels of the discriminators; by default the flagfile's",
         default=None,
     )
     num_residual_blocks: int | None = cli.flag(
