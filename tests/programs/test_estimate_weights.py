@@ -1,0 +1,132 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kliep_tf.data import weights
+from kliep_tf.density_ratio.kliep import density_ratio, from_arrays
+from kliep_tf.density_ratio.scaling import FeatureScaling
+from kliep_tf.errors import UserError
+from kliep_tf.estimate_weights import EstimateConfig, estimate
+from tests.conftest import write_records
+
+
+@pytest.fixture
+def config(source_records, target_records, tmp_path):
+    return EstimateConfig(
+        source_records=str(source_records),
+        target_records=str(target_records),
+        weights_dir=str(tmp_path / "weights"),
+        features="class_histogram",
+    )
+
+
+def test_both_directions_match_the_other_domains_sky(config, tmp_path, capsys):
+    estimate(config)
+    sky = {}
+    for domain in ("source", "target"):
+        features = np.load(tmp_path / "weights" / f"{domain}_features.npz")
+        found = weights.load_weights(tmp_path / "weights", domain)
+        assert found.filenames.tolist() == features["filenames"].tolist()
+        np.testing.assert_allclose(found.weights.mean(), 1.0, rtol=1e-5)
+        shares = features["values"][:, 10]  # the train id of sky
+        sky[domain] = shares.mean()
+        sky[f"weighted {domain}"] = shares @ found.weights / len(shares)
+    # Sky fills a half of the source's pictures, a third of the target's.
+    assert sky["source"] - sky["target"] > 0.1
+    for domain, other in (("source", "target"), ("target", "source")):
+        before = abs(sky[domain] - sky[other])
+        after = abs(sky[f"weighted {domain}"] - sky[other])
+        assert after < before / 2
+    text = capsys.readouterr().out
+    assert "effective sample size" in text
+    assert "| sky" in text
+
+
+def test_solution_carries_its_certificate(config, tmp_path):
+    estimate(config)
+    for domain in ("source", "target"):
+        found = weights.load_weights(tmp_path / "weights", domain)
+        assert 0 <= found.summary["duality_gap"] <= 1e-6
+        assert found.summary["effective_sample_size"] == pytest.approx(
+            weights.effective_sample_size(found.weights), rel=1e-4
+        )
+
+
+def test_ratio_can_be_evaluated_on_new_images_from_the_file_alone(
+    config, tmp_path
+):
+    estimate(config)
+    found = weights.load_weights(tmp_path / "weights", "source")
+    features = np.load(tmp_path / "weights" / "source_features.npz")["values"]
+    scaling = FeatureScaling.from_arrays(found.model)
+    again = density_ratio(scaling.apply(features), from_arrays(found.model))
+    np.testing.assert_allclose(again, found.weights, rtol=1e-4)
+
+
+def test_weights_of_unlabelled_domains_by_thumbnails(tmp_path, config):
+    for name, sky in (("a", 0.6), ("b", 0.3)):
+        write_records(
+            tmp_path / name, number=12, sky=sky, bright=True, labelled=False
+        )
+    estimate(
+        dataclasses.replace(
+            config,
+            source_records=str(tmp_path / "a"),
+            target_records=str(tmp_path / "b"),
+            features="thumbnail",
+        )
+    )
+    assert weights.has_weights(tmp_path / "weights")
+
+
+def test_segmenter_is_trained_on_the_source_where_none_is_given(
+    config, tmp_path
+):
+    estimate(
+        dataclasses.replace(
+            config, features="segmenter_histogram", segmenter_steps=3
+        )
+    )
+    assert (
+        tmp_path / "weights" / "segmenter" / "saved_model" / "saved_model.pb"
+    ).exists()
+    assert (tmp_path / "weights" / "report.md").exists()
+    assert (tmp_path / "weights" / "weights.png").exists()
+
+
+def test_finished_estimate_says_so(config, capsys):
+    estimate(config)
+    capsys.readouterr()
+    estimate(config)
+    assert capsys.readouterr().out.endswith("weights already estimated\n")
+
+
+def test_given_bandwidth_is_used(config, tmp_path):
+    estimate(dataclasses.replace(config, bandwidth="0.25"))
+    found = weights.load_weights(tmp_path / "weights", "source")
+    assert found.summary["bandwidth"] == 0.25
+    assert found.summary["bandwidth_decided_by"] == "given"
+
+
+@pytest.mark.parametrize("bandwidth", ["0", "-1", "nan", "inf", "wide"])
+def test_unusable_bandwidth_is_named(config, bandwidth):
+    with pytest.raises(UserError, match=f"--bandwidth={bandwidth}"):
+        estimate(dataclasses.replace(config, bandwidth=bandwidth))
+
+
+def test_labels_that_are_missing_are_asked_for(config, tmp_path):
+    write_records(
+        tmp_path / "bare", number=4, sky=0.5, bright=True, labelled=False
+    )
+    bare = str(tmp_path / "bare")
+    with pytest.raises(UserError, match=r"target_records.*label"):
+        estimate(dataclasses.replace(config, target_records=bare))
+    other = dataclasses.replace(
+        config,
+        source_records=bare,
+        features="segmenter_histogram",
+        weights_dir=str(tmp_path / "other"),
+    )
+    with pytest.raises(UserError, match=r"or a --segmenter.*thumbnail"):
+        estimate(other)
