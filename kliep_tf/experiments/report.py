@@ -21,13 +21,17 @@ from kliep_tf.data.features import Features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.pipeline import LabelledImages, make_image_dataset
 from kliep_tf.data.reading import read_all
-from kliep_tf.data.weights import load_weights
+from kliep_tf.data.weights import ImportanceWeights, load_weights, temper
 from kliep_tf.density_ratio.diagnostics import matched_shares
 from kliep_tf.density_ratio.extractors import (
     ExtractionSettings,
     class_histogram,
 )
-from kliep_tf.experiments import report_numbers, report_sections
+from kliep_tf.experiments import (
+    report_numbers,
+    report_sections,
+    report_sentences,
+)
 from kliep_tf.experiments.report_figures import JudgedFrame
 from kliep_tf.experiments.report_page import to_html, to_markdown
 from kliep_tf.experiments.stages import Stage
@@ -126,11 +130,15 @@ def _collect(
     numbers = {
         "judge": judged.pop("val"),
         "consistency": judged,
-        "sentences": report_numbers.comparison_sentences(
+        "sentences": report_sentences.comparison_sentences(
             judged["without"], judged["with"]
         ),
         "weights": {},
         "class_shares": {},
+        "training": {
+            method: runs.read_config(path)["arguments"]
+            for method, path in inputs.train_runs.items()
+        },
     }
     for domain, path in inputs.true_ratios.items():
         weights = load_weights(inputs.weights_dir, domain)
@@ -138,17 +146,14 @@ def _collect(
         numbers["weights"][domain] = report_numbers.weight_numbers(
             weights, truth
         )
-        shares = histograms[domain]
-        values = weights.lookup([str(name) for name in shares.filenames])
-        numbers["class_shares"][domain] = {
-            "unweighted": _by_class(shares.values.mean(axis=0)),
-            "weighted": _by_class(matched_shares(shares.values, values)),
-        }
-    numbers["headlines"] = report_numbers.headlines(numbers)
-    numbers["training"] = {
-        method: runs.read_config(path)["arguments"]
-        for method, path in inputs.train_runs.items()
-    }
+        exponent = numbers["training"]["with"][f"{domain}_weight_exponent"]
+        numbers["class_shares"][domain] = _class_shares(
+            histograms[domain], weights, exponent
+        )
+    numbers["share_distances"] = report_numbers.share_distances(
+        numbers["class_shares"]
+    )
+    numbers["headlines"] = report_sentences.headlines(numbers)
     numbers["stages"] = [
         {
             "name": stage.name,
@@ -165,6 +170,20 @@ def _collect(
 def _confusion(directory: str) -> list[list[int]]:
     path = Path(directory, evaluation.REPORT_JSON)
     return json.loads(path.read_text())["confusion_matrix"]
+
+
+def _class_shares(
+    histogram: Features, weights: ImportanceWeights, exponent: float
+) -> dict[str, dict[str, float]]:
+    """Returns mean class shares: plain, weighted, and as training saw them."""
+    values = weights.lookup([str(name) for name in histogram.filenames])
+    shares = histogram.values
+    trained = temper(values, exponent)
+    return {
+        "unweighted": _by_class(shares.mean(axis=0)),
+        "weighted": _by_class(matched_shares(shares, values)),
+        "as_trained": _by_class(matched_shares(shares, trained)),
+    }
 
 
 def _by_class(shares: np.ndarray) -> dict[str, float]:

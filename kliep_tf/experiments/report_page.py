@@ -44,6 +44,7 @@ img.chart { background: #ffffff; border-radius: 4px; }
 .grid div { font-size: .85rem; color: var(--soft); }
 .swatch { display: inline-block; width: .9em; height: .9em;
   margin: 0 .35em 0 1em; border-radius: 2px; vertical-align: -.1em; }
+.entry { white-space: nowrap; }
 .legend { max-width: none; font-size: .9rem; margin: .4rem 0; }
 pre { background: var(--band); border: 1px solid var(--line);
   border-radius: 4px; padding: .8rem; overflow-x: auto; font-size: .82rem;
@@ -165,8 +166,9 @@ def _block_html(block: Block) -> str:
             return _figure(grid, caption, caption_first=True)
         case Legend(title, colors):
             entries = "".join(
-                f'<span class="swatch" style="background:rgb{color}"></span>'
-                f"{html.escape(name)}"
+                '<span class="entry"><span class="swatch" '
+                f'style="background:rgb{color}"></span>'
+                f"{html.escape(name)}</span> "
                 for name, color in colors.items()
             )
             return f'<p class="legend">{html.escape(title)}:{entries}</p>'

@@ -5,9 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.experiments import report_figures, report_numbers
+from kliep_tf.experiments import report_figures, report_sentences
 from kliep_tf.experiments.report_figures import JudgedFrame
-from kliep_tf.experiments.report_numbers import percent
 from kliep_tf.experiments.report_page import (
     Bullets,
     Code,
@@ -17,6 +16,7 @@ from kliep_tf.experiments.report_page import (
     Section,
     Table,
 )
+from kliep_tf.experiments.report_sentences import percent
 from kliep_tf.experiments.report_weights import weights_section
 
 _ROWS = {
@@ -50,10 +50,10 @@ def make_sections(
 def _summary(numbers: Mapping[str, Any]) -> Section:
     verdict, *sentences = numbers["sentences"]
     arguments = numbers["training"]["with"]
-    judge = report_numbers.judge_sentence(numbers["judge"])
+    judge = report_sentences.judge_sentence(numbers["judge"])
     rows = numbers["consistency"]
-    sky = report_numbers.sky_sentence(rows)
-    translation = report_numbers.translation_sentence(rows)
+    sky = report_sentences.sky_sentence(rows)
+    translation = report_sentences.translation_sentence(rows)
     about = (
         "A CycleGAN was trained twice to make rendered frames look like "
         "camera frames: once as it is, and once with every loss term weighted "

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from kliep_tf.experiments import report_figures
-from kliep_tf.experiments.report_numbers import percent
 from kliep_tf.experiments.report_page import Chart, Paragraph, Section, Table
+from kliep_tf.experiments.report_sentences import distance_sentence, percent
 
 # Classes below this in both domains only lengthen the table of shares.
 _LEAST_SHARE = 0.0005
@@ -38,7 +38,8 @@ def weights_section(numbers: Mapping[str, Any], weights_png: bytes) -> Section:
                 "Estimated weights against the true density ratio, one point a "
                 f"frame; weights below {least} are drawn there.",
             ),
-            _shares_table(numbers["class_shares"]),
+            _shares_table(numbers),
+            Paragraph(distance_sentence(numbers["share_distances"])),
             Chart(
                 weights_png,
                 "From estimate_weights: histograms of both domains' weights, "
@@ -81,33 +82,35 @@ def _weights_table(weights: Mapping[str, Any]) -> Table:
     )
 
 
-def _shares_table(shares: Mapping[str, Any]) -> Table:
-    source, target = shares["source"], shares["target"]
-    columns = (
-        source["unweighted"],
-        source["weighted"],
-        target["unweighted"],
-        target["weighted"],
+def _shares_table(numbers: Mapping[str, Any]) -> Table:
+    source, target = (
+        numbers["class_shares"][domain] for domain in ("source", "target")
     )
-    names = sorted(
-        columns[0], key=lambda name: -(columns[0][name] + columns[2][name])
+    arguments = numbers["training"]["with"]
+    a, b = (
+        f"{arguments[f'{domain}_weight_exponent']:g}"
+        for domain in ("source", "target")
     )
+    columns = {
+        "source": source["unweighted"],
+        "target": target["unweighted"],
+        "source by w": source["weighted"],
+        "target by psi": target["weighted"],
+        f"as trained: source by w^{a}": source["as_trained"],
+        f"target by psi^{b}": target["as_trained"],
+    }
+    plain = source["unweighted"], target["unweighted"]
+    names = sorted(plain[0], key=lambda name: -plain[0][name] - plain[1][name])
     return Table(
+        ["class", *columns],
         [
-            "class",
-            "source",
-            "weighted source",
-            "target",
-            "weighted target",
-        ],
-        [
-            [name, *(percent(column[name], 2) for column in columns)]
+            [name, *(percent(column[name], 2) for column in columns.values())]
             for name in names
-            if max(columns[0][name], columns[2][name]) >= _LEAST_SHARE
+            if max(plain[0][name], plain[1][name]) >= _LEAST_SHARE
         ],
-        "Mean class shares by label. Weights work if the weighted source is "
-        "nearer to the target than the source is, and the weighted target "
-        "nearer to the source.",
+        "Mean class shares by label. Good weights bring the source by w near "
+        "the target, and the target by psi near the source. Training compares "
+        "the last two columns with each other.",
     )
 
 
