@@ -43,6 +43,8 @@ REQUIREMENTS = [
 EXTRAS = {
     "test": [
         "pytest>=8,<10",
+        # Two cores: two processes, each with files of its own.
+        "pytest-xdist>=3.6,<4",
         # Minor releases of ruff may format differently.
         "ruff>=0.17,<0.18",
     ],

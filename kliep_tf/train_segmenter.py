@@ -103,10 +103,7 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
             print(f"{saved_model}: already done")
             return
         network = _train(config, index, augmentation, claim.directory)
-        # It only ever gets its name whole: found, it is what this run made
-        # before it was interrupted.
-        if not saved_model.exists():
-            export_segmenter(_plain_copy(config, network), saved_model)
+        export_segmenter(_plain_copy(config, network), saved_model)
         claim.finish(parameters=network.count_params())
         print(f"{saved_model}: segmenter of {config.steps} steps")
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 
+from kliep_tf.data import weights as weights_format
 from kliep_tf.errors import UserError
 
 
@@ -20,8 +21,8 @@ def effective_sample_size(weights: Any) -> float:
         UserError: they are something else.
     """
     weights = _as_weights(weights)
-    weights = weights / weights.max()
-    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+    # Scaled, so that no square leaves the range of float64.
+    return weights_format.effective_sample_size(weights / weights.max())
 
 
 def matched_shares(shares: Any, weights: Any) -> np.ndarray:

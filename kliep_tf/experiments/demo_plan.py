@@ -76,6 +76,10 @@ class DemoConfig:
     judge_color_jitter: float = cli.flag(
         "strength of random colours in the judge's training", default=0.5
     )
+    min_ess: float = cli.flag(
+        "least effective sample size of the weights, as a share of the images",
+        default=0.3,
+    )
     bandwidth: str = cli.flag(
         "of the weights' kernel: auto or a number", default="auto"
     )
@@ -191,6 +195,7 @@ def _weights_stages(config: DemoConfig) -> list[Stage]:
                 features="segmenter_histogram",
                 segmenter=at["segmenter_model"],
                 bandwidth=config.bandwidth,
+                min_ess=config.min_ess,
                 seed=config.seed,
             ),
         ),

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 
 from kliep_tf import runs
-from kliep_tf.data import datasets
+from kliep_tf.data.label_png import encode_palette_label
 from tfrecords_tools.city import canvas, looks
 from tfrecords_tools.city.parameters import (
     SOURCE,
@@ -77,12 +77,12 @@ def write_frame(frame: CityFrame) -> dict[str, float | str]:
     else:
         picture, labels = render_frame(frame)
         runs.write_atomically(frame.image_path, _png(Image.fromarray(picture)))
-        label_image = Image.fromarray(labels)
-        if frame.domain == SOURCE:
-            # As in "Playing for Data": the indices are the label ids, the
-            # palette only makes them visible.
-            label_image.putpalette(_palette())
-        runs.write_atomically(frame.label_path, _png(label_image))
+        encoded = (
+            encode_palette_label(labels)
+            if frame.domain == SOURCE
+            else _png(Image.fromarray(labels))
+        )
+        runs.write_atomically(frame.label_path, encoded)
     return _row(frame, labels)
 
 
@@ -127,14 +127,6 @@ def _row(frame: CityFrame, labels: np.ndarray) -> dict[str, float | str]:
         "density_ratio": math.exp(log_ratio),
         "inverse_density_ratio": math.exp(-log_ratio),
     }
-
-
-def _palette() -> bytes:
-    """The class colours by label id, black elsewhere."""
-    colors = np.zeros((256, 3), np.uint8)
-    for entry in datasets.CLASSES:
-        colors[entry.label_id] = entry.color
-    return colors.tobytes()
 
 
 def _png(image: Image.Image) -> bytes:
