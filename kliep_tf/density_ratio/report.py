@@ -12,6 +12,7 @@ from kliep_tf.density_ratio.weighting import FittedWeights
 _NUM_EXTREMES = 5
 # Classes below this share in both domains only lengthen the table.
 _LEAST_SHARE = 0.0005
+_MAX_SCORE_SPAN = 5.0  # nats
 
 
 @dataclasses.dataclass(frozen=True)
@@ -113,16 +114,15 @@ def _share_table(
             f"| {shares.names[row]:14} | {plain:6.4f} | {weighted:15.4f} | "
             f"{other:6.4f} | {weighted_other:15.4f} |"
         )
-    distances = [
-        0.5 * np.abs(first - second).sum()
+    unweighted, source_weighted, target_weighted = (
+        0.5 * np.abs(columns[first] - columns[second]).sum()
         for first, second in ((0, 2), (1, 2), (0, 3))
-        for first, second in ((columns[first], columns[second]),)
-    ]
+    )
     lines += [
         "",
         "Distance between the domains' shares (total variation): "
-        f"{distances[0]:.3f} unweighted, {distances[1]:.3f} with the source "
-        f"weighted, {distances[2]:.3f} with the target weighted.",
+        f"{unweighted:.3f} unweighted, {source_weighted:.3f} with the source "
+        f"weighted, {target_weighted:.3f} with the target weighted.",
     ]
     return lines
 
@@ -160,9 +160,15 @@ def _draw_weights(axes, fitted: FittedWeights, title: str) -> None:
 
 def _draw_selection(axes, fitted: FittedWeights) -> None:
     table = fitted.result.selection
-    axes.plot(table.bandwidths, table.scores, "o-", color="#4477aa")
+    # Far too narrow widths score astronomically low; they need no room.
+    worst = np.nanmax(table.scores, initial=0.0) - _MAX_SCORE_SPAN
+    scores = np.maximum(table.scores, worst)
+    axes.plot(table.bandwidths, scores, "o-", color="#4477aa")
     axes.axvline(fitted.result.bandwidth, color="black", linewidth=1)
     axes.set_xscale("log")
+    widths = [f"{width:.2g}" for width in table.bandwidths]
+    axes.set_xticks(table.bandwidths, widths, rotation=45)
+    axes.set_xticks([], minor=True)
     axes.set_xlabel("bandwidth")
     axes.set_ylabel("held-out score, nats", color="#4477aa")
     axes.set_title(
