@@ -13,7 +13,7 @@ from kliep_tf import runs
 from kliep_tf.data import weights
 from kliep_tf.errors import UserError
 from kliep_tf.train import TrainConfig, train
-from tests.conftest import ROOT
+from tests.conftest import ROOT, own_lines, run_program
 
 
 def flags(config):
@@ -247,3 +247,36 @@ def test_config_of_a_run_can_be_read_back(trained_run, tiny_config):
     record = runs.read_config(trained_run)
     found = runs.config_from_record(TrainConfig, record)
     assert found == dataclasses.replace(tiny_config, run_dir=str(trained_run))
+
+
+def test_mistake_on_the_command_line_is_one_line_and_status_1(
+    tmp_path, source_records, target_records
+):
+    ended = run_program(
+        "kliep_tf.train",
+        f"--source_records={source_records}",
+        f"--target_records={target_records}",
+        f"--run_dir={tmp_path / 'run'}",
+        "--crop_height=64",
+        "--crop_width=64",
+    )
+    assert ended.returncode == 1
+    assert own_lines(ended.stderr) == [
+        "error: --crop_height=64 --crop_width=64: expected a crop no larger "
+        "than the images of --source_records, found images of 32x48"
+    ]
+
+
+def test_nan_weight_is_refused_by_name(tmp_path, tiny_config, trained_run):
+    for domain in ("source", "target"):
+        path = weights.weights_path(trained_run / "weights", domain)
+        arrays = dict(np.load(path))
+        if domain == "source":
+            arrays["weights"][5] = np.nan
+            name = arrays["filenames"][5]
+        np.savez(weights.weights_path(tmp_path, domain), **arrays)
+    config = dataclasses.replace(
+        tiny_config, run_dir=str(tmp_path / "run"), weights_dir=str(tmp_path)
+    )
+    with pytest.raises(UserError, match=f"found nan for '{name}'"):
+        train(config)
