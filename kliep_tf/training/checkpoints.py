@@ -63,7 +63,7 @@ class Checkpoints:
             try:
                 status = self._checkpoint.read(path)
                 status.assert_existing_objects_matched()
-                return int(self.step)
+                return self._steps_done()
             except DAMAGE as error:
                 reason = str(error).strip().splitlines()[0]
                 print(f"{path}: damaged, trying the one before ({reason})")
@@ -82,11 +82,15 @@ class Checkpoints:
         """
         directory = Path(self._manager.directory)
         try:
-            self._manager.save(checkpoint_number=int(self.step))
+            self._manager.save(checkpoint_number=self._steps_done())
         except tf.errors.OpError as error:
-            for partial in directory.glob(f"ckpt-{int(self.step)}*_temp"):
+            for partial in directory.glob(f"ckpt-{self._steps_done()}*_temp"):
                 shutil.rmtree(partial, ignore_errors=True)
             raise OSError(None, error.message, str(directory)) from error
+
+    def _steps_done(self) -> int:
+        # int(variable) fails on the mirrored variables of a strategy.
+        return int(self.step.numpy())
 
 
 def checkpoint_steps(directory: str | os.PathLike) -> list[int]:

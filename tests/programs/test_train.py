@@ -243,6 +243,49 @@ def test_published_recipe_runs_with_its_sizes_overridden(
     assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
 
 
+MIRRORED = """
+import sys
+sys.path.insert(0, {root!r})
+from kliep_tf.train import TrainConfig, train
+import tensorflow as tf
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0],
+    [tf.config.LogicalDeviceConfiguration()] * 2,
+)
+train(TrainConfig(**{arguments!r}))
+"""
+
+
+def test_mirrored_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
+    config = dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+        distribution="mirrored",
+        batch_size=2,
+        steps=4,
+    )
+    code = MIRRORED.format(root=str(ROOT), arguments=dataclasses.asdict(config))
+    subprocess.run([sys.executable, "-c", code], check=True)
+    expected = checkpoint_values(tmp_path / "run")
+    assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
+
+    # As if killed after the checkpoint of step 2.
+    record = tmp_path / "run" / "config.json"
+    record.write_text(record.read_text().replace("complete", "incomplete"))
+    state = tmp_path / "run" / "checkpoints" / "checkpoint"
+    kept = [line for line in state.read_text().splitlines() if "-4" not in line]
+    state.write_text("\n".join(['model_checkpoint_path: "ckpt-2"', *kept]))
+    for file in state.parent.glob("ckpt-4*"):
+        file.unlink()
+    subprocess.run([sys.executable, "-c", code], check=True)
+    found = checkpoint_values(tmp_path / "run")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 def test_config_of_a_run_can_be_read_back(trained_run, tiny_config):
     record = runs.read_config(trained_run)
     found = runs.config_from_record(TrainConfig, record)
