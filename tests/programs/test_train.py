@@ -45,6 +45,20 @@ def tensorboard_tags(run_dir):
     return tags
 
 
+def first_step_logged_last(run_dir):
+    """Returns the first step whose loss the newest process has logged."""
+    steps = {}
+    for path in (run_dir / "tensorboard").iterdir():
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = tf.compat.v1.Event.FromString(data)
+            if any(
+                value.tag == "cycle/source" for value in event.summary.value
+            ):
+                steps.setdefault(path, []).append(event.step)
+    newest = max(steps, key=lambda path: path.stat().st_mtime_ns)
+    return min(steps[newest])
+
+
 def test_run_leaves_everything_it_promises(trained_run):
     assert runs.read_config(trained_run)["status"] == "complete"
     assert (trained_run / "saved_model" / "saved_model.pb").exists()
@@ -123,6 +137,7 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
 
     train(killed)
     assert runs.read_config(tmp_path / "killed")["status"] == "complete"
+    assert first_step_logged_last(tmp_path / "killed") > 10
     expected = checkpoint_values(tmp_path / "whole")
     found = checkpoint_values(tmp_path / "killed")
     assert expected.keys() == found.keys()
@@ -280,6 +295,7 @@ def test_mirrored_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
     for file in state.parent.glob("ckpt-4*"):
         file.unlink()
     subprocess.run([sys.executable, "-c", code], check=True)
+    assert first_step_logged_last(tmp_path / "run") == 3
     found = checkpoint_values(tmp_path / "run")
     assert expected.keys() == found.keys()
     for name, value in expected.items():
