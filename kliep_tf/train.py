@@ -52,6 +52,11 @@ class TrainConfig:
         "default a small one is trained on the source's labels",
         default="",
     )
+    min_ess: float = cli.flag(
+        "least effective sample size of weights that are estimated here, as a "
+        "share of the images",
+        default=0.05,
+    )
     source_weight_exponent: float = cli.flag(
         "a: source terms carry w**a, renormalised; 0 switches weights off",
         default=1.0,
@@ -277,6 +282,7 @@ def _weights(
                 weights_dir=directory,
                 features=config.features,
                 segmenter=config.segmenter,
+                min_ess=config.min_ess,
             )
         )
     found = []
