@@ -9,35 +9,30 @@ dataset.json, so that continued work need not open finished shards. It is
 written before the shard gets its name and removed when dataset.json is there.
 """
 
-import contextlib
 import dataclasses
 import functools
-import hashlib
 import itertools
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 
 from kliep_tf import cli, runs
-from kliep_tf.data import datasets, png, summaries
+from kliep_tf.data import datasets, summaries
 from kliep_tf.data.shard_names import shard_name
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
 from tfrecords_tools.frames import EncodedFrame, RawFrame, encode_frame
+from tfrecords_tools.raw_files import RawListing, check_files, shuffled
 
 # TensorFlow is imported where shards are written and not up here: worker
 # processes import this module too, and would each wait seconds for it.
 
 _MOST_SHARDS = 64
 _FRAMES_PER_SHARD = 16
-_SCAN_THREADS = 16
-# Number of frames from which on checking their headers is worth a bar.
-_LONG_CHECK = 2000
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,19 +77,6 @@ class ConversionConfig:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class RawListing:
-    """What a converter found in a raw folder.
-
-    Attributes:
-        frames: to be converted.
-        skipped: {"file", "reason"} of what is left out.
-    """
-
-    frames: Sequence[RawFrame]
-    skipped: Sequence[dict[str, str]] = ()
-
-
 @dataclasses.dataclass
 class _ShardContent:
     """One shard's part of dataset.json."""
@@ -136,7 +118,11 @@ def convert(
     _check_flags(config)
     # All that can be wrong with the input is found before the output directory
     # is claimed: a claim is bound to the files as they are.
-    frames, mismatched = _check_files(listing.frames, config)
+    frames, mismatched = check_files(
+        listing.frames,
+        config.input_dir,
+        (config.image_height, config.image_width),
+    )
     skipped = [*listing.skipped, *mismatched]
     _report_skipped(skipped)
     if not frames:
@@ -164,66 +150,6 @@ def convert(
     _report(config, summary)
 
 
-def list_files(
-    directory: Path, suffix: str, *, expected: str
-) -> dict[str, Path]:
-    """Returns the files of `directory` that end in `suffix`, by their stem.
-
-    The stem is the name without the suffix. Dot files are left out: copies
-    made on a Mac hold a `._00001.png` beside each `00001.png`.
-
-    Args:
-        directory: where to look.
-        suffix: of the file names, such as "_leftImg8bit.png".
-        expected: the folder layout, for the message.
-
-    Raises:
-        UserError: `directory` is missing.
-    """
-    if not directory.is_dir():
-        raise UserError(missing_folder(directory, expected))
-    return {
-        path.name.removesuffix(suffix): path
-        for path in sorted(directory.iterdir())
-        if path.name.endswith(suffix) and not path.name.startswith(".")
-    }
-
-
-def missing_folder(directory: Path, expected: str) -> str:
-    """Returns the message for a folder that is not there.
-
-    It shows what stands in the nearest folder that is.
-    """
-    parent = directory
-    while not parent.exists() and parent != parent.parent:
-        parent = parent.parent
-    if not parent.is_dir():
-        return f"{parent}: expected {expected}, found a file"
-    names = sorted(
-        entry.name
-        for entry in itertools.islice(parent.iterdir(), 1000)
-        if not entry.name.startswith(".")
-    )
-    shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    return (
-        f"{directory}: expected {expected}, found no such folder (in "
-        f"{parent}: {shown or 'nothing'})"
-    )
-
-
-def shuffled(frames: Iterable[RawFrame], seed: int) -> list[RawFrame]:
-    """Returns the frames in an order that depends on seed and names alone.
-
-    By hashes rather than a generator of random numbers: the same on every
-    platform and version, and removing a frame leaves the others in order.
-    """
-
-    def key(frame: RawFrame) -> bytes:
-        return hashlib.sha256(f"{seed}/{frame.filename}".encode()).digest()
-
-    return sorted(frames, key=key)
-
-
 def _check_flags(config: ConversionConfig) -> None:
     height, width = config.image_height, config.image_width
     if min(height, width) < 0 or (height == 0) != (width == 0):
@@ -239,62 +165,6 @@ def _check_flags(config: ConversionConfig) -> None:
         raise UserError(
             f"--num_workers: expected 0 or more, found {config.num_workers}"
         )
-
-
-def _check_files(
-    frames: Sequence[RawFrame], config: ConversionConfig
-) -> tuple[list[RawFrame], list[dict[str, str]]]:
-    """Returns the frames whose sizes agree, and {"file", "reason"} of others.
-
-    Reads headers alone: a cut-off download is found now, not hours later.
-    """
-    kept, mismatched = [], []
-    smaller = 0
-    with (
-        # Threads: the work is waiting for the file system.
-        ThreadPoolExecutor(_SCAN_THREADS) as executor,
-        _long_check_bar(len(frames)) as bar,
-    ):
-        for frame, (image, label) in zip(
-            frames, executor.map(_headers, frames), strict=True
-        ):
-            if bar is not None:
-                bar.update()
-            if label is not None and image[:2] != label[:2]:
-                reason = (
-                    f"image is {image.height}x{image.width}, label is "
-                    f"{label.height}x{label.width}"
-                )
-                mismatched.append(_skip(frame.image_path, config, reason))
-                continue
-            kept.append(frame)
-            smaller += (
-                image.height < config.image_height
-                or image.width < config.image_width
-            )
-    if smaller:
-        print(
-            f"note: {smaller} of {len(kept)} frames are smaller than "
-            f"{config.image_height}x{config.image_width} and are enlarged"
-        )
-    return kept, mismatched
-
-
-def _long_check_bar(num_frames: int) -> contextlib.AbstractContextManager:
-    if num_frames < _LONG_CHECK:
-        return contextlib.nullcontext()
-    return ProgressBar(num_frames, "checking", "frame")
-
-
-def _headers(frame: RawFrame) -> tuple[png.PngHeader, png.PngHeader | None]:
-    label = None
-    if frame.label_path is not None:
-        label = png.read_header(frame.label_path)
-    return png.read_header(frame.image_path), label
-
-
-def _skip(path: Path, config: ConversionConfig, reason: str) -> dict[str, str]:
-    return {"file": str(path.relative_to(config.input_dir)), "reason": reason}
 
 
 def _fingerprints(frames: Sequence[RawFrame]) -> dict[str, str]:

@@ -15,7 +15,7 @@ from pathlib import Path
 from kliep_tf import cli
 from kliep_tf.data import datasets
 from kliep_tf.errors import UserError
-from tfrecords_tools import conversion
+from tfrecords_tools import conversion, raw_files
 from tfrecords_tools.frames import RawFrame
 
 # Worker processes import this module again: nothing here may import
@@ -54,7 +54,7 @@ def convert_cityscapes(config: ConvertCityscapesConfig) -> None:
 
 def list_frames(
     input_dir: Path, split: str, *, labels: str = "fine"
-) -> conversion.RawListing:
+) -> raw_files.RawListing:
     """Returns the frames of one split.
 
     Args:
@@ -73,7 +73,7 @@ def list_frames(
             f"aachen/aachen_000000_000019{_IMAGE_SUFFIX}, found none"
         )
     if labels == "none":
-        return conversion.RawListing(
+        return raw_files.RawListing(
             [RawFrame(name, path) for name, path in images.items()]
         )
     label_dir = input_dir / "gtFine" / split
@@ -103,7 +103,7 @@ def list_frames(
     for name, path in {**train_ids, **label_ids}.items():
         if name not in images:
             skipped.append(_skip(path, input_dir, "has no image"))
-    return conversion.RawListing(frames, skipped)
+    return raw_files.RawListing(frames, skipped)
 
 
 def _skip(path: Path, input_dir: Path, reason: str) -> dict[str, str]:
@@ -118,7 +118,7 @@ def _list_cities(directory: Path, suffix: str) -> dict[str, Path]:
     """
     if not directory.is_dir():
         raise UserError(
-            conversion.missing_folder(
+            raw_files.missing_folder(
                 directory, "the leftImg8bit/SPLIT/CITY layout of Cityscapes"
             )
         )
@@ -126,7 +126,7 @@ def _list_cities(directory: Path, suffix: str) -> dict[str, Path]:
     for city in sorted(directory.iterdir()):
         if not city.is_dir():
             continue
-        files = conversion.list_files(city, suffix, expected="a city's frames")
+        files = raw_files.list_files(city, suffix, expected="a city's frames")
         for name, path in files.items():
             if name in found:
                 raise UserError(

@@ -16,7 +16,7 @@ from pathlib import Path
 from kliep_tf import cli
 from kliep_tf.data import datasets
 from kliep_tf.errors import UserError
-from tfrecords_tools import conversion
+from tfrecords_tools import conversion, raw_files
 from tfrecords_tools.frames import RawFrame
 
 # Worker processes import this module again: nothing here may import
@@ -47,17 +47,17 @@ def convert_gta5(config: ConvertGta5Config) -> None:
     )
 
 
-def list_frames(input_dir: Path, split: str = "all") -> conversion.RawListing:
+def list_frames(input_dir: Path, split: str = "all") -> raw_files.RawListing:
     """Returns the frames of one split that have an image and a label.
 
     Raises:
         UserError: the folder has another layout, holds no frame of this split,
             or lacks a readable split.mat where one is needed.
     """
-    images = conversion.list_files(
+    images = raw_files.list_files(
         input_dir / "images", ".png", expected=_LAYOUT
     )
-    labels = conversion.list_files(
+    labels = raw_files.list_files(
         input_dir / "labels", ".png", expected=_LAYOUT
     )
     if not images:
@@ -93,7 +93,7 @@ def list_frames(input_dir: Path, split: str = "all") -> conversion.RawListing:
             f"found {len(images)} images and {len(labels)} labels but none of "
             "those"
         )
-    return conversion.RawListing(frames, skipped)
+    return raw_files.RawListing(frames, skipped)
 
 
 def _split_names(path: Path, split: str) -> Sequence[str]:

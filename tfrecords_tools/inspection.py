@@ -6,7 +6,6 @@ Reading goes on behind a damaged record, so that all of them are named.
 import dataclasses
 import io
 import os
-import struct
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
@@ -17,12 +16,10 @@ from kliep_tf.data import datasets
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
+from tfrecords_tools.salvage import salvage_records
 
 # TensorFlow is imported where records are parsed and not up here: worker
 # processes import this module too, and would each wait seconds for it.
-
-_HEADER = struct.Struct("<QI")  # length, checksum of the length
-_CHECKSUM = struct.Struct("<I")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -205,53 +202,13 @@ def _read(path: str, found: Inspection) -> Iterator[_Record]:
     except UserError:
         # tf.data gives a damaged file up; behind the damage is more.
         whole = found.shard_counts[path]
-        for data, reason in _salvage(path, whole):
+        for data, reason in salvage_records(path, whole):
             position = found.shard_counts[path]
             if data is None:
                 yield _Record(shard, position, reason)
             else:
                 yield _parse(data, shard, position)
             found.shard_counts[path] += 1
-
-
-def _salvage(path: str, skip: int) -> Iterator[tuple[bytes | None, str]]:
-    """Yields (data, "") or (None, reason) of the records behind `skip`."""
-    size = os.path.getsize(path)
-    with open(path, "rb") as file:
-        position = 0
-        while position < size:
-            header = file.read(_HEADER.size)
-            length, checksum = (
-                _HEADER.unpack(header)
-                if len(header) == _HEADER.size
-                else (0, 0)
-            )
-            # Without its length a record has no end, nor has the next a
-            # beginning.
-            if _masked_crc32c(header[:8]) != checksum:
-                yield (
-                    None,
-                    (
-                        "expected a TFRecord, found something else; the "
-                        "rest of the file cannot be read"
-                    ),
-                )
-                return
-            end = file.tell() + length + _CHECKSUM.size
-            if end > size:
-                yield None, f"expected {length} bytes, found the file's end"
-                return
-            if skip > 0:
-                skip -= 1
-                file.seek(end)
-            else:
-                data = file.read(length)
-                (checksum,) = _CHECKSUM.unpack(file.read(_CHECKSUM.size))
-                if _masked_crc32c(data) == checksum:
-                    yield data, ""
-                else:
-                    yield None, "expected the data's checksum, found another"
-            position = end
 
 
 def _parse(data: bytes, shard: str, position: int) -> _Record:
@@ -379,27 +336,3 @@ def _decode(data: bytes, what: str) -> tuple[Image.Image | None, str]:
             f"decoded ({type(error).__name__})"
         )
     return image, ""
-
-
-def _crc32c_table() -> list[int]:
-    table = []
-    for byte in range(256):
-        for _ in range(8):
-            byte = byte >> 1 ^ (0x82F63B78 if byte & 1 else 0)
-        table.append(byte)
-    return table
-
-
-_CRC32C_TABLE = _crc32c_table()
-
-
-def _masked_crc32c(data: bytes) -> int:
-    """Returns the checksum of TFRecord files.
-
-    Slow, in plain Python: needed for files that TensorFlow found damaged.
-    """
-    crc = 0xFFFFFFFF
-    for byte in data:
-        crc = crc >> 8 ^ _CRC32C_TABLE[(crc ^ byte) & 0xFF]
-    crc ^= 0xFFFFFFFF
-    return ((crc >> 15 | crc << 17) + 0xA282EAD8) & 0xFFFFFFFF

@@ -68,7 +68,8 @@ def weights_after(model, *batches):
     return [weight for net in networks for weight in net.get_weights()]
 
 
-def assert_same(first, second, tolerance=1e-5):
+def assert_same(first, second, tolerance=5e-5):
+    # Steps are of size 0.1 to 1: float32 differs by the order of its sums.
     for one, two in zip(first, second, strict=True):
         np.testing.assert_allclose(one, two, atol=tolerance)
 
