@@ -94,6 +94,14 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     return config_class(**values)
 
 
+def require_positive(config: Any, *names: str) -> None:
+    """Raises a UserError unless each of these flags is 1 or more."""
+    for name in names:
+        value = getattr(config, name)
+        if value < 1:
+            raise UserError(f"--{name}={value}: expected 1 or more")
+
+
 def run(main: Callable[[Any], object], config_class: type) -> None:
     """Parses the command line, calls `main(config)` and exits the process.
 

@@ -107,7 +107,7 @@ class EstimateConfig:
 
 def estimate(config: EstimateConfig) -> None:
     """Estimates both directions' weights and writes them."""
-    _parse_bandwidth(config.bandwidth)
+    bandwidth = _parse_bandwidth(config.bandwidth)
     paths = {
         "source": resolve_records(config.source_records, "source_records"),
         "target": resolve_records(config.target_records, "target_records"),
@@ -128,7 +128,7 @@ def estimate(config: EstimateConfig) -> None:
             features["target"],
             _scaling(config),
             num_centers=config.num_centers or None,
-            bandwidth=_parse_bandwidth(config.bandwidth),
+            bandwidth=bandwidth,
             selection=config.selection,
             min_ess=config.min_ess,
             solver=config.solver,

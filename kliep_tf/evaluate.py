@@ -47,8 +47,7 @@ class EvaluateConfig:
 
 def evaluate(config: EvaluateConfig) -> None:
     """Writes the report of one segmenter on one set of records."""
-    if config.batch_size < 1:
-        raise UserError(f"--batch_size={config.batch_size}: expected 1 or more")
+    cli.require_positive(config, "batch_size")
     paths = records.resolve_records(config.records, "records")
     index = build_index(paths)
     require_labels(paths, "records")

@@ -197,13 +197,13 @@ def _augmentation(
     image_size = _pair(config, "image")
     if image_size is None and not config.crop_height:
         # Whole images of one size: stated, so that shapes are static.
-        image_size = min(image_sizes(source))
-        if image_sizes(target) != image_sizes(source):
+        source_sizes, target_sizes = image_sizes(source), image_sizes(target)
+        image_size = min(source_sizes)
+        if target_sizes != source_sizes:
             raise UserError(
                 "--image_height is 0: expected source and target images of one "
-                f"size, found {_shown(image_sizes(source))} and "
-                f"{_shown(image_sizes(target))}; set --image_height and "
-                "--image_width"
+                f"size, found {_shown(source_sizes)} and "
+                f"{_shown(target_sizes)}; set --image_height and --image_width"
             )
     augmentation = Augmentation(
         image_size=image_size,
@@ -238,7 +238,8 @@ def _check_fits_networks(kind: str, size: tuple[int, int]) -> None:
 
 
 def _check_numbers(config: TrainConfig) -> None:
-    for name in (
+    cli.require_positive(
+        config,
         "steps",
         "batch_size",
         "generator_filters",
@@ -247,11 +248,7 @@ def _check_numbers(config: TrainConfig) -> None:
         "keep_checkpoints",
         "log_every",
         "image_every",
-    ):
-        if getattr(config, name) < 1:
-            raise UserError(
-                f"--{name}={getattr(config, name)}: expected 1 or more"
-            )
+    )
     if 0 < config.pool_size < config.batch_size or config.pool_size < 0:
         raise UserError(
             f"--pool_size={config.pool_size}: expected 0 or at least the "

@@ -189,16 +189,14 @@ def _pair(config: TrainSegmenterConfig, name: str) -> tuple[int, int] | None:
 
 
 def _check(config: TrainSegmenterConfig) -> None:
-    for name in (
+    cli.require_positive(
+        config,
         "steps",
         "batch_size",
         "checkpoint_every",
         "log_every",
         "picture_every",
-    ):
-        value = getattr(config, name)
-        if value < 1:
-            raise UserError(f"--{name}={value}: expected 1 or more")
+    )
     if not config.learning_rate > 0:
         raise UserError(
             f"--learning_rate={config.learning_rate}: expected more than 0"

@@ -59,6 +59,7 @@ class TranslateConfig:
 
 def translate(config: TranslateConfig) -> None:
     """Translates every shard that is not there yet."""
+    cli.require_positive(config, "batch_size")
     paths = records.resolve_records(config.source_records, "source_records")
     index = build_index(paths)
     translator = load_translator(config.saved_model, config.batch_size)
@@ -131,17 +132,19 @@ def _translated_examples(
             weight = found_weights[translated.filename]
             example = records.append_weight(example, weight)
         if config.png_dir:
-            _write_pngs(Path(config.png_dir), translated)
+            _write_pngs(config, translated)
         yield example
         bar.update(1)
 
 
-def _write_pngs(directory: Path, translated: TranslatedImage) -> None:
+def _write_pngs(config: TranslateConfig, translated: TranslatedImage) -> None:
     """Writes images/NAME.png and, if there is a label, labels/NAME.png."""
+    directory = Path(config.png_dir)
     name = f"{translated.filename}.png"
     image_path = directory / "images" / name
     image_path.parent.mkdir(exist_ok=True)
-    runs.write_atomically(image_path, translated.encode_png())
+    encoded = translated.as_png(config.image_format)
+    runs.write_atomically(image_path, encoded)
     if translated.label is not None:
         label_path = directory / "labels" / name
         label_path.parent.mkdir(exist_ok=True)

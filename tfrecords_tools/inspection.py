@@ -166,16 +166,13 @@ def _compare_with_summary(
     paths: Sequence[str], places: dict[str, _Record], found: Inspection
 ) -> None:
     """Adds a problem for each shard that dataset.json describes wrongly."""
-    from kliep_tf.data import shard_names, summaries
+    from kliep_tf.data import summaries
 
     names = {path: [] for path in map(os.path.basename, paths)}
     for record in places.values():
         names[record.shard].append(record.filename)
-    for path in paths:
+    for path, summary in summaries.read_shard_summaries(paths).items():
         shard = os.path.basename(path)
-        summary = summaries.read_summary(
-            os.path.dirname(path), shard_names.split_of(path)
-        )
         if summary is None:
             continue
         listed = summary.shards.get(shard)

@@ -39,8 +39,10 @@ class TranslatedImage:
     label: np.ndarray | None
     encoded: bytes
 
-    def encode_png(self) -> bytes:
-        """Returns the translated image as PNG."""
+    def as_png(self, image_format: str) -> bytes:
+        """Returns the image as PNG: `encoded`, if that is its format."""
+        if image_format == "png":
+            return self.encoded
         return encode_png(self.pixels).numpy()
 
 
@@ -101,8 +103,6 @@ def load_translator(path: str, batch_size: int) -> Translator:
         UserError: the directory holds no SavedModel, or one that does not
             translate images.
     """
-    if batch_size < 1:
-        raise UserError(f"--batch_size={batch_size}: expected 1 or more")
     try:
         saved_model = tf.saved_model.load(path)
     except OSError as error:

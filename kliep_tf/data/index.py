@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import records
-from kliep_tf.data.summaries import read_summary
+from kliep_tf.data.summaries import read_shard_summaries
 from kliep_tf.errors import UserError
 
 _HEADER = struct.Struct("<Q4x")
@@ -78,9 +78,13 @@ def build_index(paths: Sequence[str]) -> RecordIndex:
             of another kind, there is no example, or two share a filename.
     """
     shards, offsets, lengths, filenames = [], [], [], []
+    summaries = read_shard_summaries(paths)
     for shard, path in enumerate(paths):
         spans = _scan(path)
-        names = _known_names(path) or []
+        summary = summaries[path]
+        names = (
+            summary.shards.get(os.path.basename(path), []) if summary else []
+        )
         if len(names) != len(spans):
             names = [_read_name(path, *span) for span in spans]
         elif spans:
@@ -112,10 +116,7 @@ def image_sizes(index: RecordIndex) -> set[tuple[int, int]]:
     records.
     """
     sizes = set()
-    for directory, split in {
-        (os.path.dirname(path), records.split_of(path)) for path in index.paths
-    }:
-        summary = read_summary(directory, split)
+    for summary in read_shard_summaries(index.paths).values():
         if summary is None:
             return {_stored_size(index, row) for row in range(len(index))}
         for size in summary.image_sizes:
@@ -146,11 +147,6 @@ def _scan(path: str) -> list[tuple[int, int]]:
                 )
             spans.append((start, length))
     return spans
-
-
-def _known_names(path: str) -> list[str] | None:
-    summary = read_summary(os.path.dirname(path), records.split_of(path))
-    return summary.shards.get(os.path.basename(path)) if summary else None
 
 
 def _read_name(path: str, offset: int, length: int) -> str:

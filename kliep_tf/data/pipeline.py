@@ -78,21 +78,18 @@ class Augmentation:
         return image, None if label is None else tensors[1]
 
 
-def make_image_dataset(
-    paths: Sequence[str], image_size: tuple[int, int] | None = None
-) -> tf.data.Dataset:
+def make_image_dataset(paths: Sequence[str]) -> tf.data.Dataset:
     """Returns every example once, in the order of the records.
 
     Args:
         paths: the shards.
-        image_size: (height, width) to resize to, or None for the stored size.
 
     Returns:
-        A dataset of LabelledImages, not batched.
+        A dataset of LabelledImages of the stored sizes, not batched.
     """
 
     def load(serialized: tf.Tensor) -> LabelledImages:
-        return _decode(records.parse_example(serialized), image_size)
+        return _decode(records.parse_example(serialized))
 
     dataset = tf.data.TFRecordDataset(list(paths))
     return dataset.map(load, num_parallel_calls=_AUTOTUNE).prefetch(_AUTOTUNE)
@@ -113,7 +110,7 @@ def make_labelled_dataset(
     """
 
     def load(serialized, _, position_seed):
-        example = _decode(records.parse_example(serialized), None)
+        example = _decode(records.parse_example(serialized))
         image, label = augmentation(example.image, example.label, position_seed)
         return images.to_float(image), label
 
@@ -249,9 +246,7 @@ def _training_stream(
     return positions.map(at, num_parallel_calls=_AUTOTUNE, deterministic=True)
 
 
-def _decode(
-    example: dict[str, tf.Tensor], image_size: tuple[int, int] | None
-) -> LabelledImages:
+def _decode(example: dict[str, tf.Tensor]) -> LabelledImages:
     image = images.decode_image(example[records.ENCODED])
     encoded_label = example[records.LABEL_ENCODED]
     label = tf.cond(
@@ -260,9 +255,6 @@ def _decode(
         lambda: tf.fill(tf.shape(image[:, :, :1]), np.uint8(IGNORE_LABEL)),
     )
     label = tf.ensure_shape(label, [None, None, 1])
-    if image_size:
-        image = images.resize_image(image, image_size)
-        label = images.resize_label(label, image_size)
     return LabelledImages(
         image,
         label,

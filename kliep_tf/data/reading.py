@@ -1,6 +1,5 @@
 """Reading records once, in order: checks, equal batches, clear errors."""
 
-import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -8,7 +7,7 @@ import tensorflow as tf
 
 from kliep_tf.data import records
 from kliep_tf.data.pipeline import LabelledImages
-from kliep_tf.data.summaries import read_summary
+from kliep_tf.data.summaries import read_shard_summaries
 from kliep_tf.errors import UserError
 
 
@@ -22,8 +21,7 @@ def require_labels(paths: Sequence[str], flag: str) -> None:
         paths: the shards.
         flag: the flag that named them, for the message.
     """
-    for path in paths:
-        summary = read_summary(os.path.dirname(path), records.split_of(path))
+    for path, summary in read_shard_summaries(paths).items():
         if summary is not None and summary.labelled < summary.num_examples:
             raise UserError(
                 f"--{flag}: expected labelled examples, found "

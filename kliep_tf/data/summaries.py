@@ -3,11 +3,12 @@
 import dataclasses
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kliep_tf import runs
+from kliep_tf.data.shard_names import split_of
 from kliep_tf.errors import UserError
 
 DATASET_JSON = "dataset.json"
@@ -70,6 +71,24 @@ def read_summary(
         return None
     names = [field.name for field in dataclasses.fields(SplitSummary)]
     return SplitSummary(**{name: entry[name] for name in names})
+
+
+def read_shard_summaries(
+    paths: Iterable[str],
+) -> dict[str, SplitSummary | None]:
+    """Returns the summary of each shard's split, None where there is none.
+
+    A dataset.json lists every example, so it is read once a split and not once
+    a shard.
+    """
+    known: dict[tuple[str, str], SplitSummary | None] = {}
+    found = {}
+    for path in paths:
+        key = (os.path.dirname(path), split_of(path))
+        if key not in known:
+            known[key] = read_summary(*key)
+        found[path] = known[key]
+    return found
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from kliep_tf.density_ratio.diagnostics import matched_shares
 from kliep_tf.density_ratio.weighting import FittedWeights
 
 _NUM_EXTREMES = 5
@@ -95,9 +96,9 @@ def _share_table(
 ) -> list[str]:
     columns = (
         shares.source.mean(0),
-        _weighted_mean(shares.source, source),
+        matched_shares(shares.source, source.weights.weights),
         shares.target.mean(0),
-        _weighted_mean(shares.target, target),
+        matched_shares(shares.target, target.weights.weights),
     )
     lines = [
         f"Mean class shares, by {shares.origin}:",
@@ -143,11 +144,6 @@ def _extremes(fitted: FittedWeights, other: str) -> list[str]:
     ]
 
 
-def _weighted_mean(values: np.ndarray, fitted: FittedWeights) -> np.ndarray:
-    weights = np.asarray(fitted.weights.weights, np.float64)
-    return weights @ values / weights.sum()
-
-
 def _draw_weights(axes, fitted: FittedWeights, title: str) -> None:
     values = fitted.weights.weights
     axes.hist(values, bins=50, color="#4477aa")
@@ -186,7 +182,7 @@ def _draw_shares(axes, source: FittedWeights, shares: ClassShares) -> None:
     columns = {
         "source": (shares.source.mean(0), "#bbbbbb"),
         "weighted source": (
-            _weighted_mean(shares.source, source),
+            matched_shares(shares.source, source.weights.weights),
             "#4477aa",
         ),
         "target": (shares.target.mean(0), "#cc6677"),
