@@ -237,7 +237,10 @@ def _difference(record: dict, fresh: dict, config: Any) -> str:
     for field in dataclasses.fields(config):
         if not field.metadata.get("affects_output", True):
             continue
-        old, new = record["arguments"].get(field.name), arguments[field.name]
+        # A flag newer than the record: it was made with what is now its default.
+        old = record["arguments"].get(field.name, field.default)
+        old = list(old) if isinstance(old, tuple) else old
+        new = arguments[field.name]
         if old != new:
             return (
                 f"made with --{field.name}={_shown(old)}, now asked for "

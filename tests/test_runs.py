@@ -54,6 +54,22 @@ def test_number_of_workers_may_change(tmp_path):
         pass
 
 
+def test_flag_that_an_older_record_lacks_had_its_default(tmp_path):
+    @dataclasses.dataclass(frozen=True)
+    class NewerConfig(Config):
+        words: tuple[str, ...] = cli.flag("words", default=("a",))
+
+    with claim(tmp_path):
+        pass
+    with claim(tmp_path, NewerConfig()):
+        pass
+    with (
+        pytest.raises(UserError, match=r"--words=a.*--words=b"),
+        claim(tmp_path, NewerConfig(words=("b",))),
+    ):
+        pass
+
+
 def test_changed_inputs_are_refused(tmp_path):
     with claim(tmp_path, inputs={"records": "a"}):
         pass
