@@ -134,6 +134,7 @@ def make_unpaired_dataset(
     batch_size: int,
     seed: int,
     start_step: int = 0,
+    share: tuple[int, int] = (0, 1),
 ) -> tf.data.Dataset:
     """Returns endless batches that pair the domains at random.
 
@@ -149,10 +150,14 @@ def make_unpaired_dataset(
         batch_size: images of each domain in a batch, over all replicas.
         seed: of the shuffles and the augmentation.
         start_step: batches to skip; costs nothing.
+        share: (i, n) for the i-th of n equal parts of every batch, which is
+            all that is then read; n must divide the batch.
 
     Returns:
-        A dataset of UnpairedBatch.
+        A dataset of UnpairedBatch, of batch_size / n images a domain.
     """
+    part, num_parts = share
+    own_size = batch_size // num_parts
 
     def load(serialized, weight, position_seed):
         encoded = records.parse_example(serialized)[records.ENCODED]
@@ -167,17 +172,46 @@ def make_unpaired_dataset(
             load,
             seed=(seed, number),
             start=start_step * batch_size,
+            wanted=lambda position: position % batch_size // own_size == part,
         )
 
     pairs = tf.data.Dataset.zip(
         stream(source, source_weights, _SOURCE_STREAM),
         stream(target, target_weights, _TARGET_STREAM),
     )
-    batches = pairs.batch(batch_size, drop_remainder=True)
+    batches = pairs.batch(own_size, drop_remainder=True)
     batches = batches.map(
         lambda source, target: UnpairedBatch(*source, *target)
     )
     return batches.prefetch(_AUTOTUNE)
+
+
+def filenames_of_step(
+    source: RecordIndex,
+    target: RecordIndex,
+    *,
+    batch_size: int,
+    seed: int,
+    step: int,
+) -> tuple[list[str], list[str]]:
+    """Returns the source and target examples of one step's global batch.
+
+    No image is read: the order is a function of (seed, position).
+
+    Args:
+        source: as given to make_unpaired_dataset.
+        target: likewise.
+        batch_size: likewise.
+        seed: likewise.
+        step: counted from 1, as in a run's messages.
+    """
+    positions = range((step - 1) * batch_size, step * batch_size)
+
+    def names(index: RecordIndex, stream: int) -> list[str]:
+        row_at = _shuffled_rows(len(index), (seed, stream))
+        return [str(index.filenames[row_at(place)]) for place in positions]
+
+    return names(source, _SOURCE_STREAM), names(target, _TARGET_STREAM)
 
 
 def check_sizes(
@@ -217,18 +251,14 @@ def _training_stream(
     *,
     seed: tuple[int, int],
     start: int,
+    wanted: Callable[[tf.Tensor], tf.Tensor] | None = None,
 ) -> tf.data.Dataset:
     """Returns load(serialized, weight, seed [2]) from position `start` on."""
-    number = len(index)
+    row_at = _shuffled_rows(len(index), seed)
     weights = np.asarray(weights, np.float32)
 
-    @functools.lru_cache(maxsize=2)  # an epoch and, at its end, the next
-    def permutation(epoch: int) -> np.ndarray:
-        return np.random.default_rng([*seed, epoch]).permutation(number)
-
     def read(position: np.ndarray) -> tuple[bytes, np.float32]:
-        epoch, rank = divmod(int(position), number)
-        row = permutation(epoch)[rank]
+        row = row_at(int(position))
         return index.read(row), weights[row]
 
     stream_seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
@@ -243,7 +273,23 @@ def _training_stream(
         return load(serialized, weight, seed)
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
+    if wanted is not None:
+        positions = positions.filter(wanted)
     return positions.map(at, num_parallel_calls=_AUTOTUNE, deterministic=True)
+
+
+def _shuffled_rows(number: int, seed: tuple[int, int]) -> Callable[[int], int]:
+    """Returns the function from a position to the row that is read there."""
+
+    @functools.lru_cache(maxsize=2)  # an epoch and, at its end, the next
+    def permutation(epoch: int) -> np.ndarray:
+        return np.random.default_rng([*seed, epoch]).permutation(number)
+
+    def row_at(position: int) -> int:
+        epoch, rank = divmod(position, number)
+        return permutation(epoch)[rank]
+
+    return row_at
 
 
 def _decode(example: dict[str, tf.Tensor]) -> LabelledImages:
