@@ -15,17 +15,23 @@ import numpy as np
 from kliep_tf import cli, runs, train_segmenter
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
-from kliep_tf.data.pipeline import make_image_dataset
-from kliep_tf.data.reading import has_labels
+from kliep_tf.data.reading import has_labels, make_example_dataset
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.weights import save_weights
 from kliep_tf.density_ratio import report
+from kliep_tf.density_ratio.embedding import (
+    BACKBONES,
+    Embedder,
+    require_weights,
+)
+from kliep_tf.density_ratio.extraction import ExtractionSettings
 from kliep_tf.density_ratio.extractors import (
     FEATURE_EXTRACTORS,
-    ExtractionSettings,
-    class_histogram,
+    NEEDS,
+    require_labels_for,
 )
 from kliep_tf.density_ratio.kliep import SELECTIONS, SOLVERS
+from kliep_tf.density_ratio.label_features import class_histogram
 from kliep_tf.density_ratio.scaling import DEFAULT_SCALING, SCALINGS
 from kliep_tf.density_ratio.weighting import fit_both_directions
 from kliep_tf.errors import UserError
@@ -51,10 +57,9 @@ class EstimateConfig:
     target_records: str = cli.flag("real images: a directory or a glob")
     weights_dir: str = cli.flag("where weights, report and figure go")
     features: str = cli.flag(
-        "what is compared. segmenter_histogram (class shares that a "
-        "segmenter predicts) needs labels of the source or a --segmenter; "
-        "class_histogram and layout need labels of both domains; thumbnail "
-        "needs none, and compares looks as well",
+        "what is compared, and what it needs. "
+        + "; ".join(f"{name}: {needs}" for name, needs in NEEDS.items())
+        + ". A thumbnail compares looks as well",
         default="segmenter_histogram",
         choices=sorted(FEATURE_EXTRACTORS),
     )
@@ -66,13 +71,23 @@ class EstimateConfig:
     segmenter_steps: int = cli.flag(
         "training steps of that small segmenter", default=1200
     )
+    embedding_weights: str = cli.flag(
+        "weights of --embedding_backbone without its top layer, a local file; "
+        "nothing is downloaded",
+        default="",
+    )
+    embedding_backbone: str = cli.flag(
+        "the network of --features=embedding",
+        default="mobilenet_v2",
+        choices=sorted(BACKBONES),
+    )
     image_height: int = cli.flag(
-        "height at which the segmenter sees images; by default the source's, "
+        "height at which the network sees images; by default the source's, "
         f"scaled down to a width of {_MAX_WORKING_WIDTH}",
         default=0,
     )
     image_width: int = cli.flag(
-        "width at which the segmenter sees images", default=0
+        "width at which the network sees images", default=0
     )
     scaling: str = cli.flag(
         "of the features, always of both domains together; auto is raw for "
@@ -112,10 +127,15 @@ def estimate(config: EstimateConfig) -> None:
         "source": resolve_records(config.source_records, "source_records"),
         "target": resolve_records(config.target_records, "target_records"),
     }
+    _check_needs(config, paths)
     inputs = {
         f"{domain} records": runs.fingerprint(shards)
         for domain, shards in paths.items()
     }
+    if config.embedding_weights:
+        inputs["embedding weights"] = runs.fingerprint(
+            [config.embedding_weights]
+        )
     with runs.claim(
         config.weights_dir, PROGRAM, config, inputs=inputs
     ) as claim:
@@ -165,6 +185,16 @@ def _scaling(config: EstimateConfig) -> str:
     return config.scaling
 
 
+def _check_needs(config: EstimateConfig, paths: dict[str, list[str]]) -> None:
+    """Raises a UserError where the features lack what they need."""
+    shards_of = {
+        f"{domain}_records": shards for domain, shards in paths.items()
+    }
+    require_labels_for(config.features, shards_of)
+    if config.features == "embedding":
+        require_weights(config.embedding_weights, config.embedding_backbone)
+
+
 def _features(
     config: EstimateConfig, paths: dict[str, list[str]]
 ) -> dict[str, Features]:
@@ -174,34 +204,42 @@ def _features(
         domain: Path(config.weights_dir, f"{domain}_features.npz")
         for domain in paths
     }
-    segmenter, size = None, (1, 1)
-    if config.features == "segmenter_histogram":
-        size = _working_size(config, indices["source"])
-        if not all(file.exists() for file in files.values()):
-            segmenter = load_segmenter(_segmenter_path(config, paths, size))
+    settings = ExtractionSettings()
+    if not all(file.exists() for file in files.values()):
+        settings = _settings(config, paths, indices["source"])
     found = {}
     for domain, shards in paths.items():
         if not files[domain].exists():
-            settings = ExtractionSettings(
-                flag=f"{domain}_records", segmenter=segmenter, image_size=size
-            )
             print(
                 f"{config.features} of {len(indices[domain])} {domain} images"
             )
             features = FEATURE_EXTRACTORS[config.features](
-                make_image_dataset(shards), len(indices[domain]), settings
+                make_example_dataset(shards),
+                len(indices[domain]),
+                dataclasses.replace(settings, flag=f"{domain}_records"),
             )
             save_features(files[domain], features)
         found[domain] = load_features(files[domain])
     return found
 
 
-def _working_size(
-    config: EstimateConfig, source: RecordIndex
-) -> tuple[int, int]:
-    """Returns the (height, width) at which the segmenter sees images."""
-    if config.image_height and config.image_width:
-        return config.image_height, config.image_width
+def _settings(
+    config: EstimateConfig, paths: dict[str, list[str]], source: RecordIndex
+) -> ExtractionSettings:
+    """Returns the extractor's settings, its network loaded or trained."""
+    if config.features == "segmenter_histogram":
+        size = _working_size(config, source)
+        segmenter = load_segmenter(_segmenter_path(config, paths, size))
+        return ExtractionSettings(segmenter=segmenter, image_size=size)
+    if config.features == "embedding":
+        embedder = Embedder(config.embedding_weights, config.embedding_backbone)
+        size = _working_size(config, source)
+        return ExtractionSettings(embedder=embedder, image_size=size)
+    return ExtractionSettings()
+
+
+def working_size(source: RecordIndex) -> tuple[int, int]:
+    """Returns the (height, width) at which a network sees images by default."""
     height, width = max(image_sizes(source))
     scale = min(1.0, _MAX_WORKING_WIDTH / width)
     height, width = (
@@ -209,6 +247,14 @@ def _working_size(
         for length in (height, width)
     )
     return height, width
+
+
+def _working_size(
+    config: EstimateConfig, source: RecordIndex
+) -> tuple[int, int]:
+    if config.image_height and config.image_width:
+        return config.image_height, config.image_width
+    return working_size(source)
 
 
 def _segmenter_path(
@@ -221,7 +267,7 @@ def _segmenter_path(
         raise UserError(
             "--features=segmenter_histogram: expected labels in "
             f"--source_records={config.source_records} or a --segmenter, found "
-            "neither; --features=thumbnail needs neither"
+            "neither; thumbnail and embedding need no label"
         )
     run_dir = os.path.join(config.weights_dir, _SEGMENTER_DIR)
     train_segmenter.train_segmenter(
@@ -249,7 +295,7 @@ def _class_shares(
             settings = ExtractionSettings(flag=f"{domain}_records")
             number = len(features[domain].filenames)
             found[domain] = class_histogram(
-                make_image_dataset(shards), number, settings
+                make_example_dataset(shards), number, settings
             )
         origin = "labels"
     elif config.features == "segmenter_histogram":

@@ -22,6 +22,7 @@ DEFAULT_SCALING = {
     "class_histogram": "raw",
     "layout": "pca",
     "thumbnail": "pca",
+    "embedding": "pca",
 }
 
 _MAX_COMPONENTS = 50

@@ -20,13 +20,11 @@ from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.data.features import Features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.pipeline import LabelledImages, make_image_dataset
-from kliep_tf.data.reading import read_all
+from kliep_tf.data.reading import make_example_dataset, read_all
 from kliep_tf.data.weights import ImportanceWeights, load_weights, temper
 from kliep_tf.density_ratio.diagnostics import matched_shares
-from kliep_tf.density_ratio.extractors import (
-    ExtractionSettings,
-    class_histogram,
-)
+from kliep_tf.density_ratio.extraction import ExtractionSettings
+from kliep_tf.density_ratio.label_features import class_histogram
 from kliep_tf.experiments import (
     report_numbers,
     report_sections,
@@ -193,7 +191,9 @@ def _by_class(shares: np.ndarray) -> dict[str, float]:
 def _histogram(pattern: str) -> Features:
     paths = records.resolve_records(pattern, "records")
     return class_histogram(
-        make_image_dataset(paths), len(build_index(paths)), ExtractionSettings()
+        make_example_dataset(paths),
+        len(build_index(paths)),
+        ExtractionSettings(),
     )
 
 

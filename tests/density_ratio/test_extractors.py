@@ -4,11 +4,9 @@ import tensorflow as tf
 
 from kliep_tf.data import records
 from kliep_tf.data.datasets import CLASS_NAMES
-from kliep_tf.data.pipeline import make_image_dataset
-from kliep_tf.density_ratio.extractors import (
-    FEATURE_EXTRACTORS,
-    ExtractionSettings,
-)
+from kliep_tf.data.reading import make_example_dataset
+from kliep_tf.density_ratio.extraction import ExtractionSettings
+from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS, NEEDS
 from kliep_tf.density_ratio.scaling import DEFAULT_SCALING, SCALINGS
 from kliep_tf.errors import UserError
 
@@ -35,7 +33,7 @@ def _dataset(tmp_path, frames):
             )
         )
     records.write_shard(path, examples)
-    return make_image_dataset([path])
+    return make_example_dataset([path])
 
 
 def _extract(name, tmp_path, frames, **settings):
@@ -192,4 +190,5 @@ def test_wrong_number_of_examples_is_noticed(tmp_path):
 
 def test_every_extractor_has_a_default_scaling():
     assert DEFAULT_SCALING.keys() == FEATURE_EXTRACTORS.keys()
+    assert NEEDS.keys() == FEATURE_EXTRACTORS.keys()
     assert set(DEFAULT_SCALING.values()) <= set(SCALINGS)
