@@ -64,6 +64,11 @@ class TrainConfig:
     target_weight_exponent: float = cli.flag(
         "b: target terms carry psi**b, renormalised", default=1.0
     )
+    source_cohort: str = cli.flag(
+        "train on a third of the source by importance, or on all of it",
+        default="all",
+        choices=("all", *weights.COHORTS),
+    )
     batch_size: int = cli.flag(
         "images of each domain in a step, over all replicas", default=1
     )
@@ -156,6 +161,7 @@ def train(config: TrainConfig) -> None:
         if claim.finished:
             print(f"{config.run_dir}: already trained to step {config.steps}")
             return
+        source = _cohort(config, source)
         source_weights, target_weights = _weights(config, source, target)
         data = CycleGANData(
             source,
@@ -260,6 +266,21 @@ def _check_numbers(config: TrainConfig) -> None:
         )
 
 
+def _cohort(config: TrainConfig, source: RecordIndex) -> RecordIndex:
+    """Returns the part of the source that is trained on."""
+    if config.source_cohort == "all":
+        return source
+    directory = _estimated_weights(config)
+    values = weights.load_weights(directory, "source").lookup(source.filenames)
+    rows = weights.cohort_rows(values, config.source_cohort)
+    print(
+        f"--source_cohort={config.source_cohort}: {len(rows)} of {len(source)} "
+        f"source images, weights {values[rows].min():.3g} to "
+        f"{values[rows].max():.3g}"
+    )
+    return source.select(rows)
+
+
 def _weights(
     config: TrainConfig, source: RecordIndex, target: RecordIndex
 ) -> tuple[np.ndarray, np.ndarray]:
@@ -270,6 +291,16 @@ def _weights(
     }
     if not any(exponents.values()):
         return np.ones(len(source)), np.ones(len(target))
+    directory = _estimated_weights(config)
+    found = []
+    for domain, index in (("source", source), ("target", target)):
+        values = weights.load_weights(directory, domain).lookup(index.filenames)
+        found.append(weights.temper(values, exponents[domain]))
+    return found[0], found[1]
+
+
+def _estimated_weights(config: TrainConfig) -> str:
+    """Returns the directory of the weights, which are estimated if missing."""
     directory = config.weights_dir or os.path.join(config.run_dir, runs.WEIGHTS)
     if not weights.has_weights(directory):
         estimate_weights.estimate(
@@ -282,11 +313,7 @@ def _weights(
                 min_ess=config.min_ess,
             )
         )
-    found = []
-    for domain, index in (("source", source), ("target", target)):
-        values = weights.load_weights(directory, domain).lookup(index.filenames)
-        found.append(weights.temper(values, exponents[domain]))
-    return found[0], found[1]
+    return directory
 
 
 def _model_settings(

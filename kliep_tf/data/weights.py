@@ -25,6 +25,8 @@ from kliep_tf import runs
 from kliep_tf.errors import UserError
 
 DOMAINS = ("source", "target")
+# Equal parts of a domain by importance, the least typical images first.
+COHORTS = ("low", "medium", "high")
 _MODEL = "model/"
 
 
@@ -84,6 +86,20 @@ def temper(weights: np.ndarray, exponent: float) -> np.ndarray:
             f"{mean}"
         )
     return (powered / mean).astype(np.float32)
+
+
+def cohort_rows(weights: np.ndarray, cohort: str) -> np.ndarray:
+    """Returns the rows of one of three equal parts of `weights` [N], ascending.
+
+    Equal weights are told apart by their row; parts differ by one row at most.
+
+    Args:
+        weights: [N].
+        cohort: a name in COHORTS.
+    """
+    ascending = np.argsort(weights, kind="stable")
+    part = np.array_split(ascending, len(COHORTS))[COHORTS.index(cohort)]
+    return np.sort(part)
 
 
 def effective_sample_size(weights: np.ndarray) -> float:

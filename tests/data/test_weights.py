@@ -87,3 +87,18 @@ def test_effective_sample_size():
     assert weights.effective_sample_size(np.ones(5)) == 1.0
     # (1 + 3)^2 / (2 * (1 + 9)) = 16 / 20
     assert weights.effective_sample_size(np.array([1.0, 3.0])) == 0.8
+
+
+def test_cohorts_are_equal_parts_by_importance():
+    importance = np.array([3.0, 0.1, 2.0, 0.2, 1.0, 0.3])
+    rows = {
+        cohort: weights.cohort_rows(importance, cohort).tolist()
+        for cohort in weights.COHORTS
+    }
+    assert rows == {"low": [1, 3], "medium": [4, 5], "high": [0, 2]}
+
+
+def test_every_image_is_in_one_cohort_even_where_weights_are_equal():
+    rows = [weights.cohort_rows(np.ones(8), name) for name in weights.COHORTS]
+    assert sorted(np.concatenate(rows)) == list(range(8))
+    assert [len(part) for part in rows] == [3, 3, 2]

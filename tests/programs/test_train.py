@@ -68,6 +68,29 @@ def test_run_leaves_everything_it_promises(trained_run):
     ).endswith("ckpt-3")
 
 
+def test_cohort_is_the_third_that_was_asked_for(
+    tiny_config, trained_run, tmp_path, capsys
+):
+    found = weights.load_weights(trained_run / "weights", "source").weights
+    third = len(found) // 3
+    train(
+        dataclasses.replace(
+            tiny_config,
+            run_dir=str(tmp_path / "run"),
+            weights_dir=str(trained_run / "weights"),
+            source_weight_exponent=0.0,
+            target_weight_exponent=0.0,
+            source_cohort="high",
+            steps=1,
+        )
+    )
+    least, largest = np.sort(found)[[-third, -1]]
+    assert (
+        f"--source_cohort=high: {third} of {len(found)} source images, weights "
+        f"{least:.3g} to {largest:.3g}"
+    ) in capsys.readouterr().out
+
+
 def test_board_shows_losses_pictures_weights_and_config(trained_run):
     assert tensorboard_tags(trained_run) >= {
         "cycle/source",
