@@ -102,21 +102,28 @@ def make_labelled_dataset(
     batch_size: int,
     seed: int,
     start_step: int = 0,
+    example_weights: np.ndarray | None = None,
 ) -> tf.data.Dataset:
     """Returns endless shuffled batches of images with labels.
 
     Returns:
-        A dataset of (float32 [B, H, W, 3] in [-1, 1], uint8 [B, H, W, 1]).
+        A dataset of (float32 [B, H, W, 3] in [-1, 1], uint8 [B, H, W, 1]) and,
+        where `example_weights` [N] are given, theirs too: float32 [B].
     """
 
-    def load(serialized, _, position_seed):
+    def load(serialized, weight, position_seed):
         example = _decode(records.parse_example(serialized))
         image, label = augmentation(example.image, example.label, position_seed)
-        return images.to_float(image), label
+        image = images.to_float(image)
+        return (
+            (image, label)
+            if example_weights is None
+            else (image, label, weight)
+        )
 
     stream = _training_stream(
         index,
-        np.ones(len(index), np.float32),
+        np.ones(len(index)) if example_weights is None else example_weights,
         load,
         seed=(seed, _SOURCE_STREAM),
         start=start_step * batch_size,
