@@ -169,6 +169,7 @@ def _define_flags(config_class: type) -> flags.FlagValues:
         elif kind is float:
             flags.DEFINE_float(name, default, text, **common)
         elif kind is tuple:
+            default = default if default is None else list(default)
             flags.DEFINE_list(name, default, text, **common)
         else:
             flags.DEFINE_string(name, default, text, **common)
