@@ -17,8 +17,8 @@ from kliep_tf.cyclegan.model import CycleGANSettings
 from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE, UPSAMPLINGS
 from kliep_tf.cyclegan.training import CycleGANData, run_training
 from kliep_tf.data import weights
+from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
-from kliep_tf.data.pipeline import Augmentation, check_sizes
 from kliep_tf.data.records import resolve_records
 from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
 from kliep_tf.errors import UserError

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from kliep_tf import cli, runs
 from kliep_tf.data import pipeline, records
+from kliep_tf.data.augmentation import check_sizes
 from kliep_tf.data.datasets import NUM_CLASSES
 from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.reading import require_labels
@@ -92,7 +93,7 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
     paths = records.resolve_records(config.train_records, "train_records")
     index = build_index(paths)
     augmentation = _augmentation(config)
-    pipeline.check_sizes(index, augmentation, "train_records")
+    check_sizes(index, augmentation, "train_records")
     require_labels(paths, "train_records")
     inputs = {"train_records": runs.fingerprint(paths)}
     with runs.claim(

@@ -29,15 +29,36 @@ def to_uint8(image: tf.Tensor) -> tf.Tensor:
     return tf.saturate_cast(tf.round((image + 1.0) * 127.5), tf.uint8)
 
 
-def resize_image(image: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def resize_image(
+    image: tf.Tensor, size: tuple[int, int] | tf.Tensor
+) -> tf.Tensor:
     """Resizes a uint8 image [..., H, W, 3] to `size`, antialiased, as uint8."""
     resized = tf.image.resize(image, size, "bilinear", antialias=True)
     return tf.saturate_cast(tf.round(resized), tf.uint8)
 
 
-def resize_label(label: tf.Tensor, size: tuple[int, int]) -> tf.Tensor:
+def resize_label(
+    label: tf.Tensor, size: tuple[int, int] | tf.Tensor
+) -> tf.Tensor:
     """Resizes a label [..., H, W, 1] to `size` by the nearest pixel."""
     return tf.image.resize(label, size, "nearest")
+
+
+def random_size(
+    size: tuple[int, int] | tf.Tensor,
+    scales: tuple[float, float],
+    seed: tf.Tensor,
+) -> tf.Tensor:
+    """Returns int32 [2]: height and width times one random factor.
+
+    Args:
+        size: (height, width).
+        scales: the least and the largest factor, uniform between them.
+        seed: int [2].
+    """
+    scale = tf.random.stateless_uniform([], seed, *scales)
+    scaled = tf.round(tf.cast(size, tf.float32) * scale)
+    return tf.maximum(tf.cast(scaled, tf.int32), 1)
 
 
 def random_crop(

@@ -6,7 +6,6 @@ seeded by p alone. So a run that continues at step k reads on where it stopped,
 and the number of parallel calls changes nothing.
 """
 
-import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -15,9 +14,9 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import images, records
+from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.datasets import IGNORE_LABEL
-from kliep_tf.data.index import RecordIndex, image_sizes
-from kliep_tf.errors import UserError
+from kliep_tf.data.index import RecordIndex
 
 _AUTOTUNE = tf.data.AUTOTUNE
 # Independent random streams of one seed.
@@ -40,42 +39,6 @@ class UnpairedBatch(NamedTuple):
     source_weight: tf.Tensor  # float32 [B]
     target: tf.Tensor  # float32 [B, H, W, 3] in [-1, 1]
     target_weight: tf.Tensor  # float32 [B]
-
-
-@dataclasses.dataclass(frozen=True)
-class Augmentation:
-    """What happens to an image on its way to the network.
-
-    Attributes:
-        image_size: (height, width) to resize to, or None to keep the size.
-        crop_size: (height, width) of a random window, or None for all of it.
-        flip: mirror every other image, at random.
-        color_jitter: strength of `images.random_colors`; 0 is none.
-    """
-
-    image_size: tuple[int, int] | None = None
-    crop_size: tuple[int, int] | None = None
-    flip: bool = False
-    color_jitter: float = 0.0
-
-    def __call__(
-        self, image: tf.Tensor, label: tf.Tensor | None, seed: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns the augmented uint8 image and, if given, its label."""
-        crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
-        if self.image_size:
-            image = images.resize_image(image, self.image_size)
-            if label is not None:
-                label = images.resize_label(label, self.image_size)
-        tensors = [image] if label is None else [image, label]
-        if self.crop_size:
-            tensors = images.random_crop(tensors, self.crop_size, crop_seed)
-        if self.flip:
-            tensors = images.random_flip(tensors, flip_seed)
-        image = tensors[0]
-        if self.color_jitter:
-            image = images.random_colors(image, self.color_jitter, color_seed)
-        return image, None if label is None else tensors[1]
 
 
 def make_image_dataset(paths: Sequence[str]) -> tf.data.Dataset:
@@ -142,6 +105,7 @@ def make_unpaired_dataset(
     seed: int,
     start_step: int = 0,
     share: tuple[int, int] = (0, 1),
+    num_parallel_calls: int = _AUTOTUNE,
 ) -> tf.data.Dataset:
     """Returns endless batches that pair the domains at random.
 
@@ -159,6 +123,8 @@ def make_unpaired_dataset(
         start_step: batches to skip; costs nothing.
         share: (i, n) for the i-th of n equal parts of every batch, which is
             all that is then read; n must divide the batch.
+        num_parallel_calls: images of a domain read at once; changes nothing
+            but the speed.
 
     Returns:
         A dataset of UnpairedBatch, of batch_size / n images a domain.
@@ -180,6 +146,7 @@ def make_unpaired_dataset(
             seed=(seed, number),
             start=start_step * batch_size,
             wanted=lambda position: position % batch_size // own_size == part,
+            num_parallel_calls=num_parallel_calls,
         )
 
     pairs = tf.data.Dataset.zip(
@@ -221,36 +188,6 @@ def filenames_of_step(
     return names(source, _SOURCE_STREAM), names(target, _TARGET_STREAM)
 
 
-def check_sizes(
-    index: RecordIndex, augmentation: Augmentation, records_flag: str
-) -> None:
-    """Raises a UserError if some image does not fit the augmentation.
-
-    Sizes must be equal to be batched, and no smaller than the crop.
-    """
-    sizes = (
-        {augmentation.image_size}
-        if augmentation.image_size
-        else image_sizes(index)
-    )
-    if augmentation.crop_size is None:
-        if len(sizes) > 1:
-            shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:3])
-            raise UserError(
-                f"--{records_flag}: expected images of one size, found {shown};"
-                " set --image_height and --image_width"
-            )
-        return
-    crop_height, crop_width = augmentation.crop_size
-    for height, width in sorted(sizes):
-        if height < crop_height or width < crop_width:
-            raise UserError(
-                f"--crop_height={crop_height} --crop_width={crop_width}: "
-                f"expected a crop no larger than the images of "
-                f"--{records_flag}, found images of {height}x{width}"
-            )
-
-
 def _training_stream(
     index: RecordIndex,
     weights: np.ndarray,
@@ -259,6 +196,7 @@ def _training_stream(
     seed: tuple[int, int],
     start: int,
     wanted: Callable[[tf.Tensor], tf.Tensor] | None = None,
+    num_parallel_calls: int = _AUTOTUNE,
 ) -> tf.data.Dataset:
     """Returns load(serialized, weight, seed [2]) from position `start` on."""
     row_at = _shuffled_rows(len(index), seed)
@@ -282,7 +220,9 @@ def _training_stream(
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     if wanted is not None:
         positions = positions.filter(wanted)
-    return positions.map(at, num_parallel_calls=_AUTOTUNE, deterministic=True)
+    return positions.map(
+        at, num_parallel_calls=num_parallel_calls, deterministic=True
+    )
 
 
 def _shuffled_rows(number: int, seed: tuple[int, int]) -> Callable[[int], int]:

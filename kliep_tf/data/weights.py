@@ -88,6 +88,40 @@ def temper(weights: np.ndarray, exponent: float) -> np.ndarray:
     return (powered / mean).astype(np.float32)
 
 
+def clip(weights: np.ndarray, max_weight: float) -> np.ndarray:
+    """Returns float32 [N]: no weight above `max_weight`, and mean 1.
+
+    min(c w, max_weight), c being what makes the mean 1: clipping and
+    renormalising by turns, until both hold. Clipped once and renormalised once,
+    the largest weights would be above the limit again. To be done last, after
+    `temper`: the limit is in units of the mean of what trains.
+
+    Args:
+        weights: [N], not negative.
+        max_weight: of 1 or more; 1 makes all weights equal.
+
+    Raises:
+        UserError: so few weights are above 0 that they cannot have mean 1.
+    """
+    number = len(weights)
+    order = np.argsort(weights)[::-1]
+    descending = np.asarray(weights, np.float64)[order]
+    positive = np.count_nonzero(descending)
+    if not positive * max_weight >= number:
+        raise UserError(
+            f"--max_weight={max_weight}: expected at least "
+            f"{number / max(positive, 1):.4g}, since {positive} of {number} "
+            "weights are above 0 and the mean is 1"
+        )
+    # With the k largest at the limit, the others are multiplied by scale[k];
+    # the first k whose others then stay below is the one.
+    others = np.cumsum(descending[::-1])[::-1][:positive]
+    scale = (number - np.arange(positive) * max_weight) / others
+    fits = scale * descending[:positive] <= max_weight * (1 + 1e-12)
+    scaled = scale[np.argmax(fits)] * np.asarray(weights, np.float64)
+    return np.minimum(scaled, max_weight).astype(np.float32)
+
+
 def cohort_rows(weights: np.ndarray, cohort: str) -> np.ndarray:
     """Returns the rows of one of three equal parts of `weights` [N], ascending.
 

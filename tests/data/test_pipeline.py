@@ -3,10 +3,9 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.data import images, pipeline
+from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import build_index
-from kliep_tf.data.pipeline import Augmentation
 from kliep_tf.data.records import resolve_records
-from kliep_tf.errors import UserError
 from tests.conftest import SIZE, write_records
 
 
@@ -70,6 +69,34 @@ def test_continued_run_gets_the_very_batches_it_would_have_got(domains):
             np.testing.assert_array_equal(one, other)
 
 
+def test_domains_are_shuffled_independently(source_records):
+    """The same records on both sides come in two different orders."""
+    index = build_index(resolve_records(source_records, "records"))
+    source_rows, target_rows = rows_seen(unpaired((index, index)), 6)
+    assert sorted(source_rows) == sorted(target_rows) == list(range(24))
+    assert source_rows != target_rows
+
+
+def test_number_of_parallel_calls_changes_no_batch(domains):
+    augmentation = Augmentation(
+        SIZE, crop_size=(16, 24), flip=True, min_scale=0.8, max_scale=1.2
+    )
+    one, many = (
+        unpaired(domains, augmentation, num_parallel_calls=number).take(8)
+        for number in (1, 16)
+    )
+    for expected, found in zip(one, many, strict=True):
+        for tensor, other in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(tensor, other)
+
+
+def test_images_without_labels_are_batched(tmp_path, domains):
+    write_records(tmp_path, number=4, sky=0.5, bright=True, labelled=False)
+    unlabelled = build_index(resolve_records(tmp_path, "records"))
+    batch = next(iter(unpaired((unlabelled, domains[1]))))
+    assert batch.source.shape == (4, *SIZE, 3)
+
+
 def test_weight_travels_with_its_image(domains):
     # A dataset of known brightness: image k is gray of value k.
     batch = next(iter(unpaired(domains)))
@@ -109,12 +136,6 @@ def test_unlabelled_example_has_a_label_of_255(tmp_path):
     example = next(iter(pipeline.make_image_dataset(paths)))
     assert example.label.shape == (*SIZE, 1)
     assert np.unique(example.label).tolist() == [255]
-
-
-def test_crop_larger_than_the_image_is_refused(domains):
-    augmentation = Augmentation(crop_size=(64, 24))
-    with pytest.raises(UserError, match=r"crop_height=64.*32x48"):
-        pipeline.check_sizes(domains[0], augmentation, "source_records")
 
 
 def test_floats_and_pixels_are_inverse():

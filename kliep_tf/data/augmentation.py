@@ -1,0 +1,111 @@
+"""What chance does to a training image: scale, crop, flip, colours."""
+
+import dataclasses
+import math
+
+import tensorflow as tf
+
+from kliep_tf.data import images
+from kliep_tf.data.index import RecordIndex, image_sizes
+from kliep_tf.errors import UserError
+
+# Of an example's seed; crop, flip and colours are split off the same one.
+_SCALE_STREAM = 3
+# 0.29 x 100 is a little below 29.
+_ROUNDING = 1e-6
+
+
+@dataclasses.dataclass(frozen=True)
+class Augmentation:
+    """What happens to an image on its way to the network.
+
+    Attributes:
+        image_size: (height, width) to resize to, or None to keep the size.
+        crop_size: (height, width) of a random window, or None for all of it.
+        flip: mirror every other image, at random.
+        color_jitter: strength of `images.random_colors`; 0 is none.
+        min_scale: least factor that sizes are multiplied with before the crop.
+        max_scale: largest such factor; it is uniform between the two.
+    """
+
+    image_size: tuple[int, int] | None = None
+    crop_size: tuple[int, int] | None = None
+    flip: bool = False
+    color_jitter: float = 0.0
+    min_scale: float = 1.0
+    max_scale: float = 1.0
+
+    @property
+    def rescales(self) -> bool:
+        """Whether sizes before the crop are random."""
+        return (self.min_scale, self.max_scale) != (1.0, 1.0)
+
+    def __call__(
+        self, image: tf.Tensor, label: tf.Tensor | None, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns the augmented uint8 image and, if given, its label."""
+        crop_seed, flip_seed, color_seed = tf.unstack(tf.random.split(seed, 3))
+        size = self.image_size
+        if self.rescales:
+            size = images.random_size(
+                size or tf.shape(image)[:2],
+                (self.min_scale, self.max_scale),
+                tf.random.fold_in(seed, _SCALE_STREAM),
+            )
+        if size is not None:
+            image = images.resize_image(image, size)
+            if label is not None:
+                label = images.resize_label(label, size)
+        tensors = [image] if label is None else [image, label]
+        if self.crop_size:
+            tensors = images.random_crop(tensors, self.crop_size, crop_seed)
+        if self.flip:
+            tensors = images.random_flip(tensors, flip_seed)
+        image = tensors[0]
+        if self.color_jitter:
+            image = images.random_colors(image, self.color_jitter, color_seed)
+        return image, None if label is None else tensors[1]
+
+
+def check_sizes(
+    index: RecordIndex, augmentation: Augmentation, records_flag: str
+) -> None:
+    """Raises a UserError if some image does not fit the augmentation.
+
+    Sizes must be equal to be batched, and no smaller than the crop, at the
+    least scale too.
+    """
+    low, high = augmentation.min_scale, augmentation.max_scale
+    scales = f"--min_scale={low} --max_scale={high}"
+    if not 0 < low <= high:
+        raise UserError(f"{scales}: expected 0 < min_scale <= max_scale")
+    if augmentation.rescales and augmentation.crop_size is None:
+        raise UserError(
+            f"{scales}: expected --crop_height and --crop_width too, since "
+            "images of different sizes make no batch"
+        )
+    sizes = (
+        {augmentation.image_size}
+        if augmentation.image_size
+        else image_sizes(index)
+    )
+    if augmentation.crop_size is None:
+        if len(sizes) > 1:
+            shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:3])
+            raise UserError(
+                f"--{records_flag}: expected images of one size, found {shown};"
+                " set --image_height and --image_width"
+            )
+        return
+    crop_height, crop_width = augmentation.crop_size
+    for height, width in sorted(sizes):
+        least_height, least_width = (
+            math.floor(side * low + _ROUNDING) for side in (height, width)
+        )
+        if least_height < crop_height or least_width < crop_width:
+            scaled = f" at --min_scale={low}" if augmentation.rescales else ""
+            raise UserError(
+                f"--crop_height={crop_height} --crop_width={crop_width}: "
+                f"expected a crop no larger than the images of "
+                f"--{records_flag}{scaled}, found images of {height}x{width}"
+            )
