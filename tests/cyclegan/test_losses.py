@@ -19,23 +19,56 @@ def softplus(x):
 
 
 @pytest.mark.parametrize(
-    ("name", "real", "fake"),
+    ("name", "real", "fake", "generator"),
     [
-        # lsgan: (d - 1)^2 for real, d^2 for fake
-        ("lsgan", [1.0, 1.0], [0.0, 4.0]),
-        # bce: -log sigmoid(d) and -log(1 - sigmoid(d))
+        # (d - 1)^2 for real, d^2 for fake
+        ("lsgan", [1.0, 1.0], [0.0, 4.0], [1.0, 1.0]),
+        # -log sigmoid(d) and -log(1 - sigmoid(d))
         (
             "bce",
             [softplus(0), softplus(-2)],
             [softplus(0), softplus(2)],
+            [softplus(0), softplus(-2)],
         ),
+        # max(0, 1 - d) and max(0, 1 + d); the generator's is -d
+        ("hinge", [1.0, 0.0], [1.0, 3.0], [0.0, -2.0]),
     ],
 )
-def test_adversarial_losses_by_hand(name, real, fake):
+def test_adversarial_losses_by_hand(name, real, fake, generator):
     loss = ADVERSARIAL_LOSSES[name]
     np.testing.assert_allclose(loss.real(LOGITS), real, rtol=1e-6)
     np.testing.assert_allclose(loss.fake(LOGITS), fake, rtol=1e-6)
-    np.testing.assert_allclose(loss.generator(LOGITS), real, rtol=1e-6)
+    np.testing.assert_allclose(loss.generator(LOGITS), generator, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "real", "fake", "generator"),
+    [
+        # (1 + 1 + 9 + 0) / 4, (0 + 4 + 4 + 1) / 4
+        ("lsgan", 2.75, 2.25, 2.75),
+        # (1 + 0 + 3 + 0) / 4, (1 + 3 + 0 + 2) / 4, -(0 + 2 - 2 + 1) / 4
+        ("hinge", 1.0, 1.5, -0.25),
+    ],
+)
+def test_an_examples_loss_is_the_mean_over_its_patches(
+    name, real, fake, generator
+):
+    logits = tf.reshape(tf.constant([0.0, 2.0, -2.0, 1.0]), [1, 2, 2, 1])
+    loss = ADVERSARIAL_LOSSES[name]
+    assert loss.real(logits).numpy().tolist() == [real]
+    assert loss.fake(logits).numpy().tolist() == [fake]
+    assert loss.generator(logits).numpy().tolist() == [generator]
+
+
+@pytest.mark.parametrize("name", sorted(ADVERSARIAL_LOSSES))
+def test_generator_gradient_calls_for_higher_logits(name):
+    """Non-saturating: it is steepest where the fake is seen through."""
+    logits = tf.constant([-4.0, -1.0], shape=[2, 1, 1, 1])
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = tf.reduce_sum(ADVERSARIAL_LOSSES[name].generator(logits))
+    seen_through, unsure = tape.gradient(loss, logits)[:, 0, 0, 0].numpy()
+    assert seen_through <= unsure < 0
 
 
 def test_cycle_loss_is_mean_absolute_difference_per_example():
