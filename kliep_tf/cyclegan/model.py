@@ -1,56 +1,27 @@
 """The importance-weighted CycleGAN: one forward pass, two updates (eq. 12)."""
 
-import dataclasses
+import functools
 from collections.abc import Mapping
 
 import keras
 import tensorflow as tf
 
-from kliep_tf.cyclegan.image_pool import ImagePool
-from kliep_tf.cyclegan.losses import (
-    ADVERSARIAL_LOSSES,
-    global_mean,
-    mean_absolute,
+from kliep_tf.cyclegan.averaging import running_decay, update_average
+from kliep_tf.cyclegan.gradients import (
+    sum_over_replicas,
+    take_summed_gradients,
 )
-from kliep_tf.cyclegan.networks import make_discriminator, make_generator
+from kliep_tf.cyclegan.image_pool import ImagePool
+from kliep_tf.cyclegan.objectives import Judgement, Objectives, Translations
+from kliep_tf.cyclegan.rematerialization import rematerialize
+from kliep_tf.cyclegan.settings import (
+    CycleGANSettings,
+    make_discriminators,
+    make_generators,
+)
+from kliep_tf.cyclegan.spectral_norm import iterate_spectral_norms
 from kliep_tf.data.pipeline import UnpairedBatch
 from kliep_tf.training.distribution import all_reduce_sum
-
-
-@dataclasses.dataclass(frozen=True)
-class CycleGANSettings:
-    """Everything that decides what a CycleGAN computes.
-
-    Attributes:
-        image_size: (height, width) of the training images, for the pools.
-        global_batch_size: images of each domain in a step, on all replicas.
-        generator_filters: channels of the generators at full resolution.
-        discriminator_filters: channels of the discriminators' first layer.
-        num_residual_blocks: of each generator.
-        upsampling: of the generators, a name in UPSAMPLINGS.
-        adversarial_loss: a name in ADVERSARIAL_LOSSES.
-        cycle_weight: of the cycle losses, both ways.
-        identity_weight: of the identity losses, as a factor of the cycle
-            weight; 0 leaves them out and saves their time.
-        pool_size: fakes remembered for each discriminator.
-        dtype: Keras dtype policy of the networks.
-        jit_compile: compile gradients by XLA.
-        seed: of initial weights and pools.
-    """
-
-    image_size: tuple[int, int]
-    global_batch_size: int = 1
-    generator_filters: int = 64
-    discriminator_filters: int = 64
-    num_residual_blocks: int = 9
-    upsampling: str = "transposed"
-    adversarial_loss: str = "lsgan"
-    cycle_weight: float = 10.0
-    identity_weight: float = 0.5
-    pool_size: int = 50
-    dtype: str = "float32"
-    jit_compile: bool = False
-    seed: int = 0
 
 
 class CycleGAN(keras.Model):
@@ -67,36 +38,26 @@ class CycleGAN(keras.Model):
         source_discriminator: d_s.
         target_pool: fakes of the target domain, for d_t.
         source_pool: fakes of the source domain, for d_s.
+        averaged_source_to_target: running average of g_t, or None.
+        averaged_target_to_source: running average of g_s, or None.
     """
 
     def __init__(self, settings: CycleGANSettings):
-        """Builds the four networks and the two pools."""
+        """Builds the networks and the two pools."""
         super().__init__(name="cyclegan")
         self.settings = settings
-        # Four independent seeds; the two of a kind must not start equal.
-        seeds = [4 * settings.seed + number for number in range(4)]
-        generator = {
-            "filters": settings.generator_filters,
-            "num_residual_blocks": settings.num_residual_blocks,
-            "upsampling": settings.upsampling,
-            "dtype": settings.dtype,
-        }
-        discriminator = {
-            "filters": settings.discriminator_filters,
-            "dtype": settings.dtype,
-        }
-        self.source_to_target = make_generator(
-            **generator, seed=seeds[0], name="source_to_target"
+        self.source_to_target, self.target_to_source = make_generators(settings)
+        self.target_discriminator, self.source_discriminator = (
+            make_discriminators(settings)
         )
-        self.target_to_source = make_generator(
-            **generator, seed=seeds[1], name="target_to_source"
-        )
-        self.target_discriminator = make_discriminator(
-            **discriminator, seed=seeds[2], name="target_discriminator"
-        )
-        self.source_discriminator = make_discriminator(
-            **discriminator, seed=seeds[3], name="source_discriminator"
-        )
+        self.averaged_source_to_target = self.averaged_target_to_source = None
+        if settings.generator_ema:
+            # Of the same seeds: an average begins where its generator does.
+            averages = make_generators(settings, prefix="averaged_")
+            for average in averages:
+                average.trainable = False
+            self.averaged_source_to_target = averages[0]
+            self.averaged_target_to_source = averages[1]
         image_shape = (*settings.image_size, 3)
         self.target_pool = ImagePool(
             settings.pool_size, image_shape, settings.seed
@@ -104,15 +65,7 @@ class CycleGAN(keras.Model):
         self.source_pool = ImagePool(
             settings.pool_size, image_shape, settings.seed + 1
         )
-        self._adversarial = ADVERSARIAL_LOSSES[settings.adversarial_loss]
-        self._generator_gradients = tf.function(
-            self._compute_generator_gradients,
-            jit_compile=settings.jit_compile or None,
-        )
-        self._discriminator_gradients = tf.function(
-            self._compute_discriminator_gradients,
-            jit_compile=settings.jit_compile or None,
-        )
+        self._prepare_step()
         # Fed with NamedTuples and not called as a layer, the model would
         # otherwise count as not built.
         self.built = True
@@ -128,60 +81,107 @@ class CycleGAN(keras.Model):
         a replica, would be wrong under MirroredStrategy.
         """
         super().compile(optimizer=None, loss=None)
-        self.generator_optimizer = generator_optimizer
-        self.discriminator_optimizer = discriminator_optimizer
         generator_optimizer.build(self._generator_variables)
         discriminator_optimizer.build(self._discriminator_variables)
+        self.generator_optimizer = take_summed_gradients(generator_optimizer)
+        self.discriminator_optimizer = take_summed_gradients(
+            discriminator_optimizer
+        )
+
+    @property
+    def shown_generators(self) -> tuple[keras.Model, keras.Model]:
+        """What is exported and looked at: averages, where they are kept.
+
+        Source to target, then target to source.
+        """
+        if self.settings.generator_ema:
+            return (
+                self.averaged_source_to_target,
+                self.averaged_target_to_source,
+            )
+        return self.source_to_target, self.target_to_source
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """Translates source images [N, H, W, 3] in [-1, 1] to the target."""
-        return self.source_to_target(images)
+        return self.shown_generators[0](images)
 
     def train_step(self, batch: UnpairedBatch) -> Mapping[str, tf.Tensor]:
         """Updates all four networks on this replica's share of a batch.
 
         Returns:
-            Scalar losses, each the weighted mean over the global batch.
+            Scalars of the global batch: every loss as a weighted mean; each
+            discriminator's accuracy; the norms of both gradients.
         """
         batch = UnpairedBatch(*batch)
-        generator_gradients, fake_target, fake_source, figures = (
+        if self.settings.spectral_norm:
+            iterate_spectral_norms(self.target_discriminator)
+            iterate_spectral_norms(self.source_discriminator)
+        # Both gradients come from the same weights, and from one forward pass
+        # of each fake, as in the authors' code.
+        generator_gradients, fake_target, fake_source, losses = (
             self._generator_gradients(batch)
         )
-        old_target, old_target_weight = self.target_pool.exchange(
-            fake_target, batch.source_weight
+        old_target = self.target_pool.exchange(fake_target, batch.source_weight)
+        old_source = self.source_pool.exchange(fake_source, batch.target_weight)
+        discriminator_gradients, judged = self._discriminator_gradients(
+            batch, old_target, old_source
         )
-        old_source, old_source_weight = self.source_pool.exchange(
-            fake_source, batch.target_weight
-        )
-        discriminator_gradients, discriminator_figures = (
-            self._discriminator_gradients(
-                batch,
-                old_target,
-                old_target_weight,
-                old_source,
-                old_source_weight,
-            )
-        )
+        generator_gradients = sum_over_replicas(generator_gradients)
+        discriminator_gradients = sum_over_replicas(discriminator_gradients)
         self.generator_optimizer.apply(
             generator_gradients, self._generator_variables
         )
         self.discriminator_optimizer.apply(
             discriminator_gradients, self._discriminator_variables
         )
-        return all_reduce_sum({**figures, **discriminator_figures})
+        self._update_averages()
+        return {
+            **all_reduce_sum({**losses, **judged}),
+            "gradient_norm/generator": tf.linalg.global_norm(
+                generator_gradients
+            ),
+            "gradient_norm/discriminator": tf.linalg.global_norm(
+                discriminator_gradients
+            ),
+        }
 
     def trackables(self) -> dict[str, tf.Module | keras.Model]:
         """Returns, by name, everything that a checkpoint must hold."""
-        return {
-            "source_to_target": self.source_to_target,
-            "target_to_source": self.target_to_source,
-            "target_discriminator": self.target_discriminator,
-            "source_discriminator": self.source_discriminator,
-            "target_pool": self.target_pool,
-            "source_pool": self.source_pool,
-            "generator_optimizer": self.generator_optimizer,
-            "discriminator_optimizer": self.discriminator_optimizer,
-        }
+        names = [
+            "source_to_target",
+            "target_to_source",
+            "target_discriminator",
+            "source_discriminator",
+            "target_pool",
+            "source_pool",
+            "generator_optimizer",
+            "discriminator_optimizer",
+        ]
+        if self.settings.generator_ema:
+            names += ["averaged_source_to_target", "averaged_target_to_source"]
+        return {name: getattr(self, name) for name in names}
+
+    def _prepare_step(self) -> None:
+        """Makes the functions of which `train_step` consists."""
+        settings = self.settings
+        self._objectives = Objectives(
+            adversarial_loss=settings.adversarial_loss,
+            cycle_weight=settings.cycle_weight,
+            identity_weight=settings.identity_weight,
+            global_batch_size=settings.global_batch_size,
+        )
+        self._to_target = self.source_to_target
+        self._to_source = self.target_to_source
+        if settings.rematerialize:
+            self._to_target = rematerialize(self.source_to_target)
+            self._to_source = rematerialize(self.target_to_source)
+        compiled = functools.partial(
+            tf.function, jit_compile=settings.jit_compile or None
+        )
+        self._generator_gradients = compiled(self._compute_generator_gradients)
+        self._discriminator_gradients = compiled(
+            self._compute_discriminator_gradients
+        )
 
     @property
     def _generator_variables(self) -> list:
@@ -200,107 +200,104 @@ class CycleGAN(keras.Model):
     def _compute_generator_gradients(self, batch: UnpairedBatch):
         """Returns gradients, both fakes and the generators' losses."""
         with tf.GradientTape() as tape:
-            fake_target, same_target = self._translate(
-                self.source_to_target, batch.source, batch.target
-            )
-            fake_source, same_source = self._translate(
-                self.target_to_source, batch.target, batch.source
-            )
-            figures = self._generator_losses(
-                batch, fake_target, fake_source, same_target, same_source
+            made = self._translate(batch)
+            losses = self._objectives.generator_losses(
+                batch,
+                made,
+                target_logits=self.target_discriminator(made.fake_target),
+                source_logits=self.source_discriminator(made.fake_source),
             )
             # Both cycle losses reach both generators.
-            total = tf.add_n(list(figures.values()))
+            total = tf.add_n(list(losses.values()))
         variables = [variable.value for variable in self._generator_variables]
         gradients = tape.gradient(total, variables)
-        return gradients, fake_target, fake_source, figures
+        return gradients, made.fake_target, made.fake_source, losses
 
-    def _translate(self, generator, images, others):
+    def _translate(self, batch: UnpairedBatch) -> Translations:
+        fake_target, same_target = self._fake_and_same(
+            self._to_target, batch.source, batch.target
+        )
+        fake_source, same_source = self._fake_and_same(
+            self._to_source, batch.target, batch.source
+        )
+        return Translations(
+            fake_target=fake_target,
+            fake_source=fake_source,
+            cycled_source=self._to_source(fake_target),
+            cycled_target=self._to_target(fake_source),
+            same_source=same_source,
+            same_target=same_target,
+        )
+
+    def _fake_and_same(self, generator, images, others):
         """Returns the fakes of `images` and, for the identity, of `others`.
 
         One pass over both: instance normalisation keeps examples apart.
         """
         if not self.settings.identity_weight:
-            return generator(images, training=True), None
-        both = generator(tf.concat([images, others], 0), training=True)
-        return tf.split(both, 2)
-
-    def _generator_losses(
-        self, batch, fake_target, fake_source, same_target, same_source
-    ) -> dict[str, tf.Tensor]:
-        settings = self.settings
-        source_weight, target_weight = batch.source_weight, batch.target_weight
-        adversarial = self._adversarial.generator
-        cycled_source = self.target_to_source(fake_target, training=True)
-        cycled_target = self.source_to_target(fake_source, training=True)
-        figures = {
-            "generator/source_to_target": self._mean(
-                adversarial(self.target_discriminator(fake_target)),
-                source_weight,
-            ),
-            "generator/target_to_source": self._mean(
-                adversarial(self.source_discriminator(fake_source)),
-                target_weight,
-            ),
-            "cycle/source": settings.cycle_weight
-            * self._mean(
-                mean_absolute(cycled_source, batch.source), source_weight
-            ),
-            "cycle/target": settings.cycle_weight
-            * self._mean(
-                mean_absolute(cycled_target, batch.target), target_weight
-            ),
-        }
-        if settings.identity_weight:
-            factor = settings.cycle_weight * settings.identity_weight
-            figures["identity/source"] = factor * self._mean(
-                mean_absolute(same_source, batch.source), source_weight
-            )
-            figures["identity/target"] = factor * self._mean(
-                mean_absolute(same_target, batch.target), target_weight
-            )
-        return figures
+            return generator(images), None
+        return tf.split(generator(tf.concat([images, others], 0)), 2)
 
     def _compute_discriminator_gradients(
         self,
         batch: UnpairedBatch,
-        fake_target: tf.Tensor,
-        fake_target_weight: tf.Tensor,
-        fake_source: tf.Tensor,
-        fake_source_weight: tf.Tensor,
+        fake_target: tuple[tf.Tensor, tf.Tensor],
+        fake_source: tuple[tf.Tensor, tf.Tensor],
     ):
-        """Returns gradients and losses on real images and pooled fakes."""
+        """Returns gradients, and losses and accuracies by name.
+
+        The fakes are images and weights, as they come from the pools.
+        """
         with tf.GradientTape() as tape:
-            figures = {
-                "discriminator/target": self._discriminator_loss(
+            judgements = {
+                "target": _judge(
                     self.target_discriminator,
                     (batch.target, batch.target_weight),
-                    (fake_target, fake_target_weight),
+                    fake_target,
                 ),
-                "discriminator/source": self._discriminator_loss(
+                "source": _judge(
                     self.source_discriminator,
                     (batch.source, batch.source_weight),
-                    (fake_source, fake_source_weight),
+                    fake_source,
                 ),
             }
+            figures = {
+                f"discriminator/{domain}": self._objectives.discriminator_loss(
+                    judgement
+                )
+                for domain, judgement in judgements.items()
+            }
             total = tf.add_n(list(figures.values()))
+        for domain, judgement in judgements.items():
+            figures[f"accuracy/{domain}_discriminator"] = (
+                self._objectives.discriminator_accuracy(judgement)
+            )
         variables = [
             variable.value for variable in self._discriminator_variables
         ]
         return tape.gradient(total, variables), figures
 
-    def _discriminator_loss(self, discriminator, real, fake) -> tf.Tensor:
-        """Half of eq. 12's two terms: the authors' code halves them."""
-        real_images, real_weight = real
-        fake_images, fake_weight = fake
-        logits = discriminator(
-            tf.concat([real_images, fake_images], 0), training=True
+    def _update_averages(self) -> None:
+        if not self.settings.generator_ema:
+            return
+        # The optimizer has counted this step already.
+        steps_before = self.generator_optimizer.iterations - 1
+        decay = running_decay(self.settings.generator_ema, steps_before)
+        update_average(
+            self.averaged_source_to_target, self.source_to_target, decay
         )
-        real_logits, fake_logits = tf.split(logits, 2)
-        return 0.5 * (
-            self._mean(self._adversarial.real(real_logits), real_weight)
-            + self._mean(self._adversarial.fake(fake_logits), fake_weight)
+        update_average(
+            self.averaged_target_to_source, self.target_to_source, decay
         )
 
-    def _mean(self, losses: tf.Tensor, weights: tf.Tensor) -> tf.Tensor:
-        return global_mean(losses, weights, self.settings.global_batch_size)
+
+def _judge(
+    discriminator: keras.Model,
+    real: tuple[tf.Tensor, tf.Tensor],
+    fake: tuple[tf.Tensor, tf.Tensor],
+) -> Judgement:
+    """Shows a discriminator weighted real images and fakes in one pass."""
+    (real_images, real_weight), (fake_images, fake_weight) = real, fake
+    logits = discriminator(tf.concat([real_images, fake_images], 0))
+    real_logits, fake_logits = tf.split(logits, 2)
+    return Judgement(real_logits, real_weight, fake_logits, fake_weight)

@@ -5,9 +5,12 @@ Adversarial Networks" in its notation: c7s1-64, d128, d256, R256 x 9, u128,
 u64, c7s1-3 and C64-C128-C256-C512.
 """
 
+import functools
+
 import keras
 
 from kliep_tf.cyclegan.layers import InstanceNormalization, ReflectionPadding
+from kliep_tf.cyclegan.spectral_norm import SpectralConv2D
 
 # Two stride-2 stages: a generator halves height and width twice.
 SIZE_MULTIPLE = 4
@@ -59,6 +62,7 @@ def make_generator(
 def make_discriminator(
     *,
     filters: int = 64,
+    spectral_norm: bool = False,
     dtype: str = "float32",
     seed: int = 0,
     name: str = "discriminator",
@@ -69,17 +73,21 @@ def make_discriminator(
 
     Args:
         filters: channels of the first convolution; 2x, 4x and 8x follow.
+        spectral_norm: hold every kernel's largest singular value at 1
+            (Miyato et al. 2018) instead of normalising activations by
+            instance, which would undo any scale of the kernels.
         dtype: a Keras dtype policy; the logits are float32 in any case.
         seed: of the initial weights.
         name: of the model.
     """
     layer = _LayerMaker(dtype, seed)
+    patch_conv = functools.partial(layer.patch_conv, spectral=spectral_norm)
     inputs = keras.Input((None, None, 3), dtype="float32")
-    x = layer.leaky_relu(layer.patch_conv(filters, strides=2)(inputs))
+    x = layer.leaky_relu(patch_conv(filters, strides=2)(inputs))
     for factor, strides in ((2, 2), (4, 2), (8, 1)):
-        x = layer.patch_conv(factor * filters, strides=strides)(x)
-        x = layer.leaky_relu(layer.norm()(x))
-    x = layer.patch_conv(1, strides=1)(x)
+        x = patch_conv(factor * filters, strides=strides)(x)
+        x = layer.leaky_relu(x if spectral_norm else layer.norm()(x))
+    x = patch_conv(1, strides=1)(x)
     outputs = keras.layers.Activation("linear", dtype="float32")(x)
     return keras.Model(inputs, outputs, name=name)
 
@@ -130,14 +138,28 @@ class _LayerMaker:
             dtype=self.dtype,
         )
 
-    def patch_conv(self, filters: int, strides: int) -> keras.layers.Layer:
+    def patch_conv(
+        self, filters: int, strides: int, spectral: bool
+    ) -> keras.layers.Layer:
         # One pixel of padding on every side, as in the authors' code; "same"
         # would pad unevenly and make other patches.
+        conv = self.spectral_conv if spectral else self.conv
         return keras.Sequential(
             [
                 keras.layers.ZeroPadding2D(1, dtype=self.dtype),
-                self.conv(filters, 4, strides),
+                conv(filters, 4, strides),
             ]
+        )
+
+    def spectral_conv(
+        self, filters: int, size: int, strides: int
+    ) -> keras.layers.Layer:
+        return SpectralConv2D(
+            filters,
+            size,
+            strides,
+            kernel_initializer=self._initializer,
+            dtype=self.dtype,
         )
 
     def pad(self, padding: int) -> keras.layers.Layer:
