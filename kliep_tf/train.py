@@ -13,8 +13,8 @@ import numpy as np
 
 from kliep_tf import cli, estimate_weights, export, runs
 from kliep_tf.cyclegan.losses import ADVERSARIAL_LOSSES
-from kliep_tf.cyclegan.model import CycleGANSettings
 from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE, UPSAMPLINGS
+from kliep_tf.cyclegan.settings import CycleGANSettings
 from kliep_tf.cyclegan.training import CycleGANData, run_training
 from kliep_tf.data import weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
@@ -64,6 +64,12 @@ class TrainConfig:
     target_weight_exponent: float = cli.flag(
         "b: target terms carry psi**b, renormalised", default=1.0
     )
+    max_weight: float = cli.flag(
+        "largest weight of an image after its exponent, the mean being 1: "
+        "larger ones are clipped, and the others raised until the mean is 1 "
+        "again; 0 sets no limit",
+        default=0.0,
+    )
     source_cohort: str = cli.flag(
         "train on a third of the source by importance, or on all of it",
         default="all",
@@ -82,6 +88,12 @@ class TrainConfig:
         "height of a random crop; 0 trains on whole images", default=0
     )
     crop_width: int = cli.flag("width of a random crop", default=0)
+    min_scale: float = cli.flag(
+        "least factor that an image's height and width are multiplied with, at "
+        "random, before the crop",
+        default=1.0,
+    )
+    max_scale: float = cli.flag("largest such factor", default=1.0)
     flip: bool = cli.flag("mirror every other image, at random", default=True)
     generator_filters: int = cli.flag(
         "channels of the generators at full resolution", default=64
@@ -98,8 +110,13 @@ class TrainConfig:
         default="transposed",
         choices=UPSAMPLINGS,
     )
+    spectral_norm: bool = cli.flag(
+        "hold the discriminators' kernels at spectral norm 1, instead of "
+        "normalising their activations by instance",
+        default=False,
+    )
     adversarial_loss: str = cli.flag(
-        "least squares or the log loss of eq. 12",
+        "least squares, the log loss of eq. 12, or hinge",
         default="lsgan",
         choices=sorted(ADVERSARIAL_LOSSES),
     )
@@ -115,6 +132,17 @@ class TrainConfig:
     )
     pool_size: int = cli.flag(
         "older fakes shown to each discriminator; 0 for none", default=50
+    )
+    generator_ema: float = cli.flag(
+        "decay a step, such as 0.999, of a running average of the generators' "
+        "weights; the averaged generator is then the one that is exported and "
+        "shown on TensorBoard. 0 keeps no average",
+        default=0.0,
+    )
+    rematerialize: bool = cli.flag(
+        "save memory at full frames: compute the generators' activations a "
+        "second time for the gradient instead of keeping them",
+        default=False,
     )
     mixed_precision: bool = cli.flag(
         "compute in bfloat16, keep variables in float32", default=False
@@ -215,6 +243,8 @@ def _augmentation(
         image_size=image_size,
         crop_size=_pair(config, "crop"),
         flip=config.flip,
+        min_scale=config.min_scale,
+        max_scale=config.max_scale,
     )
     check_sizes(source, augmentation, "source_records")
     check_sizes(target, augmentation, "target_records")
@@ -264,6 +294,16 @@ def _check_numbers(config: TrainConfig) -> None:
         raise UserError(
             f"--learning_rate={config.learning_rate}: expected more than 0"
         )
+    if not 0 <= config.generator_ema < 1:
+        raise UserError(
+            f"--generator_ema={config.generator_ema}: expected 0 or more and "
+            "less than 1"
+        )
+    if config.max_weight and not config.max_weight >= 1:
+        raise UserError(
+            f"--max_weight={config.max_weight}: expected 0, or 1 or more, "
+            "since the mean is 1"
+        )
 
 
 def _cohort(config: TrainConfig, source: RecordIndex) -> RecordIndex:
@@ -295,8 +335,24 @@ def _weights(
     found = []
     for domain, index in (("source", source), ("target", target)):
         values = weights.load_weights(directory, domain).lookup(index.filenames)
-        found.append(weights.temper(values, exponents[domain]))
+        values = weights.temper(values, exponents[domain])
+        found.append(_clipped(values, config.max_weight, domain))
     return found[0], found[1]
+
+
+def _clipped(values: np.ndarray, limit: float, domain: str) -> np.ndarray:
+    if not limit or values.max() <= limit:
+        return values
+    clipped = weights.clip(values, limit)
+    shares = map(weights.effective_sample_size, (values, clipped))
+    before, after = (f"{share:.1%}" for share in shares)
+    print(
+        f"{domain} weights: {np.count_nonzero(clipped == clipped.max())} of "
+        f"{len(values)} are clipped to --max_weight={limit:g}, the largest "
+        f"from {values.max():.4g}; effective sample size {before} before, "
+        f"{after} after"
+    )
+    return clipped
 
 
 def _estimated_weights(config: TrainConfig) -> str:
@@ -326,10 +382,13 @@ def _model_settings(
         discriminator_filters=config.discriminator_filters,
         num_residual_blocks=config.num_residual_blocks,
         upsampling=config.upsampling,
+        spectral_norm=config.spectral_norm,
         adversarial_loss=config.adversarial_loss,
         cycle_weight=config.cycle_weight,
         identity_weight=config.identity_weight,
         pool_size=config.pool_size,
+        generator_ema=config.generator_ema,
+        rematerialize=config.rematerialize,
         dtype="mixed_bfloat16" if config.mixed_precision else "float32",
         jit_compile=config.jit_compile,
         seed=config.seed,
