@@ -6,6 +6,7 @@ backbone writes.
 """
 
 import os
+import warnings
 
 import keras
 import numpy as np
@@ -138,8 +139,12 @@ def require_weights(path: str | os.PathLike, backbone: str) -> None:
 
 def _load(network: keras.Model, path: str, backbone: str) -> None:
     try:
-        network.load_weights(path)
-    except (ValueError, OSError, KeyError) as error:
+        # Keras only warns of layers that the file lacks and that would keep
+        # their random weights.
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            network.load_weights(path)
+    except (ValueError, OSError, KeyError, UserWarning) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise UserError(
             f"{_FLAG}={path}: expected the weights of {backbone} without its "

@@ -14,6 +14,13 @@ _NUM_EXTREMES = 5
 # Classes below this share in both domains only lengthen the table.
 _LEAST_SHARE = 0.0005
 _MAX_SCORE_SPAN = 5.0  # nats
+_NUM_CLASSES_DRAWN = 8
+_BLUE, _RED = "#4477aa", "#cc6677"
+_DECISIONS = {
+    "given": "given",
+    "score": "of the best score",
+    "ess_floor": "by the floor of the ESS",
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,23 +62,27 @@ def draw(
     shares: ClassShares | None,
     path: str | os.PathLike,
 ) -> None:
-    """Writes a PNG: weights, choice of bandwidth, class shares."""
+    """Writes a PNG: weights, choice of bandwidth, class shares; a row each."""
     with matplotlib.rc_context({"font.size": 9, "axes.grid": True}):
-        figure = Figure(figsize=(12, 7), layout="constrained")
-        (weights, choice), (reverse, classes) = figure.subplots(2, 2)
-        _draw_weights(weights, source, "w over the source images")
-        _draw_weights(reverse, target, "psi over the target images")
-        _draw_selection(choice, source)
-        if shares is None:
-            classes.axis("off")
-        else:
-            _draw_shares(classes, source, shares)
-        figure.savefig(path, dpi=100)
+        figure = Figure(figsize=(16, 8), layout="constrained")
+        rows = figure.subplots(2, 3)
+        for (histogram, choice, classes), fitted, other in (
+            (rows[0], source, "target"),
+            (rows[1], target, "source"),
+        ):
+            _draw_weights(histogram, fitted)
+            _draw_selection(choice, fitted)
+            if shares is None:
+                classes.axis("off")
+            else:
+                _draw_shares(classes, fitted, other, shares)
+        figure.savefig(path, dpi=80)
 
 
 def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
     rows = [
         ("images", lambda f: f"{len(f.weights.weights)}"),
+        ("features", _describe_features),
         ("effective sample size", lambda f: f"{100 * f.result.ess:.1f} %"),
         ("largest weight", lambda f: f"{f.weights.weights.max():.2f}"),
         (
@@ -89,6 +100,13 @@ def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
     for name, show in rows:
         lines.append(f"| {name:22} | {show(source):>18} | {show(target):>18} |")
     return lines
+
+
+def _describe_features(fitted: FittedWeights) -> str:
+    summary = fitted.weights.summary
+    columns, scaled = len(summary["feature_names"]), summary["scaled_columns"]
+    fewer = f" to {scaled}" if scaled != columns else ""
+    return f"{columns}, {summary['scaling']}{fewer}"
 
 
 def _share_table(
@@ -144,51 +162,59 @@ def _extremes(fitted: FittedWeights, other: str) -> list[str]:
     ]
 
 
-def _draw_weights(axes, fitted: FittedWeights, title: str) -> None:
+def _draw_weights(axes, fitted: FittedWeights) -> None:
     values = fitted.weights.weights
-    axes.hist(values, bins=50, color="#4477aa")
+    axes.hist(values, bins=50, color=_BLUE)
     axes.axvline(1.0, color="black", linewidth=1)
     axes.set_yscale("log")
     axes.set_xlabel("importance weight (mean 1)")
     axes.set_ylabel("images")
-    axes.set_title(f"{title}: ESS {100 * fitted.result.ess:.0f} % of N")
+    axes.set_title(
+        f"{_symbol(fitted)} over the {fitted.weights.domain} images: "
+        f"ESS {100 * fitted.result.ess:.0f} % of {len(values)}"
+    )
 
 
 def _draw_selection(axes, fitted: FittedWeights) -> None:
-    table = fitted.result.selection
+    """Draws what each candidate width would have given."""
+    table, result = fitted.result.selection, fitted.result
     # Far too narrow widths score astronomically low; they need no room.
     worst = np.nanmax(table.scores, initial=0.0) - _MAX_SCORE_SPAN
     scores = np.maximum(table.scores, worst)
-    axes.plot(table.bandwidths, scores, "o-", color="#4477aa")
-    axes.axvline(fitted.result.bandwidth, color="black", linewidth=1)
+    axes.plot(table.bandwidths, scores, "o-", color=_BLUE)
+    axes.axvline(result.bandwidth, color="black", linewidth=1)
     axes.set_xscale("log")
     widths = [f"{width:.2g}" for width in table.bandwidths]
     axes.set_xticks(table.bandwidths, widths, rotation=45)
     axes.set_xticks([], minor=True)
     axes.set_xlabel("bandwidth")
-    axes.set_ylabel("held-out score, nats", color="#4477aa")
+    axes.set_ylabel("held-out score, nats", color=_BLUE)
     axes.set_title(
-        f"w: bandwidth {fitted.result.bandwidth:.3g}, decided by "
-        f"{fitted.result.decided_by}"
+        f"{_symbol(fitted)}: bandwidth {result.bandwidth:.3g}, "
+        f"{_DECISIONS[result.decided_by]}"
     )
     other = axes.twinx()
-    other.plot(table.bandwidths, 100 * table.ess, "s--", color="#cc6677")
-    other.set_ylabel("effective sample size, % of N", color="#cc6677")
+    other.plot(table.bandwidths, 100 * table.ess, "s--", color=_RED)
+    other.set_ylabel("effective sample size, % of N", color=_RED)
     other.set_ylim(0, 105)
     other.grid(False)
 
 
-def _draw_shares(axes, source: FittedWeights, shares: ClassShares) -> None:
+def _draw_shares(
+    axes, fitted: FittedWeights, other: str, shares: ClassShares
+) -> None:
+    own = fitted.weights.domain
+    values_of = {"source": shares.source, "target": shares.target}
     columns = {
-        "source": (shares.source.mean(0), "#bbbbbb"),
-        "weighted source": (
-            matched_shares(shares.source, source.weights.weights),
-            "#4477aa",
+        own: (values_of[own].mean(0), "#bbbbbb"),
+        f"weighted {own}": (
+            matched_shares(values_of[own], fitted.weights.weights),
+            _BLUE,
         ),
-        "target": (shares.target.mean(0), "#cc6677"),
+        other: (values_of[other].mean(0), _RED),
     }
-    largest = np.maximum(columns["source"][0], columns["target"][0])
-    rows = np.argsort(-largest)[:8]
+    largest = np.maximum(columns[own][0], columns[other][0])
+    rows = np.argsort(-largest)[:_NUM_CLASSES_DRAWN]
     for number, (name, (values, color)) in enumerate(columns.items()):
         places = np.arange(len(rows)) + 0.27 * (number - 1)
         axes.bar(places, values[rows], 0.27, label=name, color=color)
@@ -196,3 +222,7 @@ def _draw_shares(axes, source: FittedWeights, shares: ClassShares) -> None:
     axes.set_ylabel("mean share of the image")
     axes.set_title(f"Class shares, by {shares.origin}")
     axes.legend()
+
+
+def _symbol(fitted: FittedWeights) -> str:
+    return {"source": "w", "target": "psi"}[fitted.weights.domain]

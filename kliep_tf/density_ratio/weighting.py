@@ -12,9 +12,11 @@ from kliep_tf.density_ratio.kliep import (
     KliepResult,
     density_ratio,
     fit_kliep,
+    from_arrays,
     to_arrays,
 )
 from kliep_tf.density_ratio.scaling import FeatureScaling, fit_scaling
+from kliep_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,35 @@ def fit_both_directions(
     )
 
 
+def ratio_at(weights: ImportanceWeights, features: Features) -> np.ndarray:
+    """Returns float64 [N], the ratio at new images; nothing is fitted again.
+
+    Args:
+        weights: as `data.weights.load_weights` returns them; the scaling of
+            the features and the kernel's centers stand in their file.
+        features: [N, d], by the extractor that the weights were made with.
+
+    Raises:
+        UserError: the features are others, or the weights hold no model.
+    """
+    expected = list(weights.summary.get("feature_names", ()))
+    found = [str(name) for name in features.names]
+    if expected != found:
+        raise UserError(
+            f"{weights.domain} weights: expected the {len(expected)} features "
+            f"they were made with, {_ends(expected)}, found {len(found)}, "
+            f"{_ends(found)}"
+        )
+    scaling = FeatureScaling.from_arrays(weights.model)
+    return density_ratio(
+        scaling.apply(features.values), from_arrays(weights.model)
+    )
+
+
+def _ends(names: list[str]) -> str:
+    return f"{names[0]!r} to {names[-1]!r}" if names else "without names"
+
+
 def _fit(
     domain: str,
     features: Features,
@@ -77,6 +108,8 @@ def _fit(
             "mean_log_ratio": result.log_likelihood,
             "duality_gap": result.duality_gap,
             "iterations": result.num_iterations,
+            "scaling": scaling.kind,
+            "scaled_columns": own.shape[1],
             "feature_names": [str(name) for name in features.names],
         },
         model={**to_arrays(result), **scaling.to_arrays()},

@@ -1,0 +1,161 @@
+"""Which features recover a known density ratio, at which kernel width.
+
+    python -m kliep_tf.experiments.features --output_dir=study \
+        --source_records=demo/records/gta5 \
+        --target_records=demo/records/cityscapes/train-* \
+        --source_scenes=demo/city/gta5/scenes.csv \
+        --target_scenes=demo/city/cityscapes/scenes.csv
+
+On the rendered city the true ratio of every image is known. Both directions
+are estimated from each kind of features under each setting of the solver, and
+judged by that ratio and by the class shares of the labels. Writes features.md,
+features.png and features.json. The same command again continues.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from kliep_tf import cli, runs
+from kliep_tf.data.features import Features
+from kliep_tf.experiments import (
+    features_figure,
+    features_inputs,
+    features_page,
+    features_plan,
+)
+from kliep_tf.experiments.features_cells import (
+    Judge,
+    equal_weights,
+    run_cell,
+    true_weights,
+)
+from kliep_tf.experiments.features_plan import FeatureStudyConfig
+from kliep_tf.experiments.report_numbers import read_true_ratios
+from kliep_tf.progress import ProgressBar
+
+PROGRAM = "kliep_tf.experiments.features"
+PAGE, FIGURE = "features.md", "features.png"
+NUMBERS = "features.json"
+
+# Where each domain's scenes.csv has the ratio that is estimated over it.
+_RATIO_COLUMNS = ("density_ratio", "inverse_density_ratio")
+
+
+def study(config: FeatureStudyConfig) -> None:
+    """Runs all cells of the study and writes its page."""
+    shards = features_plan.resolve_inputs(config)
+    with runs.claim(
+        config.output_dir,
+        PROGRAM,
+        config,
+        inputs=features_plan.fingerprints(config, shards),
+    ) as claim:
+        if claim.finished:
+            print(f"{config.output_dir}: already done")
+            return
+        segmenters = features_inputs.train_segmenters(
+            config, shards, claim.directory
+        )
+        features = features_inputs.extract_all(
+            config, shards, segmenters, claim.directory
+        )
+        numbers = _run_all(config, features, claim.directory)
+        command = features_plan.command_line(config)
+        _write(numbers, command, claim.directory)
+        claim.finish()
+    print(claim.directory / PAGE)
+
+
+def _run_all(
+    config: FeatureStudyConfig,
+    features: Mapping[tuple[str, str], Features],
+    directory: Path,
+) -> dict[str, Any]:
+    """Returns the numbers of the page: by target, the cells and references."""
+    numbers = {}
+    for target in features_plan.targets(config):
+        judges = _judges(
+            config,
+            features["judge", "source"],
+            features["judge", target],
+            target,
+        )
+        numbers[target] = {
+            "images": [len(judge.filenames) for judge in judges],
+            "equal": _of_both(equal_weights, judges),
+            "true": (
+                None
+                if judges[0].true_ratio is None
+                else _of_both(true_weights, judges)
+            ),
+            "cells": _cells(config, target, features, judges, directory),
+        }
+    return numbers
+
+
+def _cells(config, target, features, judges, directory: Path) -> dict:
+    """Returns the figures by variant and setting; known ones are not redone."""
+    variants = features_plan.variants(config, target)
+    settings = features_plan.settings(config)
+    total = len(variants) * len(settings)
+    cells = {}
+    with ProgressBar(total, f"{target}: estimates", "cell") as bar:
+        for variant in variants:
+            pair = (
+                features[variant.name, "source"],
+                features[variant.name, target],
+            )
+            cells[variant.name] = {}
+            for setting in settings:
+                name = f"{target}-{variant.name}-{setting.name}.json"
+                path = directory / "cells" / name
+                if not path.exists():
+                    figures = run_cell(
+                        variant, setting, pair, judges, config.seed
+                    )
+                    path.parent.mkdir(exist_ok=True)
+                    runs.write_atomically(path, json.dumps(figures))
+                cells[variant.name][setting.name] = json.loads(path.read_text())
+                bar.update()
+    return cells
+
+
+def _judges(
+    config: FeatureStudyConfig, source: Features, target: Features, name: str
+) -> tuple[Judge, Judge]:
+    """Returns what w over the source and psi over the target are judged by."""
+    scenes = ("", "")
+    if name == "target":
+        scenes = (config.source_scenes, config.target_scenes)
+    judges = []
+    for own, other, path, column in zip(
+        (source, target), (target, source), scenes, _RATIO_COLUMNS, strict=True
+    ):
+        ratio = None
+        if path:
+            ratios = read_true_ratios(path, column)
+            ratio = features_inputs.in_order(ratios, own.filenames, path)
+        judges.append(
+            Judge(own.filenames, own.values, other.values.mean(0), ratio)
+        )
+    return tuple(judges)
+
+
+def _of_both(figures, judges: tuple[Judge, Judge]) -> dict[str, Any]:
+    return {"source": figures(judges[0]), "target": figures(judges[1])}
+
+
+def _write(numbers: Mapping[str, Any], command: str, directory: Path) -> None:
+    runs.write_atomically(
+        directory / NUMBERS, json.dumps(numbers, indent=1) + "\n"
+    )
+    runs.write_atomically(
+        directory / PAGE, features_page.to_markdown(numbers, FIGURE, command)
+    )
+    runs.write_atomically(directory / FIGURE, features_figure.draw(numbers))
+
+
+if __name__ == "__main__":
+    cli.run(study, FeatureStudyConfig)

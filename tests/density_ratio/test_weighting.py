@@ -1,0 +1,118 @@
+import dataclasses
+
+import numpy as np
+import pytest
+
+from kliep_tf.data.features import Features
+from kliep_tf.data.weights import load_weights, save_weights
+from kliep_tf.density_ratio import report
+from kliep_tf.density_ratio.scaling import SCALINGS
+from kliep_tf.density_ratio.weighting import fit_both_directions, ratio_at
+from kliep_tf.errors import UserError
+
+NAMES = np.array(["sky", "road", "car"])
+
+
+def _features(number: int, mean, seed: int) -> Features:
+    rng = np.random.default_rng(seed)
+    # Columns of very different spread, so that no scaling is another.
+    values = rng.normal(mean, 1.0, (number, 3)) * (1.0, 10.0, 0.1)
+    names = np.array([f"{seed}_{row}" for row in range(number)])
+    return Features(names, values.astype(np.float32), NAMES)
+
+
+def _fit(scaling: str, **kliep):
+    return fit_both_directions(
+        _features(60, 0.0, 1), _features(50, 0.7, 2), scaling, **kliep
+    )
+
+
+def _by_hand(path, values: np.ndarray) -> np.ndarray:
+    """The ratio from a weights file by its arrays and NumPy alone."""
+    model = {
+        key.removeprefix("model/"): value
+        for key, value in np.load(path).items()
+        if key.startswith("model/")
+    }
+    scaled = (values - model["scaling_offset"]) / model["scaling_divisor"]
+    if "scaling_components" in model:
+        scaled = scaled @ model["scaling_components"]
+    differences = scaled[:, None] - model["centers"][None]
+    squares = np.sum(differences.astype(np.float64) ** 2, axis=-1)
+    kernel = np.exp(-squares / (2 * model["bandwidth"] ** 2))
+    return np.exp(model["offset"]) * (
+        kernel @ model["alpha"] + model["constant"]
+    )
+
+
+@pytest.mark.parametrize("scaling", SCALINGS)
+def test_new_images_get_weights_from_the_file_without_fitting(
+    scaling, tmp_path
+):
+    for fitted in _fit(scaling, bandwidth=1.0, min_ess=0.0):
+        save_weights(tmp_path, fitted.weights)
+    new = _features(7, 0.3, 3)
+    for domain in ("source", "target"):
+        kept = load_weights(tmp_path, domain)
+        found = ratio_at(kept, new)
+        expected = _by_hand(tmp_path / f"{domain}_weights.npz", new.values)
+        np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-7)
+        assert found.std() > 0
+
+
+def test_ratio_at_the_fitted_images_is_their_weight():
+    source = _features(60, 0.0, 1)
+    fitted, _ = _fit("standardize", bandwidth=1.0)
+    np.testing.assert_allclose(
+        ratio_at(fitted.weights, source), fitted.weights.weights, rtol=1e-4
+    )
+
+
+def test_features_of_another_kind_are_refused():
+    fitted, _ = _fit("raw", bandwidth=1.0)
+    other = dataclasses.replace(
+        _features(4, 0.0, 3), names=np.array(["red", "green", "blue"])
+    )
+    with pytest.raises(UserError, match=r"'sky' to 'car', found 3, 'red' to"):
+        ratio_at(fitted.weights, other)
+
+
+def test_report_says_what_decided_the_width_and_the_floor_s_warning():
+    source, target = _fit("raw", min_ess=0.9)
+    text = report.describe(source, target, None)
+    assert "(ess_floor)" in text
+    assert "note (source): bandwidth: min_ess=0.9 decided" in text
+    assert "| features " in text
+    assert "3, raw" in text
+
+
+def test_report_says_to_how_few_columns_features_came():
+    rng = np.random.default_rng(0)
+    # Two directions carry everything: four columns become two.
+    mixing = rng.normal(size=(2, 4))
+    source, target = (
+        Features(
+            np.array([f"{seed}_{row}" for row in range(30)]),
+            (rng.normal(seed, 1, (30, 2)) @ mixing).astype(np.float64),
+            np.array(list("abcd")),
+        )
+        for seed in (0, 1)
+    )
+    fitted = fit_both_directions(source, target, "pca", bandwidth=1.0)
+    assert "4, pca to 2" in report.describe(*fitted, None)
+
+
+def test_figure_shows_the_choice_of_both_widths(tmp_path, monkeypatch):
+    titles = []
+    original = report.Figure.savefig
+
+    def savefig(figure, *arguments, **options):
+        titles.extend(axes.get_title() for axes in figure.axes)
+        return original(figure, *arguments, **options)
+
+    monkeypatch.setattr(report.Figure, "savefig", savefig)
+    source, target = _fit("raw", bandwidth=1.5)
+    report.draw(source, target, None, tmp_path / "weights.png")
+    assert (tmp_path / "weights.png").read_bytes().startswith(b"\x89PNG")
+    assert "w: bandwidth 1.5, given" in titles
+    assert "psi: bandwidth 1.5, given" in titles
