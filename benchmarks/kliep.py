@@ -121,10 +121,10 @@ def run_case(case: str, others_select: bool) -> dict:
 
 
 def fixed_width(source, target) -> float:
-    from kliep_tf.density_ratio import kernels
+    from kliep_tf.density_ratio.frame import make_frame, median_distance
 
-    frame = kernels.make_frame(source, target)
-    return _WIDTH * kernels.median_distance(source, target, frame)
+    frame = make_frame(source, target)
+    return _WIDTH * median_distance(source, target, frame)
 
 
 def grid_of(source, target) -> np.ndarray:

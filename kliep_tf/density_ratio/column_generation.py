@@ -9,21 +9,24 @@ set stays small where the full system would not fit.
 """
 
 import dataclasses
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 
+from kliep_tf import progress
 from kliep_tf.density_ratio import kernels, optimum
 
 # Up to as many candidates are solved without generating columns.
 _DIRECT_COLUMNS = 127
-_FIRST_COLUMNS = 96
-_LEAST_NEW_COLUMNS = 64
+_LEAST_WIDTH = 128
+_LEAST_NEW_COLUMNS = 48
 _MAX_ROUNDS = 60
 _CANDIDATES_AT_ONCE = 2048
 _LEAST_WEIGHT = 1e-7
 # Distances of the target to all candidates that are kept between rounds.
 _KEPT_ENTRIES = 1 << 27
+# Of kernels; a pass over as many takes seconds, and shows how far it is.
+_LONG_PASS = 1 << 31
 
 
 def find_optimum(
@@ -72,44 +75,59 @@ class _Generation:
         self._inverse_width = samples.frame.inverse_width(bandwidth)
         self._log_q = optimum.uniform(len(samples.target))
         self._step = -(-len(centers) // -(-len(centers) // _CANDIDATES_AT_ONCE))
+        self._log_means = self._source_means()
         entries = len(samples.target) * len(centers)
-        self._kept: list | None = [] if entries <= _KEPT_ENTRIES else None
-        self._log_means = self._sums_over(
-            self._to_candidates(samples.source),
-            optimum.uniform(len(samples.source)),
-        )
+        self._kept = None
+        if entries <= _KEPT_ENTRIES:
+            self._kept = list(
+                self._parts(samples.target, "KLIEP: target", keep=True)
+            )
 
     def run(self, rng: np.random.Generator) -> optimum.Optimum:
         """Returns the optimum over all candidates."""
-        working = np.sort(
-            rng.choice(len(self._centers), _FIRST_COLUMNS, replace=False)
-        )
+        first = rng.choice(len(self._centers), _LEAST_WIDTH - 1, replace=False)
+        working = np.sort(first)
         num_iterations = 0
-        for _ in range(_MAX_ROUNDS):
-            to_target = self._distances(self._samples.target, working)
-            log_means = self._means_of(working, to_target.width)
-            columns = optimum.solve_columns(
-                to_target,
-                log_means,
-                self._log_q,
-                self._inverse_width,
-                self._solver,
-            )
+        for number in range(1, _MAX_ROUNDS + 1):
+            columns, log_means = self._solve(working)
             num_iterations += columns.num_iterations
-            log_alpha = optimum.log_coefficients(columns.log_a, log_means)
-            log_prices = self._log_prices(to_target, log_alpha)
+            log_prices = self._log_prices(columns.log_ratio, number)
             gap = max(columns.gap, float(log_prices.max()))
             grown = _grown(working, columns.log_a, log_prices)
             if gap <= optimum.TOLERANCE or np.isin(grown, working).all():
                 break
             working = grown
+        found = dataclasses.replace(
+            columns, gap=gap, num_iterations=num_iterations
+        )
+        return self._normalised(working, found, log_means)
+
+    def _solve(self, working: np.ndarray) -> tuple[optimum.Columns, np.ndarray]:
+        """Returns the optimum over some candidates, and their source means."""
+        to_target = self._distances(self._samples.target, working)
+        log_means = np.full(to_target.width, np.inf)
+        log_means[: len(working)] = self._log_means[working]
+        if self._constant_basis:
+            log_means[len(working)] = 0.0
+        columns = optimum.solve_columns(
+            to_target,
+            log_means,
+            self._log_q,
+            self._inverse_width,
+            self._solver,
+        )
+        return columns, log_means
+
+    def _normalised(
+        self, working: np.ndarray, columns: optimum.Columns, log_means
+    ) -> optimum.Optimum:
+        log_alpha = optimum.log_coefficients(columns.log_a, log_means)
         found = optimum.normalised(
             log_alpha,
             self._distances(self._samples.source, working),
-            to_target,
             len(working),
             self._inverse_width,
-            optimum.Columns(columns.log_a, gap, num_iterations),
+            columns,
         )
         everywhere = np.full(len(self._centers), -np.inf)
         everywhere[working] = found.log_alpha
@@ -121,53 +139,59 @@ class _Generation:
             self._centers[working],
             self._samples.frame,
             self._dtype,
-            # 128, 256, 512, ...: few shapes, because each is compiled.
-            width=max(128, 1 << len(working).bit_length()),
+            width=_width_for(len(working)),
         )
 
-    def _means_of(self, working, width) -> np.ndarray:
-        log_means = np.full(width, np.inf)
-        log_means[: len(working)] = self._log_means[working]
-        if self._constant_basis:
-            log_means[len(working)] = 0.0
-        return log_means
+    def _source_means(self) -> np.ndarray:
+        """Returns float64 [b], log mean_i K(x_i^source, c_l)."""
+        log_share = optimum.uniform(len(self._samples.source))
+        parts = self._parts(self._samples.source, "KLIEP: source")
+        return np.concatenate(
+            [
+                part.log_sums_over_points(log_share, self._inverse_width)[:size]
+                for size, part in parts
+            ]
+        )
 
-    def _log_prices(self, to_target, log_alpha) -> np.ndarray:
+    def _log_prices(self, log_ratio: np.ndarray, number: int) -> np.ndarray:
         """Returns float64 [b], the log price of every candidate."""
-        log_ratio = to_target.row_sums(log_alpha, self._inverse_width)
-        distances = self._kept or self._to_candidates(
-            self._samples.target, keep=self._kept is not None
+        log_weights = self._log_q - log_ratio
+        parts = self._kept or self._parts(
+            self._samples.target, f"KLIEP: round {number}"
         )
-        if self._kept is not None:
-            self._kept = distances = list(distances)
-        sums = self._sums_over(distances, self._log_q - log_ratio)
-        return sums - self._log_means
+        prices, first = np.empty(len(self._centers)), 0
+        for size, part in parts:
+            last = first + size
+            prices[first:last] = part.prices(
+                log_weights, self._log_means[first:last], self._inverse_width
+            )[:size]
+            first = last
+        with np.errstate(divide="ignore"):
+            return np.log(prices)
 
-    def _to_candidates(
-        self, points: np.ndarray, keep: bool = False
-    ) -> Iterator[kernels.SquaredDistances]:
-        """Yields the distances of points to one part of them after another."""
-        for first in range(0, len(self._centers), self._step):
-            yield kernels.SquaredDistances(
-                points,
-                self._centers[first : first + self._step],
-                self._samples.frame,
-                self._dtype,
-                width=kernels.padded_width(self._step),
-                keep=keep,
+    def _parts(
+        self, points: np.ndarray, name: str, keep: bool = False
+    ) -> Iterator[tuple[int, kernels.SquaredDistances]]:
+        """Yields the distances to one part of the candidates after another.
+
+        Each with the number of candidates in it.
+        """
+        starts = range(0, len(self._centers), self._step)
+        if len(points) * len(self._centers) > _LONG_PASS:
+            starts = progress.progress(starts, len(starts), name, "part")
+        for first in starts:
+            centers = self._centers[first : first + self._step]
+            yield (
+                len(centers),
+                kernels.SquaredDistances(
+                    points,
+                    centers,
+                    self._samples.frame,
+                    self._dtype,
+                    width=kernels.padded_width(self._step),
+                    keep=keep,
+                ),
             )
-
-    def _sums_over(
-        self,
-        distances: Iterable[kernels.SquaredDistances],
-        log_weights: np.ndarray,
-    ) -> np.ndarray:
-        """Returns float64 [b], log sum_i exp(log_weights_i) K(x_i, c_l)."""
-        sums = [
-            part.column_sums(log_weights, self._inverse_width)[: self._step]
-            for part in distances
-        ]
-        return np.concatenate(sums)[: len(self._centers)]
 
 
 def _grown(
@@ -178,5 +202,10 @@ def _grown(
     dearest = np.argsort(-log_prices, kind="stable")
     dearest = dearest[log_prices[dearest] > 0.5 * optimum.TOLERANCE]
     new = dearest[~np.isin(dearest, working)]
-    size = max(_LEAST_NEW_COLUMNS, len(working) // 2)
-    return np.union1d(active, new[:size])
+    room = _width_for(len(active) + _LEAST_NEW_COLUMNS) - 1 - len(active)
+    return np.union1d(active, new[:room])
+
+
+def _width_for(num_columns: int) -> int:
+    """Returns 128, 256, 512, ...: few, because XLA compiles for each."""
+    return max(_LEAST_WIDTH, 1 << num_columns.bit_length())

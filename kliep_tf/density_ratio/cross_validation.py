@@ -60,18 +60,27 @@ class Centers:
 
     Attributes:
         points: [b, d].
-        rows: [b] int, the target row of each, -1 where it is none.
+        rows: [b] int, the target row of each; None where this is not known.
     """
 
     points: np.ndarray
-    rows: np.ndarray
+    rows: np.ndarray | None
 
     def some(self, size: int, rng: np.random.Generator) -> "Centers":
         """Returns at most `size` of them."""
         if len(self.points) <= size:
             return self
         chosen = np.sort(rng.choice(len(self.points), size, replace=False))
-        return Centers(np.asarray(self.points[chosen]), self.rows[chosen])
+        rows = None if self.rows is None else self.rows[chosen]
+        return Centers(np.asarray(self.points[chosen]), rows)
+
+    def rows_in(self, target: np.ndarray) -> np.ndarray:
+        """Returns int [b], the target row of each, -1 where it is none."""
+        if self.rows is not None:
+            return self.rows
+        of_row = {hash(row.tobytes()): i for i, row in enumerate(target)}
+        points = self.points.astype(target.dtype)
+        return np.array([of_row.get(hash(row.tobytes()), -1) for row in points])
 
 
 def cross_validate(
@@ -121,10 +130,12 @@ class _Part:
         some = centers.some(_MOST_CENTERS, rng)
         source_rows = _draw_rows(len(source), rng)
         target_rows = _draw_rows(len(target), rng)
-        rows = np.union1d(target_rows, some.rows[some.rows >= 0])
+        # Centers that are target points can be held out with their fold.
+        center_rows = some.rows_in(target)
+        rows = np.union1d(target_rows, center_rows[center_rows >= 0])
         folds = _folds(target[rows], num_folds, rng)
-        center_folds = folds[np.searchsorted(rows, some.rows) % len(rows)]
-        center_folds = np.where(some.rows >= 0, center_folds, -1)
+        center_folds = folds[np.searchsorted(rows, center_rows) % len(rows)]
+        center_folds = np.where(center_rows >= 0, center_folds, -1)
         dtype = samples.frame.dtype_for(widths.min(), _LOG_ERROR)
         return cls(
             to_source=kernels.SquaredDistances(
@@ -167,12 +178,11 @@ class _Part:
             inverse_width,
             options.solver,
             tolerance=_TOLERANCE,
-            certify=False,
         )
         log_alpha = optimum.log_coefficients(columns.log_a, log_means)
         return (
-            self.to_source.row_sums(log_alpha, inverse_width),
-            self.to_target.row_sums(log_alpha, inverse_width),
+            self.to_source.log_sums_over_centers(log_alpha, inverse_width),
+            self.to_target.log_sums_over_centers(log_alpha, inverse_width),
         )
 
     def score(self, inverse_width, options, fold) -> float:

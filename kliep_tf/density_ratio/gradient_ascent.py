@@ -63,11 +63,14 @@ def _ascend(kernels, q, present, a, step):
 
 
 def _gradient(kernels, q, a):
-    return tf.linalg.matvec(
-        kernels, q / tf.linalg.matvec(kernels, a), transpose_a=True
-    )
+    return tf.linalg.matvec(kernels, q / _times(kernels, a))
 
 
 def _objective(kernels, q, a):
-    w = tf.linalg.matvec(kernels, a)
+    w = _times(kernels, a)
     return tf.reduce_sum(tf.where(q > 0.0, q * tf.math.log(w), 0.0 * q))
+
+
+def _times(kernels, a):
+    """Returns P a [n], of the kernels [b, n] and a [b]."""
+    return tf.linalg.matvec(kernels, a, transpose_a=True)

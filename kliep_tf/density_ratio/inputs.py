@@ -6,7 +6,7 @@ import numpy as np
 
 from kliep_tf.errors import UserError
 
-_ROWS_AT_ONCE = 65_536
+_ENTRIES_AT_ONCE = 1 << 16  # stay in the cache between two passes
 # Differences of such numbers stay within float32.
 _LARGEST = 1e36
 
@@ -77,8 +77,9 @@ def require_positive(value: Any, name: str) -> float:
 
 
 def _require_finite(features: np.ndarray, name: str) -> None:
-    for first in range(0, len(features), _ROWS_AT_ONCE):
-        block = np.asarray(features[first : first + _ROWS_AT_ONCE])
+    rows = max(1, _ENTRIES_AT_ONCE // features.shape[1])
+    for first in range(0, len(features), rows):
+        block = np.asarray(features[first : first + rows])
         # NaN fails this comparison too.
         if block.min() > -_LARGEST and block.max() < _LARGEST:
             continue

@@ -62,9 +62,9 @@ def solve(
     """Returns the optimal coefficients.
 
     Args:
-        kernels: [n, b] float32, P with its rows scaled at will (that does not
-            change the problem); b is a multiple of 32. Columns of zeros are
-            padding.
+        kernels: [b, n] float32, P' with each point's column scaled at will
+            (that does not change the problem); b is a multiple of 32. Rows of
+            zeros are padding.
         present: [b] bool, False for padding.
         q: [n] float64, weights of the points, sum 1; 0 takes one out.
         tolerance: [] float64, the gap to reach, in nats.
@@ -93,7 +93,7 @@ def _start(kernels: tf.Tensor, q: tf.Tensor, present: tf.Tensor) -> _State:
     share = tf.cast(present, tf.float64)
     a = tf.maximum(share, 1e-3) / tf.reduce_sum(share)
     w = _times(kernels, a)
-    prices = _transposed_times(kernels, (q / w)[:, None])[:, 0]
+    prices = _transposed_times(kernels, q / w)
     scale = 1.1 * tf.reduce_max(prices)
     return _State(
         primal=tf.concat([a, w], 0),
@@ -108,7 +108,7 @@ def _start(kernels: tf.Tensor, q: tf.Tensor, present: tf.Tensor) -> _State:
 
 def _iterate(kernels: tf.Tensor, q: tf.Tensor, state: _State) -> _State:
     """Returns the state after one predictor-corrector step."""
-    size = kernels.shape[1]
+    size = kernels.shape[0]
     primal, dual = state.primal, state.dual
     (a, w), (z, v) = _split(primal, size), _split(dual, size)
     inverse = _system_inverse(kernels, v / w, z / a)
@@ -140,20 +140,20 @@ def _iterate(kernels: tf.Tensor, q: tf.Tensor, state: _State) -> _State:
     centre = mu * (affine / mu) ** 3
     target = tf.concat([tf.fill([size], centre), q], 0)
     complement = target - primal * dual - products
-    bend = _transposed_times(kernels, (products[size:] / w)[:, None])[:, 0]
+    bend = _transposed_times(kernels, products[size:] / w)
     step, dual_step = direction(gradient - bend, complement)
     primal += _TO_BOUNDARY * _step_length(primal, step) * step
     dual += _TO_BOUNDARY * _step_length(dual, dual_step) * dual_step
 
     (a, w), (_, v) = _split(primal, size), _split(dual, size)
-    both = _transposed_times(kernels, tf.stack([q / w, v], axis=1))
-    gap = _gap(both[:, 0], a)
+    prices = _transposed_times(kernels, q / w)
+    gap = _gap(prices, a)
     better = gap < state.best_gap
     return _State(
         primal=primal,
         dual=dual,
-        prices=both[:, 0],
-        dual_products=both[:, 1],
+        prices=prices,
+        dual_products=_transposed_times(kernels, v),
         best_a=tf.where(better, a / tf.reduce_sum(a), state.best_a),
         best_gap=tf.minimum(gap, state.best_gap),
         num_iterations=state.num_iterations + 1,
@@ -178,12 +178,12 @@ def _step_length(x: tf.Tensor, dx: tf.Tensor) -> tf.Tensor:
 
 def _times(kernels: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """Returns P x [n] in float64, x [b]."""
-    return tf.linalg.matvec(tf.cast(kernels, tf.float64), x)
+    return tf.linalg.matvec(tf.cast(kernels, tf.float64), x, transpose_a=True)
 
 
 def _transposed_times(kernels: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
-    """Returns P'x [b, k] in float64, x [n, k]."""
-    return tf.linalg.matmul(tf.cast(kernels, tf.float64), x, transpose_a=True)
+    """Returns P'x [b] in float64, x [n]."""
+    return tf.linalg.matvec(tf.cast(kernels, tf.float64), x)
 
 
 class _Inverse(NamedTuple):
@@ -201,8 +201,8 @@ def _system_inverse(
     never the solution: residuals are float64.
     """
     root = tf.cast(tf.sqrt(curvature), tf.float32)
-    rows = kernels * root[:, None]
-    gram = tf.cast(tf.linalg.matmul(rows, rows, transpose_a=True), tf.float64)
+    rows = kernels * root
+    gram = tf.cast(tf.linalg.matmul(rows, rows, transpose_b=True), tf.float64)
     diagonal = tf.linalg.diag_part(gram)
     system = gram + tf.linalg.diag(_RIDGE * diagonal + barrier)
     scale = tf.math.rsqrt(diagonal + barrier)

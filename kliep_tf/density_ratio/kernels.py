@@ -1,88 +1,20 @@
 """Gaussian kernels in the log domain, by blocks.
 
 K(x, c) = exp(-|x - c|^2 / (2 bandwidth^2)). Squared distances come from one
-matrix product after centring on the target's mean, and serve every bandwidth.
+matrix product after centring near the target's mean, and serve every
+bandwidth. Centers are rows and points are columns: sums over points then run
+along memory, which is what there is most of.
 """
 
-import dataclasses
 from collections.abc import Iterator
 
 import numpy as np
 import tensorflow as tf
 
-_BLOCK_ENTRIES = 1 << 21  # of the distance blocks computed at once
+from kliep_tf.density_ratio.frame import Frame
+
+_BLOCK_ENTRIES = 1 << 21  # of the blocks, of features or distances, at once
 _KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
-# Largest rounding error allowed in a log kernel before float64 is used.
-_LOG_ERROR = 1e-5
-_FLOAT32_ROUNDING = 2.0**-24
-
-
-@dataclasses.dataclass(frozen=True)
-class Frame:
-    """Where features are moved before distances are taken.
-
-    Distances do not change with the origin; rounding errors do.
-
-    Attributes:
-        origin: [d] float64, near the target's mean.
-        scale: the largest distance from there; distances are in this unit.
-    """
-
-    origin: np.ndarray
-    scale: float
-
-    def place(
-        self,
-        points: np.ndarray,
-        dtype: type,
-        rows: int | None = None,
-        padding: float = 0.0,
-    ) -> np.ndarray:
-        """Returns (points - origin) / scale as [N, d] of `dtype`.
-
-        With `rows`, rows of `padding` are added up to that number.
-        """
-        size, dim = points.shape
-        placed = np.empty((size if rows is None else rows, dim), points.dtype)
-        # The origin is representable in float32, so float32 features stay
-        # float32 and lose nothing that they had.
-        np.subtract(points, self.origin.astype(points.dtype), placed[:size])
-        placed[:size] *= points.dtype.type(1.0 / self.scale)
-        placed[size:] = padding
-        return placed.astype(dtype, copy=False)
-
-    def inverse_width(self, bandwidth: float) -> float:
-        """Returns 1 / (2 bandwidth^2) in units of this frame."""
-        return 0.5 * (self.scale / bandwidth) ** 2
-
-    def dtype_for(
-        self, bandwidth: float, log_error: float = _LOG_ERROR
-    ) -> type:
-        """Returns the precision that log kernels of this width need."""
-        # No squared distance is above 4 (both points within one scale).
-        error = 4.0 * self.inverse_width(bandwidth) * _FLOAT32_ROUNDING
-        return np.float32 if error <= log_error else np.float64
-
-
-def make_frame(source: np.ndarray, target: np.ndarray) -> Frame:
-    """Returns the frame of two samples, [N_s, d] and [N_t, d]."""
-    origin = np.mean(target, axis=0, dtype=np.float64)
-    origin = origin.astype(np.float32).astype(np.float64)
-    largest = max(_largest_norm(points, origin) for points in (source, target))
-    return Frame(origin, largest if largest > 0 else 1.0)
-
-
-def _largest_norm(points: np.ndarray, origin: np.ndarray) -> float:
-    rows = max(1, _BLOCK_ENTRIES // points.shape[1])
-    largest = 0.0
-    for first in range(0, len(points), rows):
-        moved = points[first : first + rows] - origin.astype(points.dtype)
-        extent = float(np.abs(moved).max())
-        if extent > 0:
-            moved /= moved.dtype.type(extent)
-            norms = np.einsum("nd,nd->n", moved, moved)
-            largest = max(largest, extent * float(np.sqrt(norms.max())))
-    return largest
 
 
 def padded_size(size: int, least: int = 256) -> int:
@@ -97,12 +29,12 @@ def padded_size(size: int, least: int = 256) -> int:
 
 
 class SquaredDistances:
-    """The squared distances of points to centers, in blocks of rows.
+    """The squared distances of centers to points, in blocks of points.
 
     Attributes:
-        num_points: rows without padding.
-        width: columns with padding (a multiple of 128, at least one column of
-            zeros: the constant function seen as a center).
+        num_points: without padding.
+        width: number of centers with padding (a multiple of 128, at least one
+            row of zeros: the constant function seen as a center).
     """
 
     def __init__(
@@ -120,26 +52,28 @@ class SquaredDistances:
         self._points = points
         self._frame = frame
         self._dtype = dtype
-        self._centers = frame.place(centers, dtype, self.width, np.nan)
-        limit = max(256, _BLOCK_ENTRIES // self.width)
+        self._centers = tf.constant(
+            frame.place(centers, dtype, self.width, np.nan)
+        )
+        limit = max(256, _BLOCK_ENTRIES // max(self.width, points.shape[1]))
         self._rows = _even_blocks(self.num_points, limit)
         keep &= self.num_points * self.width <= _KEPT_ENTRIES
         self._kept = list(self._compute()) if keep else None
 
     def blocks(self) -> Iterator[tuple[int, int, tf.Tensor]]:
-        """Yields (first row, last row + 1, [rows padded, width] distances)."""
+        """Yields (first, last + 1, [width, points padded] distances)."""
         yield from self._compute() if self._kept is None else self._kept
 
     def whole(self) -> tf.Tensor:
-        """Returns all rows as one tensor [padded_size(N), width]."""
+        """Returns all as one tensor [width, padded_size(N)]."""
         blocks = list(self.blocks())
         if len(blocks) == 1:
             return blocks[0][2]
-        whole = tf.concat([block[: b - a] for a, b, block in blocks], axis=0)
-        rows = padded_size(self.num_points)
-        return tf.pad(whole, [[0, rows - self.num_points], [0, 0]])
+        whole = tf.concat([block[:, : b - a] for a, b, block in blocks], axis=1)
+        size = padded_size(self.num_points)
+        return tf.pad(whole, [[0, 0], [0, size - self.num_points]])
 
-    def column_sums(
+    def log_sums_over_points(
         self, log_weights: np.ndarray, inverse_width: float
     ) -> np.ndarray:
         """Returns float64 [width], log sum_i exp(log_weights_i) K(x_i, c_l).
@@ -149,12 +83,31 @@ class SquaredDistances:
         total = np.full(self.width, -np.inf)
         inverse_width = tf.constant(inverse_width, tf.float64)
         for first, last, block in self.blocks():
-            weights = _pad_rows(log_weights[first:last], len(block), -np.inf)
-            sums = _column_sums(block, weights, inverse_width)
+            weights = _padded(log_weights[first:last], block.shape[1], -np.inf)
+            sums = _log_sums_over_points(block, weights, inverse_width)
             total = np.logaddexp(total, sums.numpy())
         return total
 
-    def row_sums(
+    def prices(
+        self,
+        log_weights: np.ndarray,
+        log_means: np.ndarray,
+        inverse_width: float,
+    ) -> np.ndarray:
+        """Returns float64 [width]: sum_i exp(log_weights_i - log_means_l) K.
+
+        `log_means` is [b], of the centers without padding. Terms below e^-87
+        count as 0 and above e^80 as e^80: at an optimum none is above 1.
+        """
+        total = np.zeros(self.width)
+        log_means = _padded(log_means, self.width, np.inf)
+        inverse_width = tf.constant(inverse_width, tf.float64)
+        for first, last, block in self.blocks():
+            weights = _padded(log_weights[first:last], block.shape[1], -np.inf)
+            total += _prices(block, weights, log_means, inverse_width).numpy()
+        return total
+
+    def log_sums_over_centers(
         self, log_weights: np.ndarray, inverse_width: float
     ) -> np.ndarray:
         """Returns float64 [N], log sum_l exp(log_weights_l) K(x_i, c_l).
@@ -162,9 +115,10 @@ class SquaredDistances:
         `log_weights` is float64 [width]; -inf leaves a center out.
         """
         sums = np.empty(self.num_points)
+        log_weights = tf.constant(log_weights, tf.float64)
         inverse_width = tf.constant(inverse_width, tf.float64)
         for first, last, block in self.blocks():
-            part = _row_sums(block, log_weights, inverse_width)
+            part = _log_sums_over_centers(block, log_weights, inverse_width)
             sums[first:last] = part.numpy()[: last - first]
         return sums
 
@@ -174,98 +128,80 @@ class SquaredDistances:
             points = self._frame.place(
                 self._points[first:last], self._dtype, padded_size(self._rows)
             )
-            yield first, last, squared_distances(points, self._centers)
+            yield first, last, squared_distances(self._centers, points)
 
 
 def padded_width(num_centers: int) -> int:
-    """Returns a number of columns for centers and the constant."""
+    """Returns a number of rows for centers and the constant."""
     return padded_size(num_centers + 1, least=128)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def squared_distances(points: tf.Tensor, centers: tf.Tensor) -> tf.Tensor:
-    """Returns [N, b] squared distances; 0 to a center that is NaN (padding)."""
+def squared_distances(centers: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
+    """Returns [b, N] squared distances; 0 to a center that is NaN (padding)."""
     padding = tf.math.is_nan(centers[:, :1])
     centers = tf.where(padding, tf.zeros_like(centers), centers)
-    products = tf.linalg.matmul(points, centers, transpose_b=True)
-    squares = tf.reduce_sum(points**2, axis=1)[:, None] + tf.reduce_sum(
-        centers**2, axis=1
+    products = tf.linalg.matmul(centers, points, transpose_b=True)
+    squares = tf.reduce_sum(centers**2, axis=1)[:, None] + tf.reduce_sum(
+        points**2, axis=1
     )
     distances = tf.maximum(squares - 2.0 * products, 0.0)
-    return tf.where(padding[:, 0], tf.zeros_like(distances), distances)
+    return tf.where(padding, tf.zeros_like(distances), distances)
 
 
 @tf.function(jit_compile=True, autograph=False)
 def scaled_kernels(
     distances: tf.Tensor, log_means: tf.Tensor, inverse_width: tf.Tensor
-) -> tf.Tensor:
-    """Returns float32 [N, b], K / exp(log_means), each row's maximum made 1.
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns K / exp(log_means), each point's largest made 1, and its log.
 
-    Scaled so, no width underflows. A column whose log mean is +inf is 0.
+    Scaled so, no width underflows. A center whose log mean is +inf has 0.
+
+    Returns:
+        float32 [b, N] and float64 [N], log of what each point was divided by.
     """
-    dtype = distances.dtype
-    logs = -distances * tf.cast(inverse_width, dtype)
-    logs -= tf.cast(log_means, dtype)
-    logs -= tf.reduce_max(logs, axis=1, keepdims=True)
-    return tf.cast(tf.exp(logs), tf.float32)
+    logs = _log_kernels(distances, -log_means[:, None], inverse_width)
+    largest = tf.reduce_max(logs, axis=0)
+    kernels = tf.cast(tf.exp(logs - largest), tf.float32)
+    return kernels, tf.cast(largest, tf.float64)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _column_sums(distances, log_weights, inverse_width):
-    return _log_sum_exp(distances, log_weights[:, None], inverse_width, axis=0)
+def _log_sums_over_points(distances, log_weights, inverse_width):
+    logs = _log_kernels(distances, log_weights, inverse_width)
+    largest = tf.reduce_max(logs, axis=1)
+    largest = tf.maximum(largest, logs.dtype.min)  # where all are -inf
+    terms = _sum_over_points(tf.exp(logs - largest[:, None]))
+    return tf.cast(largest, tf.float64) + tf.math.log(terms)
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _row_sums(distances, log_weights, inverse_width):
-    return _log_sum_exp(distances, log_weights[None, :], inverse_width, axis=1)
+def _prices(distances, log_weights, log_means, inverse_width):
+    logs = _log_kernels(distances, log_weights, inverse_width)
+    logs -= tf.cast(log_means, logs.dtype)[:, None]
+    return _sum_over_points(tf.exp(tf.minimum(logs, 80.0)))
 
 
-def _log_sum_exp(distances, log_weights, inverse_width, axis):
-    """Returns the float64 log sum of exp(log_weights) K along an axis."""
-    dtype = distances.dtype
-    logs = tf.cast(log_weights, dtype) - distances * tf.cast(
-        inverse_width, dtype
-    )
-    largest = tf.reduce_max(logs, axis=axis, keepdims=True)
-    largest = tf.maximum(largest, dtype.min)  # where all are -inf
+@tf.function(jit_compile=True, autograph=False)
+def _log_sums_over_centers(distances, log_weights, inverse_width):
+    logs = _log_kernels(distances, log_weights[:, None], inverse_width)
+    largest = tf.maximum(tf.reduce_max(logs, axis=0), logs.dtype.min)
     terms = tf.cast(tf.exp(logs - largest), tf.float64)
-    largest = tf.cast(tf.squeeze(largest, axis), tf.float64)
-    return largest + tf.math.log(tf.reduce_sum(terms, axis=axis))
+    total = tf.math.log(tf.reduce_sum(terms, axis=0))
+    return tf.cast(largest, tf.float64) + total
 
 
-def median_distance(
-    source: np.ndarray, target: np.ndarray, frame: Frame, seed: int = 0
-) -> float:
-    """Returns the median distance between target points, in their own unit.
-
-    Taken over at most 1,000 points drawn with `seed` and over distances above
-    0. Where all target points coincide, the median distance to the source
-    stands in; where everything coincides, 1.
-    """
-    rng = np.random.default_rng(seed)
-    some_target = frame.place(_sample(target, 1000, rng), np.float64)
-    for other in (some_target, None):
-        if other is None:
-            other = frame.place(_sample(source, 1000, rng), np.float64)
-        squares = np.sum(some_target**2, 1)[:, None] + np.sum(other**2, 1)
-        distances = squares - 2.0 * some_target @ other.T
-        # What rounding leaves of a distance between equal points is not one.
-        positive = distances[distances > 1e-13 * squares]
-        if other is some_target:
-            positive = distances[
-                (distances > 1e-13 * squares)
-                & ~np.eye(len(distances), dtype=bool)
-            ]
-        if positive.size:
-            return float(np.sqrt(np.median(positive)) * frame.scale)
-    return 1.0
+def _log_kernels(distances, log_weights, inverse_width):
+    """Returns log_weights + log K, in the precision of the distances."""
+    dtype = distances.dtype
+    inverse_width = tf.cast(inverse_width, dtype)
+    return tf.cast(log_weights, dtype) - distances * inverse_width
 
 
-def _sample(points: np.ndarray, size: int, rng) -> np.ndarray:
-    if len(points) <= size:
-        return np.asarray(points)
-    rows = np.sort(rng.choice(len(points), size, replace=False))
-    return np.asarray(points[rows])
+def _sum_over_points(terms):
+    """Returns float64 [b]; as a product, it takes XLA half the time."""
+    ones = tf.ones([terms.shape[1]], tf.float64)
+    return tf.linalg.matvec(tf.cast(terms, tf.float64), ones)
 
 
 def _even_blocks(size: int, limit: int) -> int:
@@ -274,8 +210,6 @@ def _even_blocks(size: int, limit: int) -> int:
     return -(-size // count)
 
 
-def _pad_rows(array: np.ndarray, rows: int, value: float) -> np.ndarray:
-    if len(array) == rows:
-        return array
-    padding = [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1)
-    return np.pad(array, padding, constant_values=value)
+def _padded(values: np.ndarray, size: int, value: float) -> tf.Tensor:
+    padding = (0, size - len(values))
+    return tf.constant(np.pad(values, padding, constant_values=value))

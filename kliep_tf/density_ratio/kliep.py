@@ -19,12 +19,12 @@ from kliep_tf.density_ratio.cross_validation import (
     Centers,
     Options,
 )
+from kliep_tf.density_ratio.frame import make_frame
 from kliep_tf.density_ratio.inputs import (
     as_features,
     require_positive,
     require_same_columns,
 )
-from kliep_tf.density_ratio.kernels import make_frame
 from kliep_tf.density_ratio.optimum import TOLERANCE, Samples, Solver
 from kliep_tf.density_ratio.result import (
     KliepResult,
@@ -138,13 +138,7 @@ def _centers(
                 f"num_centers: expected {len(points)}, the number of centers "
                 f"given, or None, found {num_centers!r}"
             )
-        # Known as target points, they can be held out in cross-validation.
-        of_row = {hash(row.tobytes()): i for i, row in enumerate(target)}
-        rows = [
-            of_row.get(hash(row.tobytes()), -1)
-            for row in points.astype(target.dtype)
-        ]
-        return Centers(points, np.array(rows))
+        return Centers(points, None)
     rows = np.arange(len(target))
     if num_centers is None:
         return Centers(target, rows)

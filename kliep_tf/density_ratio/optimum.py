@@ -2,7 +2,7 @@
 
 The columns are kernel centers and, beside them, the constant function. The
 certificate is `log max_l g_l` with the prices `g_l = mean_j P[j, l] / w_j`
-(see `interior_point`), recomputed here in float64 from the distances.
+(see `interior_point`), recomputed here by float64 products.
 """
 
 import dataclasses
@@ -12,11 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.density_ratio import interior_point, kernels
+from kliep_tf.density_ratio.frame import Frame
 
 TOLERANCE = 1e-6  # of the certificate, in nats
 # Below the tolerance, so that the recomputed certificate stays below it.
 _SOLVER_TOLERANCE = 1e-7
 _LEAST_COEFFICIENT = 1e-10
+_CERTIFIED_AT_ONCE = 4096
 
 Solver = Callable[..., interior_point.Solution]
 
@@ -28,12 +30,12 @@ class Samples:
     Attributes:
         source: [N_s, d].
         target: [N_t, d].
-        frame: see `kernels.Frame`.
+        frame: see `Frame`.
     """
 
     source: np.ndarray
     target: np.ndarray
-    frame: kernels.Frame
+    frame: Frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,7 +89,6 @@ def solve_all(
     return normalised(
         log_coefficients(columns.log_a, log_means),
         to_source,
-        to_target,
         len(centers),
         inverse_width,
         columns,
@@ -113,7 +114,7 @@ def source_means(
     """
     if log_q is None:
         log_q = uniform(to_source.num_points)
-    log_means = to_source.column_sums(log_q, inverse_width)
+    log_means = to_source.log_sums_over_points(log_q, inverse_width)
     log_means[num_centers] = 0.0 if constant_basis else np.inf
     log_means[num_centers + 1 :] = np.inf
     return log_means
@@ -127,11 +128,13 @@ class Columns:
         log_a: [width] float64, log coefficients on the simplex.
         gap: the certificate over these columns, recomputed in float64.
         num_iterations: of the solver.
+        log_ratio: [N_t] float64, log P a.
     """
 
     log_a: np.ndarray
     gap: float
     num_iterations: int
+    log_ratio: np.ndarray
 
 
 def solve_columns(
@@ -141,20 +144,18 @@ def solve_columns(
     inverse_width: float,
     solver: Solver,
     tolerance: float = _SOLVER_TOLERANCE,
-    certify: bool = True,
 ) -> Columns:
-    """Returns the coefficients over these columns with their certificate.
-
-    Without `certify` the gap is the solver's own, and cheaper.
-    """
-    distances = to_target.whole()
-    q = np.zeros(len(distances))
+    """Returns the coefficients over these columns with their certificate."""
+    columns, log_scale = kernels.scaled_kernels(
+        to_target.whole(),
+        tf.constant(log_means, tf.float64),
+        tf.constant(inverse_width, tf.float64),
+    )
+    q = np.zeros(columns.shape[1])
     q[: len(log_q)] = np.exp(log_q)
     present = np.isfinite(log_means)
     solution = solver(
-        kernels.scaled_kernels(
-            distances, log_means, tf.constant(inverse_width, tf.float64)
-        ),
+        columns,
         tf.constant(present),
         tf.constant(q),
         tf.constant(tolerance, tf.float64),
@@ -162,12 +163,15 @@ def solve_columns(
     a = solution.a.numpy()
     a = np.where(present & (a > _LEAST_COEFFICIENT), a, 0.0)
     a /= a.sum()
+    gap, ratio = _certificate(np.asarray(columns), a, q)
     with np.errstate(divide="ignore"):
-        log_a = np.log(a)
-    gap = float(solution.gap)
-    if certify:
-        gap = certificate(to_target, log_a, log_means, log_q, inverse_width)
-    return Columns(log_a, gap, int(solution.num_iterations))
+        log_ratio = np.log(ratio) + log_scale.numpy()
+        return Columns(
+            log_a=np.log(a),
+            gap=gap,
+            num_iterations=int(solution.num_iterations),
+            log_ratio=log_ratio[: len(log_q)],
+        )
 
 
 def log_coefficients(log_a: np.ndarray, log_means: np.ndarray) -> np.ndarray:
@@ -176,43 +180,47 @@ def log_coefficients(log_a: np.ndarray, log_means: np.ndarray) -> np.ndarray:
     return np.where(present, log_a - np.where(present, log_means, 0), -np.inf)
 
 
-def certificate(
-    to_target: kernels.SquaredDistances,
-    log_a: np.ndarray,
-    log_means: np.ndarray,
-    log_q: np.ndarray,
-    inverse_width: float,
-) -> float:
-    """Returns log max_l sum_j q_j P[j, l] / (P a)_j, in float64 NumPy."""
-    prices = np.zeros(len(log_a))
-    a = np.exp(log_a)
-    for first, last, block in to_target.blocks():
-        logs = block.numpy()[: last - first].astype(np.float64)
-        logs *= -inverse_width
-        logs -= log_means
-        logs -= logs.max(axis=1, keepdims=True)
-        kernel = np.exp(logs, out=logs)
-        prices += (np.exp(log_q[first:last]) / (kernel @ a)) @ kernel
-    return max(float(np.log(prices.max())), 0.0)
+def _certificate(
+    columns: np.ndarray, a: np.ndarray, q: np.ndarray
+) -> tuple[float, np.ndarray]:
+    """Returns log max_l sum_j q_j P[j, l] / (P a)_j, and P a [n].
+
+    Args:
+        columns: [b, n] float32, P', each point's column scaled at will.
+        a: [b] float64, on the simplex.
+        q: [n] float64, weights of the points.
+    """
+    ratio, prices = np.empty(len(q)), np.zeros(len(a))
+    for first in range(0, len(q), _CERTIFIED_AT_ONCE):
+        part = slice(first, first + _CERTIFIED_AT_ONCE)
+        block = columns[:, part].astype(np.float64)
+        ratio[part] = a @ block
+        # Points of weight 0 may have no kernel that reaches them.
+        shares = np.divide(
+            q[part],
+            ratio[part],
+            out=np.zeros(block.shape[1]),
+            where=q[part] > 0,
+        )
+        prices += block @ shares
+    return max(float(np.log(prices.max())), 0.0), ratio
 
 
 def normalised(
     log_alpha: np.ndarray,
     to_source: kernels.SquaredDistances,
-    to_target: kernels.SquaredDistances,
     num_centers: int,
     inverse_width: float,
     columns: Columns,
 ) -> Optimum:
     """Returns the optimum scaled to mean exactly 1 over the source."""
-    log_ratio = to_source.row_sums(log_alpha, inverse_width)
+    log_ratio = to_source.log_sums_over_centers(log_alpha, inverse_width)
     largest = log_ratio.max()
     mean = largest + np.log(np.mean(np.exp(log_ratio - largest)))
-    on_target = to_target.row_sums(log_alpha, inverse_width)
     optimum = Optimum(
         log_alpha=log_alpha[:num_centers] - mean,
         log_constant=float(log_alpha[num_centers] - mean),
-        log_likelihood=float(np.mean(on_target) - mean),
+        log_likelihood=float(np.mean(columns.log_ratio) - mean),
         gap=columns.gap,
         num_iterations=columns.num_iterations,
         log_ratio=log_ratio - mean,

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.density_ratio import inputs, kernels
+from kliep_tf.density_ratio.frame import Frame
 
 # Beyond e^600 a coefficient is near the end of float64.
 _LARGEST_LOG = 600.0
@@ -58,7 +59,7 @@ class KliepResult:
             "ess_floor".
         selection: the candidates (one row when given).
         origin: [d] float64, `scale`: the frame in which distances are taken.
-        scale: see `kernels.Frame`.
+        scale: see `Frame`.
     """
 
     alpha: np.ndarray
@@ -101,7 +102,7 @@ def log_density_ratio(x: Any, result: KliepResult) -> np.ndarray:
     used = np.flatnonzero(np.isfinite(result.log_alpha))
     if used.size == 0:
         return np.full(len(points), result.log_constant)
-    frame = kernels.Frame(result.origin, result.scale)
+    frame = Frame(result.origin, result.scale)
     distances = kernels.SquaredDistances(
         points,
         result.centers[used],
@@ -112,7 +113,7 @@ def log_density_ratio(x: Any, result: KliepResult) -> np.ndarray:
     log_weights = np.full(distances.width, -np.inf)
     log_weights[: len(used)] = result.log_alpha[used]
     log_weights[len(used)] = result.log_constant
-    return distances.row_sums(
+    return distances.log_sums_over_centers(
         log_weights, frame.inverse_width(result.bandwidth)
     )
 

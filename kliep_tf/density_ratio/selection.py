@@ -11,13 +11,14 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from kliep_tf.density_ratio import inputs, kernels
+from kliep_tf.density_ratio import inputs
 from kliep_tf.density_ratio.column_generation import find_optimum
 from kliep_tf.density_ratio.cross_validation import (
     Centers,
     Options,
     cross_validate,
 )
+from kliep_tf.density_ratio.frame import median_distance
 from kliep_tf.density_ratio.optimum import Optimum, Samples
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.errors import UserError
@@ -124,9 +125,7 @@ def _candidates(samples, bandwidths) -> np.ndarray:
                 f"found {len(points)}; give a bandwidth"
             )
     if bandwidths is None:
-        median = kernels.median_distance(
-            samples.source, samples.target, samples.frame
-        )
+        median = median_distance(samples.source, samples.target, samples.frame)
         return median * np.array(GRID)
     widths = [inputs.require_positive(w, "bandwidths") for w in bandwidths]
     if not widths:

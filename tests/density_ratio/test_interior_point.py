@@ -6,7 +6,7 @@ from kliep_tf.density_ratio import gradient_ascent, interior_point
 
 
 def arguments(columns, weights=None):
-    """Pads P [n, b] to [8, 32], as the solver wants it."""
+    """Pads P [n, b] and turns it to [32, 8], as the solver wants it."""
     columns = np.asarray(columns, np.float32)
     size, width = columns.shape
     if weights is None:
@@ -14,7 +14,7 @@ def arguments(columns, weights=None):
     # A row of ones and weight 0 plays no part.
     padded = np.pad(columns, [(0, 8 - size), (0, 0)], constant_values=1)
     return (
-        tf.constant(np.pad(padded, [(0, 0), (0, 32 - width)])),
+        tf.constant(np.pad(padded, [(0, 0), (0, 32 - width)]).T),
         tf.constant(np.arange(32) < width),
         tf.constant(np.pad(weights, (0, 8 - size)), tf.float64),
         tf.constant(1e-8, tf.float64),
