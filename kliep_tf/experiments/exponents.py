@@ -1,0 +1,151 @@
+"""Which exponents of the weights keep the meaning of what is translated?
+
+    python -m kliep_tf.experiments.exponents --output_dir=results/exponents \
+        --source_records=records/gta5 \
+        --target_records='records/cityscapes/train-*' \
+        --val_records='records/cityscapes/val-*'
+
+Trains CycleGANs that differ in their exponents (a on the source terms, b on
+the target terms) and in nothing else, each over several seeds, translates the
+whole source through each, and lets a segmenter that learned from the target's
+labels say what it sees: the share of the sky that it still takes for sky, what
+became vegetation, the mean IoU against the source's labels. Writes
+exponents.md, its figures, and exponents.json. The same command again
+continues; trainings are shared with other experiments through --cache_dir.
+"""
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+
+from kliep_tf import cli, runs
+from kliep_tf.experiments import (
+    comparison,
+    comparison_figures,
+    comparison_tables,
+    recipes,
+)
+from kliep_tf.experiments.comparison_report import (
+    Section,
+    command_text,
+    write_report,
+)
+from kliep_tf.experiments.jobs import Job, write_manifest
+from kliep_tf.experiments.scheduling import run_jobs
+
+PROGRAM = "kliep_tf.experiments.exponents"
+
+_NAME = "exponents"
+_TITLE = "Exponents of the importance weights"
+_UNTRANSLATED = "untranslated"
+_JUDGE = "judge on new target frames"
+
+
+@dataclasses.dataclass(frozen=True)
+class ExponentsConfig(recipes.SettingConfig):
+    """The flags of this program."""
+
+    methods: tuple[str, ...] = cli.flag(
+        "NAME:A:B of each row; the first is what the others are compared with",
+        default=(
+            "CycleGAN:0:0",
+            "KLIEP (1,1):1:1",
+            "KLIEP (1,0):1:0",
+            "KLIEP (.5,.5):0.5:0.5",
+        ),
+    )
+    num_seeds: int = cli.flag("trainings of each row", default=5)
+
+
+def exponents(config: ExponentsConfig) -> None:
+    """Runs what is missing and writes the report."""
+    setting = recipes.make_setting(config)
+    jobs = make_jobs(config, setting)
+    inputs = {
+        "source_records": setting.source.fingerprint,
+        "target_records": setting.target.fingerprint,
+        "val_records": setting.val.fingerprint,
+    }
+    with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
+        report = claim.directory / f"{_NAME}.md"
+        if claim.finished and report.exists():
+            print(f"{report}: already done")
+            return
+        cache = Path(config.cache_dir or claim.directory / "cache")
+        run_jobs(
+            list(jobs.values()),
+            cache,
+            parallel=config.parallel,
+            devices=config.devices,
+        )
+        write_manifest(claim.directory / "jobs.json", _parts(jobs), cache)
+        numbers = comparison.read_numbers(jobs, cache)
+        base = recipes.parse_methods(config.methods)[0].name
+        sections = _sections(config, numbers, base)
+        summary = {"rows": comparison.summarize(numbers)}
+        write_report(claim.directory, _NAME, _TITLE, sections, summary)
+        claim.finish()
+        print(report)
+
+
+def make_jobs(
+    config: ExponentsConfig, setting: recipes.Setting
+) -> dict[tuple[str, int], Job]:
+    """Returns the judge's work by row and seed."""
+    rows = [
+        comparison.same_images_row(
+            _UNTRANSLATED, setting.source, config.num_seeds
+        ),
+        *(
+            comparison.translated_row(setting, method, config.num_seeds)
+            for method in recipes.parse_methods(config.methods)
+        ),
+    ]
+    jobs = comparison.judgements(setting, rows)
+    jobs[_JUDGE, 0] = recipes.evaluation(
+        setting.judge, setting.val, "the judge on new frames of the target"
+    )
+    return jobs
+
+
+def _sections(
+    config: ExponentsConfig, numbers: comparison_tables.Numbers, base: str
+) -> list[Section]:
+    measures = comparison.CONSISTENCY_MEASURES
+    trained = {
+        row: found
+        for row, found in numbers.items()
+        if row not in (_UNTRANSLATED, _JUDGE)
+    }
+    differences = comparison.differences(trained, base, list(measures))
+    return [
+        Section("Command", command_text(PROGRAM, config)),
+        Section(
+            "What the judge sees in the translations",
+            "In per cent, mean and 95 % interval over seeds (Student's t). The "
+            "judge learned from the target's labels; its own figures on new "
+            "target frames say how far it can be trusted.\n\n"
+            + comparison_tables.measures_table(numbers, measures),
+            comparison_figures.draw_measures(numbers, measures),
+            "consistency",
+        ),
+        Section(
+            "Paired differences",
+            f"In percentage points from {base}, seed by seed (the same initial "
+            "weights, order and pool), with the p-value of a paired t-test, "
+            "not corrected for the number of comparisons.\n\n"
+            + comparison_tables.differences_table(differences, base, measures),
+        ),
+        Section(
+            "Every seed",
+            comparison_tables.seeds_table(trained, measures, list(trained)),
+        ),
+    ]
+
+
+def _parts(jobs: Mapping[tuple[str, int], Job]) -> dict[str, Job]:
+    return {f"{row}, seed {seed}": job for (row, seed), job in jobs.items()}
+
+
+if __name__ == "__main__":
+    cli.run(exponents, ExponentsConfig)

@@ -1,0 +1,229 @@
+"""Rows scored by segmenters trained on their images: Tables I and III.
+
+One engine for both: run what is missing, then write the table in the layout of
+Table I, paired differences, semantic consistency, and pictures.
+"""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kliep_tf import runs
+from kliep_tf.data.datasets import color_table
+from kliep_tf.experiments import (
+    comparison,
+    comparison_figures,
+    comparison_tables,
+    recipes,
+)
+from kliep_tf.experiments.comparison import Row
+from kliep_tf.experiments.comparison_report import (
+    Section,
+    command_text,
+    write_report,
+)
+from kliep_tf.experiments.frames import frames_across_sky, read_frames
+from kliep_tf.experiments.jobs import FlagValue, Job, Output, write_manifest
+from kliep_tf.experiments.scheduling import run_jobs
+from kliep_tf.segmentation.inference import load_segmenter, predict_labels
+
+_NUM_FRAMES = 4
+_SHOWN_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class Study:
+    """What distinguishes one table from another.
+
+    Attributes:
+        program: the module.
+        name: of the files.
+        title: of the report.
+        rows: of the table, in order.
+        bases: rows that the others are compared with.
+        remark: Markdown below the table.
+    """
+
+    program: str
+    name: str
+    title: str
+    rows: Sequence[Row]
+    bases: Sequence[str]
+    remark: str
+
+
+def run_study(
+    study: Study, setting: recipes.Setting, config: recipes.SettingConfig
+) -> None:
+    """Runs what is missing and writes the report."""
+    scored = comparison.segmentations(setting, study.rows)
+    judged = comparison.judgements(setting, study.rows)
+    inputs = {
+        "source_records": setting.source.fingerprint,
+        "target_records": setting.target.fingerprint,
+        "val_records": setting.val.fingerprint,
+    }
+    with runs.claim(
+        config.output_dir, study.program, config, inputs=inputs
+    ) as claim:
+        report = claim.directory / f"{study.name}.md"
+        if claim.finished and report.exists():
+            print(f"{report}: already done")
+            return
+        cache = Path(config.cache_dir or claim.directory / "cache")
+        run_jobs(
+            [*scored.values(), *judged.values()],
+            cache,
+            parallel=config.parallel,
+            devices=config.devices,
+        )
+        parts = _parts(scored, judged)
+        write_manifest(claim.directory / "jobs.json", parts, cache)
+        scores = comparison.read_numbers(scored, cache)
+        seen = comparison.read_numbers(judged, cache)
+        sections = [
+            Section("Command", command_text(study.program, config)),
+            *_score_sections(study, scores),
+            *_consistency_sections(study, seen),
+            *_picture_sections(study, setting, scored, cache),
+        ]
+        numbers = {
+            "segmentation": comparison.summarize(scores),
+            "consistency": comparison.summarize(seen),
+        }
+        write_report(
+            claim.directory, study.name, study.title, sections, numbers
+        )
+        claim.finish()
+        print(report)
+
+
+def _score_sections(
+    study: Study, scores: comparison_tables.Numbers
+) -> list[Section]:
+    measures = comparison.SEGMENTATION_MEASURES
+    sections = [
+        Section(
+            "Segmenters on the target's validation images",
+            "Intersection over union in per cent, means over seeds; the mean "
+            "IoU with its 95 % interval (Student's t). One segmenter a row and "
+            f"seed.\n\n{comparison_tables.class_table(scores)}\n\n"
+            f"{study.remark}",
+            comparison_figures.draw_measures(scores, measures),
+            "scores",
+        )
+    ]
+    for base in study.bases:
+        found = comparison.differences(scores, base, list(measures))
+        sections.append(
+            Section(
+                f"Differences from {base}",
+                "In percentage points, seed by seed, with the p-value of a "
+                "paired t-test, not corrected for the number of comparisons."
+                "\n\n"
+                + comparison_tables.differences_table(found, base, measures),
+            )
+        )
+    return sections
+
+
+def _consistency_sections(
+    study: Study, seen: comparison_tables.Numbers
+) -> list[Section]:
+    measures = comparison.CONSISTENCY_MEASURES
+    return [
+        Section(
+            "Semantic consistency",
+            "What a segmenter of the target sees in the source's images, "
+            "against the source's labels, in per cent.\n\n"
+            + comparison_tables.measures_table(seen, measures),
+            comparison_figures.draw_measures(seen, measures),
+            "consistency",
+        )
+    ]
+
+
+def _picture_sections(
+    study: Study,
+    setting: recipes.Setting,
+    scored: Mapping[tuple[str, int], Job],
+    cache: Path,
+) -> list[Section]:
+    translations = {
+        row.name: _pattern(row.images[_SHOWN_SEED], cache)
+        for row in study.rows
+        if row.from_source
+    }
+    names = frames_across_sky(setting.source.pattern, _NUM_FRAMES)
+    val_names = frames_across_sky(setting.val.pattern, _NUM_FRAMES)
+    segmenters = {
+        row.name: scored[row.name, _SHOWN_SEED].flags["segmenter"]
+        for row in study.rows
+    }
+    return [
+        Section(
+            "Source images and their translations",
+            "Of the first seed; frames chosen by their labelled share of sky.",
+            _draw_translations(setting.source.pattern, translations, names),
+            "translations",
+        ),
+        Section(
+            "What the segmenters see",
+            "On validation images of the target, first seed, in the colours "
+            "of Cityscapes; black is not labelled.",
+            _draw_predictions(
+                setting.val.pattern,
+                {
+                    name: str(output.job.output_dir(cache) / output.part)
+                    for name, output in segmenters.items()
+                },
+                val_names,
+            ),
+            "predictions",
+        ),
+    ]
+
+
+def _draw_translations(
+    source: str, translations: Mapping[str, str], names: Sequence[str]
+) -> bytes:
+    frames = read_frames(source, names)
+    columns = {"labels": [color_table()[frame.label] for frame in frames]}
+    for title, pattern in translations.items():
+        columns[title] = [frame.image for frame in read_frames(pattern, names)]
+    return comparison_figures.draw_panels(columns, names)
+
+
+def _draw_predictions(
+    val: str, models: Mapping[str, str], names: Sequence[str]
+) -> bytes:
+    frames = read_frames(val, names)
+    columns = {
+        "image": [frame.image for frame in frames],
+        "labels": [color_table()[frame.label] for frame in frames],
+    }
+    for title, model in models.items():
+        segmenter = load_segmenter(model)
+        columns[title] = [
+            color_table()[predict_labels(segmenter, frame.image[None])[0]]
+            for frame in frames
+        ]
+    return comparison_figures.draw_panels(columns, names)
+
+
+def _pattern(images: FlagValue, cache: Path) -> str:
+    if isinstance(images, Output):
+        return str(images.job.output_dir(cache))
+    return images.pattern
+
+
+def _parts(scored, judged) -> dict[str, Job]:
+    parts = {
+        f"score of {row}, seed {seed}": job
+        for (row, seed), job in scored.items()
+    }
+    parts |= {
+        f"judge on {row}, seed {seed}": job
+        for (row, seed), job in judged.items()
+    }
+    return parts

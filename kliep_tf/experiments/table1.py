@@ -1,0 +1,97 @@
+"""Table I: does translation help a segmenter of the target?
+
+    python -m kliep_tf.experiments.table1 --output_dir=results/table1 \
+        --source_records=records/gta5 \
+        --target_records='records/cityscapes/train-*' \
+        --val_records='records/cityscapes/val-*'
+
+Rows: no adaptation (a segmenter trained on the source as it is), a CycleGAN
+for each pair of exponents, further methods whose translated records are given,
+and the oracle trained on the target's own labels. Each row and seed is
+translated, trains a segmenter and is scored on the target's validation images.
+Writes table1.md, its figures, and table1.json. The same command again
+continues; trainings are shared with other experiments through --cache_dir.
+"""
+
+import dataclasses
+
+from kliep_tf import cli
+from kliep_tf.errors import UserError
+from kliep_tf.experiments import comparison, recipes
+from kliep_tf.experiments.comparison import Row
+from kliep_tf.experiments.jobs import Records
+from kliep_tf.experiments.segmentation_study import Study, run_study
+
+PROGRAM = "kliep_tf.experiments.table1"
+
+NO_ADAPTATION, ORACLE = "no adaptation", "oracle"
+REMARK = (
+    "The rows of the paper (arXiv 2105.12549, Table I) are GTA5 to Cityscapes "
+    "at full size with DRN-26 and DeepLab; figures of another pair of domains, "
+    "another network or another size do not compare with them."
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class Table1Config(recipes.SettingConfig):
+    """The flags of this program."""
+
+    methods: tuple[str, ...] = cli.flag(
+        "NAME:A:B of each CycleGAN: its exponents on source and target",
+        default=("CycleGAN:0:0", "KLIEP (1,1):1:1", "KLIEP (.5,.5):0.5:0.5"),
+    )
+    translated: tuple[str, ...] = cli.flag(
+        "NAME=RECORDS of each further method: the source's labelled records "
+        "with images that somebody else translated",
+        default=(),
+    )
+
+
+def table1(config: Table1Config) -> None:
+    """Runs what is missing and writes the report."""
+    setting = recipes.make_setting(config)
+    run_study(make_study(config, setting), setting, config)
+
+
+def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
+    """Returns the rows and what is compared."""
+    methods = recipes.parse_methods(config.methods)
+    rows = [
+        comparison.same_images_row(
+            NO_ADAPTATION, setting.source, config.num_seeds
+        ),
+        *(
+            comparison.translated_row(setting, method, config.num_seeds)
+            for method in methods
+        ),
+        *_further_rows(config),
+        comparison.same_images_row(
+            ORACLE, setting.target, config.num_seeds, from_source=False
+        ),
+    ]
+    return Study(
+        program=PROGRAM,
+        name="table1",
+        title="Segmenters trained on translated images",
+        rows=rows,
+        bases=[NO_ADAPTATION, *(method.name for method in methods[:1])],
+        remark=REMARK,
+    )
+
+
+def _further_rows(config: Table1Config) -> list[Row]:
+    rows = []
+    for text in config.translated:
+        name, equals, pattern = text.partition("=")
+        if not (name and equals and pattern):
+            raise UserError(
+                f"--translated: expected NAME=RECORDS, found {text!r}"
+            )
+        rows.append(
+            comparison.same_images_row(name, Records(pattern), config.num_seeds)
+        )
+    return rows
+
+
+if __name__ == "__main__":
+    cli.run(table1, Table1Config)

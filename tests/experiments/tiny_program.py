@@ -1,0 +1,41 @@
+"""A program for tests of jobs: writes a number, or fails when told to."""
+
+import dataclasses
+import os
+import time
+from pathlib import Path
+
+from kliep_tf import cli, runs
+from kliep_tf.errors import UserError
+
+
+@dataclasses.dataclass(frozen=True)
+class TinyConfig:
+    """The flags."""
+
+    output_dir: str = cli.flag("where the number goes")
+    number: int = cli.flag("to write", default=0)
+    add: str = cli.flag("a folder with another number", default="")
+    fail: bool = cli.flag("end with an error", default=False)
+    seconds: float = cli.flag("to wait", default=0.0)
+
+
+def write_number(config: TinyConfig) -> None:
+    """Writes the number, the other one added, and the cores it may use."""
+    with runs.claim(config.output_dir, "tiny", config) as claim:
+        time.sleep(config.seconds)
+        if config.fail:
+            raise UserError("told to fail")
+        total = config.number
+        if config.add:
+            total += int(Path(config.add, "number").read_text())
+        (claim.directory / "number").write_text(str(total))
+        cores = sorted(os.sched_getaffinity(0))
+        (claim.directory / "cores").write_text(str(cores))
+        device = os.environ.get("CUDA_VISIBLE_DEVICES", "all")
+        (claim.directory / "device").write_text(device)
+        claim.finish()
+
+
+if __name__ == "__main__":
+    cli.run(write_number, TinyConfig)
