@@ -33,7 +33,7 @@ from kliep_tf.experiments import (
 from kliep_tf.experiments.report_figures import JudgedFrame
 from kliep_tf.experiments.report_page import to_html, to_markdown
 from kliep_tf.experiments.stages import Stage
-from kliep_tf.segmentation import evaluation
+from kliep_tf.segmentation import report as evaluation_report
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 
 REPORT_HTML, REPORT_MD = "report.html", "report.md"
@@ -166,7 +166,7 @@ def _collect(
 
 
 def _confusion(directory: str) -> list[list[int]]:
-    path = Path(directory, evaluation.REPORT_JSON)
+    path = Path(directory, evaluation_report.REPORT_JSON)
     return json.loads(path.read_text())["confusion_matrix"]
 
 
