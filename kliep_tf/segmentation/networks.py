@@ -1,115 +1,27 @@
 """Segmentation networks by the name that `--network` takes.
 
 A network is a Keras model of float32 [N, H, W, 3] images in [-1, 1] whose
-output is float32 logits [N, H, W, num_classes], at any height and width.
+output is float32 logits [N, H, W, num_classes], at any height and width. What
+pretrained weights are loaded into is a layer named "backbone".
 """
 
 from collections.abc import Callable
 
 import keras
-import numpy as np
-import tensorflow as tf
+
+from kliep_tf.segmentation.deeplab import (
+    deeplab_v2_resnet101,
+    deeplab_v3plus_xception65,
+)
+from kliep_tf.segmentation.drn import drn_c_26
+from kliep_tf.segmentation.tiny import tiny
 
 Network = keras.Model
 
-_GROUPS = 8
-
-
-def tiny(num_classes: int, seed: int, dtype: str = "float32") -> Network:
-    """Returns an encoder-decoder that trains in minutes on two CPU cores.
-
-    Five scales, from the image's size to a sixteenth of it, added back on the
-    way up. Group normalisation: unlike batch normalisation it is the same in
-    training and in use, on one device and on many.
-
-    Args:
-        num_classes: number of logits a pixel.
-        seed: of the initial weights.
-        dtype: a Keras dtype policy, "float32" or "mixed_bfloat16".
-    """
-    layers = _Layers(seed, dtype)
-    image = keras.Input((None, None, 3), dtype="float32")
-    half = layers.convolve(image, 24, strides=2)
-    quarter = layers.residual(layers.convolve(half, 48, strides=2))
-    eighth = layers.residual(layers.convolve(quarter, 64, strides=2))
-    sixteenth = layers.convolve(eighth, 80, strides=2)
-    # Dilated, so that a pixel sees most of a small image.
-    context = layers.residual(sixteenth, dilation=2)
-    features = layers.merge(context, eighth, 64)
-    features = layers.merge(features, quarter, 48)
-    features = layers.merge(features, half, 32)
-    logits = layers.project(features, num_classes, use_bias=True)
-    logits = Resize(dtype="float32")([logits, image])
-    return Network(image, logits, name="tiny")
-
-
-NETWORKS: dict[str, Callable[..., Network]] = {"tiny": tiny}
-
-
-class Resize(keras.layers.Layer):
-    """Resizes [N, h, w, C] bilinearly to the size of a second tensor."""
-
-    def call(self, inputs: list[tf.Tensor]) -> tf.Tensor:
-        """Returns the first tensor at the second's height and width."""
-        features, like = inputs
-        resized = tf.image.resize(features, tf.shape(like)[1:3])
-        return tf.cast(resized, self.compute_dtype)
-
-    def compute_output_shape(self, input_shape: list) -> tuple:
-        """Returns the shape that `call` returns."""
-        features, like = input_shape
-        return (features[0], like[1], like[2], features[3])
-
-
-class _Layers:
-    """Makes layers that share a dtype and draw from one seed."""
-
-    def __init__(self, seed: int, dtype: str):
-        self._seeds = np.random.default_rng(seed)
-        self._dtype = dtype
-
-    def convolve(
-        self, x: tf.Tensor, filters: int, *, strides: int = 1, dilation: int = 1
-    ) -> tf.Tensor:
-        """3x3 convolution, group normalisation, ReLU."""
-        x = self._convolution(
-            filters, 3, strides=strides, dilation_rate=dilation, use_bias=False
-        )(x)
-        x = keras.layers.GroupNormalization(_GROUPS, dtype=self._dtype)(x)
-        return keras.layers.ReLU(dtype=self._dtype)(x)
-
-    def residual(self, x: tf.Tensor, *, dilation: int = 1) -> tf.Tensor:
-        """Adds what two convolutions find."""
-        filters = x.shape[-1]
-        found = self.convolve(x, filters, dilation=dilation)
-        found = self.convolve(found, filters, dilation=dilation)
-        return keras.layers.Add(dtype=self._dtype)([x, found])
-
-    def merge(
-        self, coarse: tf.Tensor, fine: tf.Tensor, filters: int
-    ) -> tf.Tensor:
-        """Brings coarse features to the size of fine ones and joins both."""
-        coarse = self.project(coarse, filters)
-        coarse = Resize(dtype=self._dtype)([coarse, fine])
-        fine = self.project(fine, filters)
-        both = keras.layers.Add(dtype=self._dtype)([coarse, fine])
-        return self.convolve(both, filters)
-
-    def project(
-        self, x: tf.Tensor, filters: int, *, use_bias: bool = False
-    ) -> tf.Tensor:
-        """1x1 convolution."""
-        return self._convolution(filters, 1, use_bias=use_bias)(x)
-
-    def _convolution(
-        self, filters: int, size: int, **options
-    ) -> keras.layers.Conv2D:
-        seed = int(self._seeds.integers(2**31))
-        return keras.layers.Conv2D(
-            filters,
-            size,
-            padding="same",
-            kernel_initializer=keras.initializers.HeNormal(seed),
-            dtype=self._dtype,
-            **options,
-        )
+# (num_classes, seed, dtype) -> network
+NETWORKS: dict[str, Callable[..., Network]] = {
+    "tiny": tiny,
+    "drn_c_26": drn_c_26,
+    "deeplab_v3plus_xception65": deeplab_v3plus_xception65,
+    "deeplab_v2_resnet101": deeplab_v2_resnet101,
+}

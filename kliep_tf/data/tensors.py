@@ -1,0 +1,108 @@
+"""Files of named arrays: NumPy's npz, safetensors, TensorFlow checkpoints."""
+
+import json
+import os
+import zipfile
+from collections.abc import Mapping
+
+import numpy as np
+import tensorflow as tf
+
+from kliep_tf.errors import UserError
+
+_SAFETENSORS_TYPES = {
+    "F64": np.float64,
+    "F32": np.float32,
+    "F16": np.float16,
+    "I64": np.int64,
+    "I32": np.int32,
+    "U8": np.uint8,
+}
+
+
+def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
+    """Returns the arrays of a file by name.
+
+    Args:
+        path: `*.npz`, `*.safetensors`, or the prefix of a TensorFlow checkpoint
+            (`model.ckpt` where `model.ckpt.index` exists).
+
+    Raises:
+        UserError: there is no such file, or it is of another kind.
+    """
+    path = os.fspath(path)
+    if os.path.isfile(f"{path}.index"):
+        return _read_checkpoint(path)
+    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    extension = os.path.splitext(path)[1]
+    if extension not in readers or not os.path.isfile(path):
+        raise UserError(
+            f"{path}: expected a file *.npz or *.safetensors, or the prefix of "
+            "a TensorFlow checkpoint, found none"
+        )
+    try:
+        return readers[extension](path)
+    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        raise UserError(
+            f"{path}: expected arrays by name, found something else ({error})"
+        ) from error
+
+
+def tensor_files(path: str | os.PathLike) -> list[str]:
+    """Returns the files behind a path that `read_tensors` takes."""
+    path = os.fspath(path)
+    if not os.path.isfile(f"{path}.index"):
+        return [path]
+    directory, name = os.path.split(path)
+    parts = (f"{name}.index", f"{name}.data-")
+    return [
+        os.path.join(directory, entry)
+        for entry in sorted(os.listdir(directory or "."))
+        if entry.startswith(parts)
+    ]
+
+
+def _read_checkpoint(path: str) -> dict[str, np.ndarray]:
+    try:
+        reader = tf.train.load_checkpoint(path)
+        names = reader.get_variable_to_shape_map()
+        return {
+            name: reader.get_tensor(name)
+            for name in names
+            if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
+        }
+    except (tf.errors.OpError, ValueError) as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path}: expected a whole TensorFlow checkpoint, found a damaged "
+            f"one ({reason})"
+        ) from error
+
+
+def _read_npz(path: str) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as file:
+        return dict(file)
+
+
+def _read_safetensors(path: str) -> dict[str, np.ndarray]:
+    """Reads the format of huggingface/safetensors.
+
+    The length of the header (uint64, little endian), the header, JSON of each
+    array's type, shape and place, and the arrays.
+    """
+    with open(path, "rb") as file:
+        data = file.read()
+    start = 8 + int.from_bytes(data[:8], "little")
+    if start > len(data):
+        raise ValueError("the header is cut short")
+    header = json.loads(data[8:start])
+    arrays = {}
+    for name, entry in header.items():
+        if name == "__metadata__":
+            continue
+        begin, end = (start + offset for offset in entry["data_offsets"])
+        values = np.frombuffer(
+            data[begin:end], _SAFETENSORS_TYPES[entry["dtype"]]
+        )
+        arrays[name] = values.reshape(entry["shape"])
+    return arrays
