@@ -2,8 +2,19 @@
 
 import numpy as np
 
-from kliep_tf.data.datasets import IGNORE_LABEL
+from kliep_tf.data.datasets import CLASS_NAMES, IGNORE_LABEL
 from kliep_tf.errors import UserError
+
+# The seven categories of Cityscapes and their classes.
+CATEGORIES = {
+    "flat": ("road", "sidewalk"),
+    "construction": ("building", "wall", "fence"),
+    "object": ("pole", "traffic light", "traffic sign"),
+    "nature": ("vegetation", "terrain"),
+    "sky": ("sky",),
+    "human": ("person", "rider"),
+    "vehicle": ("car", "truck", "bus", "train", "motorcycle", "bicycle"),
+}
 
 
 def confusion_matrix(
@@ -65,6 +76,31 @@ def pixel_accuracy(matrix: np.ndarray) -> float:
     """Returns the share of pixels predicted as labelled; NaN without pixels."""
     matrix = np.asarray(matrix, np.float64)
     return float(_ratio(np.trace(matrix), matrix.sum()))
+
+
+def frequency_weighted_iou(matrix: np.ndarray) -> float:
+    """Returns the classes' IoU weighted by their labelled pixels.
+
+    NaN without pixels.
+    """
+    labelled = np.asarray(matrix, np.float64).sum(axis=1)
+    iou = np.where(labelled > 0, per_class_iou(matrix), 0.0)
+    return float(_ratio(np.sum(labelled * iou), labelled.sum()))
+
+
+def category_matrix(matrix: np.ndarray) -> np.ndarray:
+    """Returns the confusion [7, 7] of CATEGORIES from that of the 19 classes.
+
+    `per_class_iou` of it is the category IoU: taking a car for a bus is right.
+    """
+    membership = np.array(
+        [
+            [name in members for name in CLASS_NAMES]
+            for members in CATEGORIES.values()
+        ],
+        np.int64,
+    )
+    return membership @ np.asarray(matrix) @ membership.T
 
 
 def normalize_rows(matrix: np.ndarray) -> np.ndarray:

@@ -6,43 +6,36 @@ import keras
 import tensorflow as tf
 
 from kliep_tf.data.datasets import IGNORE_LABEL
+from kliep_tf.segmentation.optimizers import GradientRule
 from kliep_tf.training.distribution import all_reduce_sum
 
-# (float32 images [B, H, W, 3], uint8 labels [B, H, W, 1])
-Batch = tuple[tf.Tensor, tf.Tensor]
-
-
-def make_optimizer(
-    network: keras.Model, learning_rate: float, num_steps: int
-) -> keras.optimizers.Optimizer:
-    """Returns Adam with the decay of DeepLab, its variables already made.
-
-    The rate falls as (1 - step / num_steps)^0.9: the last step's is small but
-    not zero.
-    """
-    schedule = keras.optimizers.schedules.PolynomialDecay(
-        learning_rate, num_steps, end_learning_rate=0.0, power=0.9
-    )
-    optimizer = keras.optimizers.Adam(schedule)
-    optimizer.build(network.trainable_variables)
-    return optimizer
+# (float32 images [B, H, W, 3], uint8 labels [B, H, W, 1]) and, where examples
+# are weighted, float32 weights [B]
+Batch = tuple[tf.Tensor, ...]
 
 
 def make_train_step(
     network: keras.Model,
     optimizer: keras.optimizers.Optimizer,
     global_batch_size: int,
+    gradient_rule: GradientRule | None = None,
 ) -> Callable[[Batch], Mapping[str, tf.Tensor]]:
     """Returns the step of one replica.
+
+    The loss is the mean over the images of the global batch of each image's
+    weight times its mean cross-entropy over labelled pixels. So every image
+    counts by its weight, however much of it is labelled, and the replicas'
+    shares add up to what one device computes.
 
     Args:
         network: maps images to logits.
         optimizer: built for the network.
         global_batch_size: images a step, over all replicas.
+        gradient_rule: what becomes of the gradients before they are applied.
 
     Returns:
         A function that takes a replica's share of a batch, updates the network
-        and returns the global batch's loss and pixel accuracy.
+        and returns the global batch's loss and pixel accuracy (unweighted).
     """
 
     def global_mean(per_example: tf.Tensor) -> tf.Tensor:
@@ -52,13 +45,16 @@ def make_train_step(
         )
 
     def train_step(batch: Batch) -> Mapping[str, tf.Tensor]:
-        image, label = batch
+        image, label, *weights = batch
         learning_rate = tf.identity(optimizer.learning_rate)
         with tf.GradientTape() as tape:
             logits = network(image, training=True)
-            loss = global_mean(cross_entropy(label, logits))
+            losses = cross_entropy(label, logits)
+            loss = global_mean(losses * weights[0] if weights else losses)
         variables = network.trainable_variables
         gradients = tape.gradient(loss, variables)
+        if gradient_rule is not None:
+            gradients = gradient_rule(gradients)
         optimizer.apply_gradients(zip(gradients, variables, strict=True))
         figures = all_reduce_sum(
             {"loss": loss, "pixel_accuracy": global_mean(hits(label, logits))}

@@ -1,6 +1,8 @@
-"""A network that compiles in a second, for tests of what is around it."""
+"""Networks that compile in a second, for tests of what is around them."""
 
 import keras
+
+from kliep_tf.segmentation.layers import CountedDropout, LayerFactory
 
 
 def small(num_classes: int, seed: int, dtype: str = "float32") -> keras.Model:
@@ -25,3 +27,19 @@ def small(num_classes: int, seed: int, dtype: str = "float32") -> keras.Model:
             ),
         ]
     )
+
+
+def normalized(
+    num_classes: int, seed: int, dtype: str = "float32"
+) -> keras.Model:
+    """A backbone with batch normalisation, as the published networks have."""
+    make = LayerFactory(seed, dtype)
+    inner = keras.Input((None, None, 3))
+    x = make.convolve(inner, 4, 3, "conv1")
+    x = make.relu(make.normalize(x, "bn1"))
+    backbone = keras.Model(inner, x, name="backbone")
+    image = keras.Input((None, None, 3))
+    logits = make.convolve(backbone(image), num_classes, 1, use_bias=True)
+    # Off, but with the state that a continued run needs.
+    logits = CountedDropout(0.0, seed)(logits)
+    return keras.Model(image, logits, name="normalized")

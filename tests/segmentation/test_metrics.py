@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation import metrics
 
@@ -57,6 +58,31 @@ def test_no_pixels_have_no_score():
     assert not matrix.any()
     assert np.isnan(metrics.mean_iou(matrix))
     assert np.isnan(metrics.pixel_accuracy(matrix))
+
+
+def test_frequency_weighted_iou_by_hand():
+    # Labelled 3 and 1 pixels; class 2 is predicted once and never labelled.
+    matrix = np.array([[2, 0, 1], [0, 1, 0], [0, 0, 0]])
+    # IoU 2 / 3 and 1 / 1, weights 3 / 4 and 1 / 4
+    assert metrics.frequency_weighted_iou(matrix) == pytest.approx(
+        3 / 4 * 2 / 3 + 1 / 4
+    )
+    assert np.isnan(metrics.frequency_weighted_iou(np.zeros((3, 3))))
+
+
+def test_classes_of_one_category_are_one():
+    car, bus, sky = (CLASS_NAMES.index(n) for n in ("car", "bus", "sky"))
+    matrix = np.zeros((19, 19), np.int64)
+    matrix[car, bus], matrix[car, sky], matrix[sky, sky] = 5, 1, 2
+    found = metrics.category_matrix(matrix)
+    names = list(metrics.CATEGORIES)
+    vehicle, heaven = names.index("vehicle"), names.index("sky")
+    assert found[vehicle, vehicle] == 5 and found[vehicle, heaven] == 1
+    assert found[heaven, heaven] == 2 and found.sum() == 8
+    every = [
+        name for members in metrics.CATEGORIES.values() for name in members
+    ]
+    assert sorted(every) == sorted(CLASS_NAMES)
 
 
 def test_normalized_rows_sum_to_one_where_labelled():

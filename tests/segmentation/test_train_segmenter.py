@@ -10,14 +10,16 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf import runs
-from kliep_tf import train_segmenter as program
+from kliep_tf.data import records
 from kliep_tf.errors import UserError
+from kliep_tf.segmentation import run as segmentation_run
 from kliep_tf.segmentation.inference import load_segmenter
 from kliep_tf.segmentation.networks import NETWORKS
+from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.loop import run_steps
-from tests.segmentation.small_network import small
+from tests.segmentation.small_network import normalized, small
 
 
 def _config(street_records, run_dir, **changes) -> TrainSegmenterConfig:
@@ -31,15 +33,30 @@ def _config(street_records, run_dir, **changes) -> TrainSegmenterConfig:
     return TrainSegmenterConfig(**defaults | changes)
 
 
-def _last_weights(run_dir: Path) -> dict[str, np.ndarray]:
+def _last_weights(run_dir: Path | str) -> dict[str, np.ndarray]:
     """All numbers of the newest checkpoint: weights, moments, counters."""
-    path = tf.train.latest_checkpoint(str(run_dir / runs.CHECKPOINTS))
+    path = tf.train.latest_checkpoint(str(Path(run_dir) / runs.CHECKPOINTS))
     reader = tf.train.load_checkpoint(path)
     return {
         name: reader.get_tensor(name)
         for name in reader.get_variable_to_shape_map()
         if "OBJECT_GRAPH" not in name and "save_counter" not in name
     }
+
+
+@pytest.fixture(scope="module")
+def weighted_records(street_records, tmp_path_factory) -> Path:
+    """The streets, each with its number as its importance weight."""
+    (path,) = records.resolve_records(street_records, "records")
+    directory = tmp_path_factory.mktemp("weighted")
+    records.write_shard(
+        directory / Path(path).name,
+        [
+            records.append_weight(example, float(number))
+            for number, example in enumerate(records.read_shard(path))
+        ],
+    )
+    return directory
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +108,7 @@ def test_continued_run_ends_like_an_undisturbed_one(
 
     config = _config(street_records, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(program, "run_steps", run_until_step_4)
+        patch.setattr(segmentation_run, "run_steps", run_until_step_4)
         train_segmenter(config)
     # Step 2 is saved, step 3 is lost, and nothing looks finished.
     assert checkpoint_steps(tmp_path / "run" / runs.CHECKPOINTS) == [0, 2]
@@ -104,21 +121,35 @@ def test_continued_run_ends_like_an_undisturbed_one(
         np.testing.assert_array_equal(value, found[name], err_msg=name)
 
 
-def test_two_devices_take_the_same_step_as_one(street_records, tmp_path):
+@pytest.mark.parametrize(
+    "network, recipe",
+    [
+        ("small", ""),
+        (
+            "normalized",
+            "optimizer='sgd', weight_decay=0.1, head_learning_rate_factor=10,"
+            "example_weights='loss',",
+        ),
+    ],
+)
+def test_two_devices_take_the_same_step_as_one(
+    network, recipe, weighted_records, tmp_path
+):
     code = f"""
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from kliep_tf.segmentation.networks import NETWORKS
+from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
-from tests.segmentation.small_network import small
-NETWORKS["small"] = small
+from tests.segmentation.small_network import normalized, small
+NETWORKS["small"], NETWORKS["normalized"] = small, normalized
 assert len(tf.config.list_logical_devices("CPU")) == 2
 for name in ("none", "mirrored"):
     train_segmenter(TrainSegmenterConfig(
-        train_records={str(street_records)!r}, steps=1, batch_size=4,
-        network="small",
+        train_records={str(weighted_records)!r}, steps=1, batch_size=4,
+        network={network!r}, {recipe}
         run_dir={str(tmp_path)!r} + "/" + name, distribution=name))
 """
     done = subprocess.run(
@@ -161,6 +192,11 @@ def test_crops_and_bfloat16(street_records, tmp_path, monkeypatch):
         ({"steps": 0}, "--steps=0: expected 1 or more"),
         ({"learning_rate": 0.0}, "--learning_rate"),
         ({"color_jitter": -1.0}, "--color_jitter"),
+        ({"epochs": -1}, "--epochs=-1: expected 0 or more"),
+        ({"weights_dir": "weights"}, "expected --example_weights="),
+        ({"min_scale": 0.5}, "expected --crop_height and --crop_width too"),
+        ({"head_learning_rate_factor": 10.0}, "1 but for --optimizer=sgd"),
+        ({"val_records": "/nowhere"}, "--val_records=/nowhere"),
         ({"crop_height": 16}, "expected both or neither"),
         ({"crop_height": 64, "crop_width": 64}, "no larger than the images"),
         ({"train_records": "/nowhere"}, "expected TFRecord shards"),
@@ -172,6 +208,61 @@ def test_bad_arguments_are_named(changes, message, street_records, tmp_path):
         train_segmenter(config)
     assert "\n" not in str(raised.value)
     assert not (tmp_path / "run").exists()
+
+
+def test_whole_recipe_of_a_published_network(
+    weighted_records, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(NETWORKS, "normalized", normalized)
+    backbone = backbone_of(normalized(19, seed=7))
+    backbone.save_weights(tmp_path / "backbone.weights.h5")
+    config = _config(
+        weighted_records,
+        tmp_path / "run",
+        network="normalized",
+        backbone_weights=str(tmp_path / "backbone.weights.h5"),
+        freeze_batch_norm=True,
+        epochs=1,
+        batch_size=8,
+        optimizer="sgd",
+        learning_rate=0.1,
+        head_learning_rate_factor=10.0,
+        weight_decay=5e-4,
+        crop_height=40,
+        crop_width=40,
+        min_scale=0.5,
+        max_scale=2.0,
+        example_weights="sample",
+        val_records=str(weighted_records),
+    )
+    train_segmenter(config)
+    # 24 images, 8 a step
+    assert runs.read_config(tmp_path / "run")["results"]["steps"] == 3
+    tags = _summaries(tmp_path / "run")
+    assert {"val/mean_iou", "val/pixel_accuracy", "val_iou/sky"} <= tags.keys()
+    assert "val_iou/bus" not in tags  # no street has a bus
+    # Frozen: its scale is still the one of the file, its kernel is not.
+    saved = {
+        value.tobytes() for value in _last_weights(config.run_dir).values()
+    }
+    gamma, kernel = backbone.layers[2].gamma, backbone.layers[1].kernel
+    assert gamma.numpy().tobytes() in saved
+    assert kernel.numpy().tobytes() not in saved
+
+
+def test_backbone_weights_need_a_backbone(
+    street_records, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(NETWORKS, "small", small)
+    np.savez(tmp_path / "weights.npz", kernel=np.zeros(3))
+    config = _config(
+        street_records,
+        tmp_path / "run",
+        network="small",
+        backbone_weights=str(tmp_path / "weights.npz"),
+    )
+    with pytest.raises(UserError, match="expected a network with a backbone"):
+        train_segmenter(config)
 
 
 def test_unlabelled_records_are_refused(draw_street, write_records, tmp_path):
@@ -201,12 +292,18 @@ def test_help_reads_well():
     assert "--color_jitter=NUMBER" in done.stdout
 
 
-def test_tensorboard_shows_figures_and_pictures(undisturbed):
+def _summaries(run_dir: Path) -> dict:
+    """The last value of every tag."""
     tags = {}
-    for path in (undisturbed / runs.TENSORBOARD).glob("*tfevents*"):
+    for path in (run_dir / runs.TENSORBOARD).glob("*tfevents*"):
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
                 tags[value.tag] = value.tensor.string_val
+    return tags
+
+
+def test_tensorboard_shows_figures_and_pictures(undisturbed):
+    tags = _summaries(undisturbed)
     assert tags.keys() >= {
         "loss",
         "pixel_accuracy",
