@@ -5,28 +5,44 @@
 
 Any segmentation SavedModel will do: one image input, and an output of 19 class
 probabilities or logits, or of train ids. Images are given to it as they are
-stored. The output directory receives report.json, report.md, frames.csv and
-figures; the mean IoU is that of cityscapesScripts.
+stored, or at --scales of that; scores count at the labels' resolution and are
+those of cityscapesScripts. The output directory receives report.json,
+report.md, frames.csv, figures, and frames.npz, the confusion matrix of every
+frame. The same command again continues an interrupted evaluation.
 """
 
 import dataclasses
 import os
+import time
 from pathlib import Path
 
 from kliep_tf import cli, runs
-from kliep_tf.data import records
-from kliep_tf.data.index import build_index
+from kliep_tf.data import confusions, records
+from kliep_tf.data.confusions import FrameConfusions
+from kliep_tf.data.datasets import label_id_table
+from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.pipeline import make_image_dataset
+from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import equal_size_batches, read_all, require_labels
 from kliep_tf.errors import UserError
-from kliep_tf.progress import progress
+from kliep_tf.progress import ProgressBar
+from kliep_tf.segmentation.averaging import average_over
 from kliep_tf.segmentation.evaluation import (
-    REPORT_MD,
-    evaluate_segmenter,
+    Evaluation,
+    WritePrediction,
+    count_frames,
+    show_frames,
     summarize,
-    write_report,
 )
-from kliep_tf.segmentation.inference import load_segmenter
+from kliep_tf.segmentation.inference import Segmenter, load_segmenter
+from kliep_tf.segmentation.report import REPORT_MD, write_report
+
+FRAMES_NPZ = "frames.npz"
+PREDICTIONS = "predictions"
+
+_PARTIAL = "partial.npz"
+_SECONDS_BETWEEN_SAVES = 20.0
+_NUM_SHOWN = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,6 +54,19 @@ class EvaluateConfig:
     )
     records: str = cli.flag("Labelled records: a directory or a glob.")
     output_dir: str = cli.flag("Where the report goes.")
+    scales: tuple[str, ...] = cli.flag(
+        "Sizes at which the segmenter sees each image, as factors of the "
+        "stored one; the probabilities are averaged.",
+        default=("1",),
+    )
+    flip: bool = cli.flag(
+        "Average over each image and its mirror image too.", default=False
+    )
+    write_predictions: bool = cli.flag(
+        "Write predictions/NAME_pred.png, label ids as the Cityscapes server "
+        "and cityscapesScripts take them.",
+        default=False,
+    )
     batch_size: int = cli.flag(
         "Images passed to the segmenter at once.",
         default=4,
@@ -48,10 +77,12 @@ class EvaluateConfig:
 def evaluate(config: EvaluateConfig) -> None:
     """Writes the report of one segmenter on one set of records."""
     cli.require_positive(config, "batch_size")
+    scales = _scales(config)
     paths = records.resolve_records(config.records, "records")
     index = build_index(paths)
     require_labels(paths, "records")
     segmenter = load_segmenter(config.segmenter)
+    segmenter = average_over(segmenter, scales, config.flip)
     inputs = {
         "records": runs.fingerprint(paths),
         "segmenter": runs.fingerprint(_files(config.segmenter)),
@@ -63,22 +94,21 @@ def evaluate(config: EvaluateConfig) -> None:
         if claim.finished:
             print(f"{report}: already done")
             return
-        examples = progress(
-            read_all(make_image_dataset(paths), "records"),
-            len(index),
-            "evaluating",
-            "image",
-        )
-        evaluation = evaluate_segmenter(
-            segmenter, equal_size_batches(examples, config.batch_size)
-        )
+        frames = _count(config, segmenter, index, claim.directory)
+        evaluation = Evaluation(frames)
         if not evaluation.matrix.any():
             raise UserError(
                 f"--records={config.records}: expected labelled pixels, found "
                 f"only ignored ones in {len(index)} images"
             )
+        best, worst = (
+            show_frames(segmenter, index, names)
+            for names in evaluation.extremes(_NUM_SHOWN)
+        )
         about = {"segmenter": config.segmenter, "records": config.records}
-        write_report(claim.directory, evaluation, about)
+        write_report(claim.directory, evaluation, best, worst, about)
+        confusions.save_confusions(claim.directory / FRAMES_NPZ, frames)
+        (claim.directory / _PARTIAL).unlink(missing_ok=True)
         summary = summarize(evaluation)
         figures = {
             name: summary[name] for name in ("mean_iou", "pixel_accuracy")
@@ -88,6 +118,64 @@ def evaluate(config: EvaluateConfig) -> None:
             f"{report}: mean IoU {figures['mean_iou']:.4f}, pixel accuracy "
             f"{figures['pixel_accuracy']:.4f} over {len(index)} images"
         )
+
+
+def _count(
+    config: EvaluateConfig,
+    segmenter: Segmenter,
+    index: RecordIndex,
+    directory: Path,
+) -> FrameConfusions:
+    """Returns every frame's matrix; continues what an earlier run counted."""
+    partial = directory / _PARTIAL
+    parts = [confusions.load_confusions(partial)] if partial.exists() else []
+    done = sum(map(len, parts))
+    dataset = make_image_dataset(index.paths).skip(done)
+    batches = equal_size_batches(
+        read_all(dataset, "records"), config.batch_size
+    )
+    write = None
+    if config.write_predictions:
+        write = _prediction_writer(directory / PREDICTIONS)
+    saved = time.monotonic()
+    with ProgressBar(len(index), "evaluating", "image", done) as bar:
+        for part in count_frames(segmenter, batches, write):
+            parts.append(part)
+            bar.update(len(part))
+            if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
+                parts = [confusions.join(parts)]
+                confusions.save_confusions(partial, parts[0])
+                saved = time.monotonic()
+    return confusions.join(parts)
+
+
+def _prediction_writer(directory: Path) -> WritePrediction:
+    directory.mkdir(exist_ok=True)
+    label_ids = label_id_table()
+
+    def write(name: str, prediction) -> None:
+        if os.path.basename(name) != name:
+            raise UserError(
+                f"--write_predictions: expected filenames without folders, "
+                f"found {name!r}"
+            )
+        path = directory / f"{name}_pred.png"
+        runs.write_atomically(path, encode_png(label_ids[prediction]))
+
+    return write
+
+
+def _scales(config: EvaluateConfig) -> tuple[float, ...]:
+    try:
+        scales = tuple(float(scale) for scale in config.scales)
+    except ValueError:
+        scales = ()
+    if not scales or not all(0 < scale < float("inf") for scale in scales):
+        raise UserError(
+            f"--scales={','.join(config.scales)}: expected numbers above 0, "
+            "such as 0.75,1,1.25"
+        )
+    return scales
 
 
 def _files(directory: str | os.PathLike) -> list[Path]:

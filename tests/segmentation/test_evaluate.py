@@ -1,16 +1,21 @@
 import csv
+import dataclasses
 import json
 
 import matplotlib.image
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
+from kliep_tf import evaluate as program
 from kliep_tf import runs
 from kliep_tf.data import records
+from kliep_tf.data.confusions import load_confusions
 from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.errors import UserError
 from kliep_tf.evaluate import EvaluateConfig, evaluate
+from kliep_tf.segmentation.evaluation import count_frames
 
 ROAD, SKY = CLASS_NAMES.index("road"), CLASS_NAMES.index("sky")
 
@@ -92,6 +97,85 @@ def test_report_names_what_it_is_about(report):
     for name in ("confusion.png", "best.png", "worst.png"):
         assert name in text
         assert matplotlib.image.imread(directory / name).std() > 0
+
+
+def test_report_has_a_row_for_a_table(report):
+    lines = (report[1] / "report.md").read_text().splitlines()
+    header = next(n for n, line in enumerate(lines) if "| mIoU |" in line)
+    names = [cell.strip() for cell in lines[header].split("|")[2:-1]]
+    assert names == [*CLASS_NAMES, "mIoU"]
+    row = [cell.strip() for cell in lines[header + 2].split("|")[2:-1]]
+    values = dict(zip(names, row, strict=True))
+    # sky 4 / 5, road 1 / 2, their mean 0.65; all others are absent.
+    assert values["sky"] == "80.0" and values["road"] == "50.0"
+    assert values["mIoU"] == "65.0" and values["bus"] == "-"
+
+
+def test_every_frames_matrix_is_kept(report):
+    frames = load_confusions(report[1] / "frames.npz")
+    assert frames.filenames.tolist() == ["frame_000", "frame_001", "frame_002"]
+    assert frames.matrices[1, SKY, SKY] == 2
+    assert frames.matrices[1, SKY, ROAD] == 1
+    assert frames.matrices[2].sum() == 0
+    assert not (report[1] / "partial.npz").exists()
+
+
+def test_interrupted_evaluation_continues(
+    report, red_is_the_class, tmp_path, monkeypatch
+):
+    config = dataclasses.replace(
+        report[0], output_dir=str(tmp_path / "report"), batch_size=1
+    )
+
+    class Killed(BaseException):
+        """Nothing catches it: like a kill, it leaves no time to save."""
+
+    seen = []
+    monkeypatch.setattr(program, "_SECONDS_BETWEEN_SAVES", 0.0)
+    monkeypatch.setattr(program, "count_frames", _dying_after(2, Killed, seen))
+    with pytest.raises(Killed):
+        evaluate(config)
+    assert seen == ["frame_000", "frame_001"]
+    seen.clear()
+    monkeypatch.setattr(program, "count_frames", _dying_after(99, Killed, seen))
+    evaluate(config)
+    assert seen == ["frame_002"]  # the others were not counted again
+    for name in ("report.json", "frames.csv"):
+        whole = (report[1] / name).read_text()
+        assert (tmp_path / "report" / name).read_text() == whole
+
+
+def _dying_after(number, error, seen):
+    def counting(segmenter, batches, write):
+        for part in count_frames(segmenter, batches, write):
+            if len(seen) == number:
+                raise error
+            seen.append(str(part.filenames[0]))
+            yield part
+
+    return counting
+
+
+def test_predictions_are_label_ids(report, tmp_path):
+    config = dataclasses.replace(
+        report[0], output_dir=str(tmp_path / "report"), write_predictions=True
+    )
+    evaluate(config)
+    files = sorted((tmp_path / "report" / "predictions").iterdir())
+    assert [file.name for file in files] == [
+        f"frame_00{number}_pred.png" for number in range(3)
+    ]
+    # Road is label id 7, sky 23.
+    np.testing.assert_array_equal(Image.open(files[0]), [[23, 23], [7, 7]])
+
+
+@pytest.mark.parametrize("scales", [("0",), ("one",), ("1", "-2"), ("nan",)])
+def test_senseless_scales_are_named(scales, report, tmp_path):
+    config = dataclasses.replace(
+        report[0], output_dir=str(tmp_path / "report"), scales=scales
+    )
+    with pytest.raises(UserError, match=r"--scales=.*expected numbers above 0"):
+        evaluate(config)
 
 
 def test_second_run_finds_it_done(report, capsys):
