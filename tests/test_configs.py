@@ -9,6 +9,7 @@ import pytest
 from kliep_tf import cli
 from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE
 from kliep_tf.train import TrainConfig
+from kliep_tf.train_segmenter import TrainSegmenterConfig
 from tests.conftest import ROOT
 from tfrecords_tools.convert_cityscapes import ConvertCityscapesConfig
 from tfrecords_tools.convert_gta5 import ConvertGta5Config
@@ -17,14 +18,19 @@ CONFIGS = ROOT / "configs"
 
 # A new flagfile gets a line here, or the tests fail.
 PROGRAMS = {
+    "city_segmenter.flags": TrainSegmenterConfig,
     "convert_cityscapes.flags": ConvertCityscapesConfig,
     "convert_gta5.flags": ConvertGta5Config,
+    "deeplab_v2.flags": TrainSegmenterConfig,
+    "deeplab_v3plus.flags": TrainSegmenterConfig,
     "demo.flags": TrainConfig,
+    "drn_c_26.flags": TrainSegmenterConfig,
     "gta2cs.flags": TrainConfig,
 }
 
 # What whoever uses a flagfile has to add.
 ADDED = {
+    "city_segmenter.flags": ["--train_records=train", "--run_dir=run"],
     "demo.flags": [
         "--source_records=source",
         "--target_records=target",
@@ -117,3 +123,56 @@ def test_gta2cs_reads_what_the_converters_write():
         assert Path(records).name == f"{converter.split}-*"
         size = (converter.image_height, converter.image_width)
         assert size == (config.image_height, config.image_width)
+
+
+def recipe(name: str) -> tuple:
+    """Returns network, crop, rate, momentum and schedule of a flagfile."""
+    config = parse(name)
+    assert config.optimizer == "sgd"
+    assert (config.min_scale, config.max_scale) == (0.5, 2)
+    assert config.flip
+    return (
+        config.network,
+        (config.crop_height, config.crop_width),
+        config.learning_rate,
+        config.momentum,
+        config.schedule,
+    )
+
+
+def test_segmenters_have_the_published_recipes():
+    network, *rest = recipe("drn_c_26.flags")
+    assert network == "drn_c_26"
+    assert rest == [(600, 600), 1e-3, 0.99, "step"]
+    config = parse("drn_c_26.flags")
+    assert config.epochs == 200
+    assert config.epochs * config.drop_every == 100
+
+    network, *rest = recipe("deeplab_v3plus.flags")
+    assert network == "deeplab_v3plus_xception65"
+    assert rest == [(513, 513), 7e-3, 0.9, "poly"]
+    config = parse("deeplab_v3plus.flags")
+    assert (config.steps, config.batch_size) == (90_000, 16)
+
+    network, *rest = recipe("deeplab_v2.flags")
+    assert network == "deeplab_v2_resnet101"
+    assert rest[1:] == [2.5e-4, 0.9, "poly"]
+    config = parse("deeplab_v2.flags")
+    assert config.head_learning_rate_factor == 10
+    assert config.weight_decay == 5e-4
+    assert config.freeze_batch_norm
+
+
+@pytest.mark.parametrize(
+    "name", ["drn_c_26.flags", "deeplab_v3plus.flags", "deeplab_v2.flags"]
+)
+def test_segmenters_learn_from_what_translate_writes(name):
+    config = parse(name)
+    # Batches are shared equally by 1, 2, 4 or 8 GPUs.
+    assert config.batch_size % 8 == 0
+    converter = parse("convert_cityscapes.flags")
+    assert Path(config.val_records).parent == Path(converter.output_dir)
+    # The name that the README's full-size commands give to translate.
+    folder, _, shards = config.train_records.rpartition("/")
+    assert folder == "records/gta5_translated"
+    assert shards == f"{parse('convert_gta5.flags').split}-*"
