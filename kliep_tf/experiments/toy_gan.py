@@ -131,6 +131,58 @@ def adversarial_losses(
     return discriminator, weights * tf.nn.softplus(-fake_logits)
 
 
+def step(
+    generator: Parameters,
+    discriminator: Parameters,
+    source: tf.Tensor,
+    target: tf.Tensor,
+    weights: tf.Tensor,
+    rates: tuple[tf.Tensor, tf.Tensor],
+) -> tuple[Parameters, Parameters, tf.Tensor]:
+    """Takes one step of SGD: discriminator first, then generator against it.
+
+    Args:
+        generator: parameters along V.
+        discriminator: the same.
+        source: [V, batch, d].
+        target: [V, batch, d].
+        weights: [V, batch], of the source examples.
+        rates: learning rates of generator and discriminator.
+
+    Returns:
+        Both networks' parameters after the step, and [V, 2] the batch means of
+        the discriminator's and the generator's loss.
+    """
+    with tf.GradientTape() as tape:
+        tape.watch(generator)
+        fake = _apply(generator, source)
+    with tf.GradientTape() as discriminator_tape:
+        discriminator_tape.watch(discriminator)
+        losses, _ = adversarial_losses(
+            _logits(discriminator, target),
+            _logits(discriminator, fake),
+            weights,
+        )
+        loss = _total(losses)
+    gradients = discriminator_tape.gradient(loss, discriminator)
+    discriminator = _descend(discriminator, gradients, rates[1])
+    # The images are those of before, so their own tape is continued: only
+    # the discriminator, a constant to the generator, has changed.
+    with tf.GradientTape() as image_tape:
+        image_tape.watch(fake)
+        logits = _logits(discriminator, fake)
+        _, own_losses = adversarial_losses(logits, logits, weights)
+        own_loss = _total(own_losses)
+    gradients = tape.gradient(
+        fake,
+        generator,
+        output_gradients=image_tape.gradient(own_loss, fake),
+    )
+    generator = _descend(generator, gradients, rates[0])
+    means = [tf.reduce_mean(each, axis=1) for each in (losses, own_losses)]
+    return generator, discriminator, tf.stack(means, axis=1)
+
+
 def _initial(
     sizes: Sequence[int], num_gans: int, rng: np.random.Generator
 ) -> Parameters:
@@ -165,33 +217,11 @@ def _total(losses: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(tf.reduce_mean(losses, axis=1))
 
 
-def _descend(parameters, loss, tape, rate) -> Parameters:
+def _descend(
+    parameters: Parameters, gradients: Parameters, rate: tf.Tensor
+) -> Parameters:
     """One step of plain SGD."""
-    gradients = tape.gradient(loss, parameters)
     return [p - rate * g for p, g in zip(parameters, gradients, strict=True)]
-
-
-def _step(generator, discriminator, source, target, weights, rates):
-    """One batch: the discriminator first, then the generator against it."""
-    generator_rate, discriminator_rate = rates
-    with tf.GradientTape() as tape:
-        tape.watch(generator)
-        fake = _apply(generator, source)
-        with tape.stop_recording(), tf.GradientTape() as inner:
-            inner.watch(discriminator)
-            losses, _ = adversarial_losses(
-                _logits(discriminator, target),
-                _logits(discriminator, fake),
-                weights,
-            )
-            loss = _total(losses)
-        discriminator = _descend(discriminator, loss, inner, discriminator_rate)
-        fake_logits = _logits(discriminator, fake)
-        _, own_losses = adversarial_losses(fake_logits, fake_logits, weights)
-        own_loss = _total(own_losses)
-    generator = _descend(generator, own_loss, tape, generator_rate)
-    means = [tf.reduce_mean(each, axis=1) for each in (losses, own_losses)]
-    return generator, discriminator, tf.stack(means, axis=1)
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -213,7 +243,7 @@ def _train_epoch(
             batch = batches[i][None]
             return tf.broadcast_to(batch, [num_gans, *batch.shape[1:]])
 
-        generator, discriminator, losses = _step(
+        generator, discriminator, losses = step(
             generator,
             discriminator,
             for_each(source),

@@ -10,14 +10,16 @@ import warnings
 from typing import Any
 
 import numpy as np
+from scipy.spatial import distance
 
-from kliep_tf.density_ratio.kernels import make_frame, median_distance
 from kliep_tf.density_ratio.kliep import (
     KliepResult,
     density_ratio,
     fit_kliep,
 )
 from kliep_tf.experiments.toy_data import Samples
+
+_DISTANCES_BETWEEN = 1_000  # target vectors
 
 
 @dataclasses.dataclass(frozen=True)
@@ -79,9 +81,9 @@ def estimate_weights(
 
 
 def typical_distance(samples: Samples) -> float:
-    """Returns the median distance between target vectors."""
-    frame = make_frame(samples.source, samples.target)
-    return median_distance(samples.source, samples.target, frame)
+    """Returns the median distance between (the first) target vectors."""
+    some = samples.target[:_DISTANCES_BETWEEN].astype(np.float64)
+    return float(np.median(distance.pdist(some)))
 
 
 def _fit(
