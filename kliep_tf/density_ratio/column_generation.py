@@ -122,24 +122,24 @@ class _Generation:
         self, working: np.ndarray, columns: optimum.Columns, log_means
     ) -> optimum.Optimum:
         log_alpha = optimum.log_coefficients(columns.log_a, log_means)
+        to_source = self._distances(self._samples.source, working, keep=False)
         found = optimum.normalised(
-            log_alpha,
-            self._distances(self._samples.source, working),
-            len(working),
-            self._inverse_width,
-            columns,
+            log_alpha, to_source, len(working), self._inverse_width, columns
         )
         everywhere = np.full(len(self._centers), -np.inf)
         everywhere[working] = found.log_alpha
         return dataclasses.replace(found, log_alpha=everywhere)
 
-    def _distances(self, points, working) -> kernels.SquaredDistances:
+    def _distances(
+        self, points: np.ndarray, working: np.ndarray, keep: bool = True
+    ) -> kernels.SquaredDistances:
         return kernels.SquaredDistances(
             points,
             self._centers[working],
             self._samples.frame,
             self._dtype,
             width=_width_for(len(working)),
+            keep=keep,
         )
 
     def _source_means(self) -> np.ndarray:

@@ -123,6 +123,15 @@ def test_an_offset_of_a_million():
     np.testing.assert_allclose(moved, plain, atol=5e-3)
 
 
+def test_an_offset_of_a_million_in_float32():
+    # Multiples of 1/8 keep all their digits there: 1e6 * 8 < 2**24.
+    source, target = (np.round(8 * x) / 8 for x in two_samples())
+    _, plain = check(source, target, bandwidth=1.0)
+    moved = [(x + 1e6).astype(np.float32) for x in (source, target)]
+    _, weights = check(*moved, bandwidth=1.0)
+    np.testing.assert_allclose(weights, plain, atol=5e-3)
+
+
 @pytest.mark.parametrize("scale", [1e-200, 1e-30, 1e30])
 def test_extreme_units(scale):
     source, target = two_samples()
