@@ -37,10 +37,11 @@ def _parts(generator: keras.Model) -> list[keras.Model]:
         for layer in generator.layers
         if isinstance(layer, keras.layers.Add)
     ]
-    first_input, _ = blocks[0].input
+    # What is added to comes first of the two.
+    before_blocks = [blocks[0].input[0]] if blocks else []
     cuts = [
         generator.inputs[0],
-        first_input,
+        *before_blocks,
         *(block.output for block in blocks),
         generator.outputs[0],
     ]
