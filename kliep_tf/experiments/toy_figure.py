@@ -79,7 +79,7 @@ def _draw_distributions(axis: Any, reading: str, seeds: Sequence) -> None:
 def _draw_pairs(axis: Any, reading: str, seeds: Sequence) -> None:
     """The KLIEP GAN's distance over the vanilla GAN's, one dot a seed."""
     vanilla = [seed["vanilla"]["wasserstein"] for seed in seeds]
-    limits = [np.inf, 0.0]
+    shown = list(vanilla)
     for name, kind, marker in (
         ("kliep", "plain", "o"),
         ("kliep_weighted", "weighted", "^"),
@@ -94,9 +94,10 @@ def _draw_pairs(axis: Any, reading: str, seeds: Sequence) -> None:
             alpha=0.8,
             label=_NAMES[name],
         )
-        limits[0] = min(limits[0], *vanilla, *own)
-        limits[1] = max(limits[1], *vanilla, *own)
-    ends = (0.8 * limits[0], 1.25 * limits[1])
+        shown += own
+    # A training that diverged has no distance and no dot.
+    finite = [value for value in shown if np.isfinite(value)] or [1.0]
+    ends = (0.8 * min(finite), 1.25 * max(finite))
     axis.plot(ends, ends, color="black", linewidth=1, label="equal")
     axis.set(
         xscale="log",

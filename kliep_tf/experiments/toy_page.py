@@ -56,11 +56,11 @@ _READING_NOTES = {
 }
 
 _RULE = """\
-The setting was fixed without looking at the difference between the GANs: the
-vanilla GAN alone decided, in the order "no collapse, then the lower median
-distance, then the cheaper network while that is enough". The kernel's width is
-chosen by KLIEP's own cross-validation. First line: the setting used. Medians,
-and in brackets the least and the largest, of the first {count} seeds."""
+The setting used, in the first line, was fixed on vanilla GANs alone, without
+looking at the difference between the GANs: the rates in the order that brought
+them nearer to the target, the cheapest network of which none collapsed. The
+kernel's width is chosen by KLIEP's own cross-validation. Medians, and in
+brackets the least and the largest, of the first {count} seeds."""
 
 
 @dataclasses.dataclass(frozen=True)

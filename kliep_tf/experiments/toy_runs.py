@@ -143,4 +143,5 @@ def _shares(values: np.ndarray, weights: np.ndarray | None) -> list[float]:
     inside = np.clip(values, BIN_EDGES[0], BIN_EDGES[-1]).ravel()
     own = None if weights is None else weights.ravel()
     counts, _ = np.histogram(inside, BIN_EDGES, weights=own)
-    return np.round(counts / counts.sum(), 7).tolist()
+    # A training that diverged leaves nothing to count.
+    return np.round(counts / max(counts.sum(), 1e-9), 7).tolist()

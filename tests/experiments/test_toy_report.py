@@ -97,4 +97,6 @@ def test_figure_is_a_small_png():
     seeds = [seed_result(0.5, 0.4), seed_result(6.5, 0.6)]
     figure = toy_figure.draw({"vectors": seeds, "scalars": seeds})
     assert figure.startswith(b"\x89PNG")
+    diverged = [*seeds, seed_result(float("nan"), 0.5)]
+    assert toy_figure.draw({"vectors": diverged}).startswith(b"\x89PNG")
     assert len(figure) < 200_000
