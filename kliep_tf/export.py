@@ -30,6 +30,11 @@ class ExportConfig:
     step: int = cli.flag(
         "which checkpoint to export; 0 means the newest", default=0
     )
+    averaged: bool = cli.flag(
+        "of a run with --generator_ema, export the averaged generator; "
+        "--noaveraged exports the weights of the step itself",
+        default=True,
+    )
     overwrite: bool = cli.flag(
         "replace an earlier export in --output_dir",
         default=False,
@@ -65,6 +70,7 @@ def export(config: ExportConfig) -> Path:
             filters=arguments["generator_filters"],
             num_residual_blocks=arguments["num_residual_blocks"],
             upsampling=arguments["upsampling"],
+            averaged=config.averaged and arguments.get("generator_ema", 0) > 0,
         )
         write_saved_model(generator, output)
         claim.finish(checkpoint=os.path.basename(checkpoint))

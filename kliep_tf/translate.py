@@ -22,6 +22,7 @@ from kliep_tf.data.datasets import label_id_table
 from kliep_tf.data.describing import summarize_split
 from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.label_png import encode_palette_label
+from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 
 PROGRAM = "kliep_tf.translate"
@@ -55,14 +56,26 @@ class TranslateConfig:
         default=1,
         affects_output=False,
     )
+    tile_height: int = cli.flag(
+        "translate in tiles of so many rows, which takes less memory and gives "
+        "the same image up to rounding; 0 translates images whole",
+        default=0,
+        affects_output=False,
+    )
 
 
 def translate(config: TranslateConfig) -> None:
     """Translates every shard that is not there yet."""
     cli.require_positive(config, "batch_size")
+    if config.tile_height < 0:
+        raise UserError(
+            f"--tile_height={config.tile_height}: expected 0 or more"
+        )
     paths = records.resolve_records(config.source_records, "source_records")
     index = build_index(paths)
-    translator = load_translator(config.saved_model, config.batch_size)
+    translator = load_translator(
+        config.saved_model, config.batch_size, config.tile_height
+    )
     found_weights = _weights(config, index)
     inputs = {
         "source records": runs.fingerprint(paths),
@@ -145,10 +158,11 @@ def _write_pngs(config: TranslateConfig, translated: TranslatedImage) -> None:
     image_path.parent.mkdir(exist_ok=True)
     encoded = translated.as_png(config.image_format)
     runs.write_atomically(image_path, encoded)
-    if translated.label is not None:
+    label = translated.decode_label()
+    if label is not None:
         label_path = directory / "labels" / name
         label_path.parent.mkdir(exist_ok=True)
-        label_ids = label_id_table()[translated.label]
+        label_ids = label_id_table()[label]
         runs.write_atomically(label_path, encode_palette_label(label_ids))
 
 

@@ -5,16 +5,16 @@ import dataclasses
 import os
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
 from kliep_tf.cyclegan.exporting import encode_png
-from kliep_tf.data import pipeline, reading, records
-from kliep_tf.data.datasets import IGNORE_LABEL
+from kliep_tf.data import images, reading, records
 from kliep_tf.errors import UserError
 
-_SIGNATURE = "translate_uint8"
+_WHOLE, _TILED = "translate_uint8", "translate_uint8_tiled"
 _JPEG_QUALITY = 95
 # Encoding runs in threads beside the network; more waiting images than this
 # would only cost memory.
@@ -29,15 +29,20 @@ class TranslatedImage:
         filename: of the example.
         serialized: the example as it was.
         pixels: uint8 [H, W, 3], translated.
-        label: uint8 [H, W] train ids, or None.
         encoded: the translated image in the format asked for.
     """
 
     filename: str
     serialized: bytes
     pixels: np.ndarray
-    label: np.ndarray | None
     encoded: bytes
+
+    def decode_label(self) -> np.ndarray | None:
+        """Returns the label, uint8 [H, W] of train ids, or None."""
+        encoded = records.parse_example(self.serialized)[records.LABEL_ENCODED]
+        if not encoded.numpy():
+            return None
+        return images.decode_label(encoded).numpy()[:, :, 0]
 
     def as_png(self, image_format: str) -> bytes:
         """Returns the image as PNG: `encoded`, if that is its format."""
@@ -49,11 +54,17 @@ class TranslatedImage:
 class Translator:
     """Translates shards with one SavedModel."""
 
-    def __init__(self, saved_model: tf.Module, batch_size: int):
+    def __init__(
+        self, saved_model: tf.Module, batch_size: int, tile_height: int
+    ):
         """Takes a loaded SavedModel; keeps it alive as long as itself."""
         self._saved_model = saved_model
-        self._translate = saved_model.signatures[_SIGNATURE]
         self._batch_size = batch_size
+        self._options = {}
+        if tile_height:
+            self._options["tile_height"] = tf.constant(tile_height)
+        signature = _signature(tile_height)
+        self._translate = saved_model.signatures[signature]
 
     def translate_shard(
         self, path: str, image_format: str
@@ -79,25 +90,31 @@ class Translator:
                 yield _encoded(*waiting.popleft())
 
     def _translate_images(self, path: str) -> Iterator[TranslatedImage]:
-        dataset = pipeline.make_image_dataset([path])
-        examples = reading.read_all(dataset, "source_records")
+        examples = reading.read_all(_named_images(path), "source_records")
         for batch in reading.equal_size_batches(examples, self._batch_size):
-            images = tf.constant(batch.image)
-            translated = self._translate(images=images)["translated"].numpy()
-            rows = zip(translated, batch.label, batch.filename, strict=True)
-            for pixels, label, filename in rows:
-                labelled = (label != IGNORE_LABEL).any()
+            pixels = tf.constant(batch.image)
+            translated = self._translate(images=pixels, **self._options)
+            rows = zip(
+                translated["translated"].numpy(), batch.filename, strict=True
+            )
+            for pixels, filename in rows:
                 yield TranslatedImage(
                     filename=filename.decode(),
                     serialized=b"",
                     pixels=pixels,
-                    label=label[:, :, 0] if labelled else None,
                     encoded=b"",
                 )
 
 
-def load_translator(path: str, batch_size: int) -> Translator:
+def load_translator(
+    path: str, batch_size: int, tile_height: int = 0
+) -> Translator:
     """Returns the translator of a SavedModel written by train or export.
+
+    Args:
+        path: the SavedModel's directory.
+        batch_size: images of equal size translated at once.
+        tile_height: rows of a tile; 0 translates images whole.
 
     Raises:
         UserError: the directory holds no SavedModel, or one that does not
@@ -109,13 +126,33 @@ def load_translator(path: str, batch_size: int) -> Translator:
         raise UserError(
             f"--saved_model={path}: expected a SavedModel, found none"
         ) from error
-    if _SIGNATURE not in saved_model.signatures:
+    signature = _signature(tile_height)
+    if signature not in saved_model.signatures:
         found = ", ".join(sorted(saved_model.signatures)) or "none"
         raise UserError(
-            f"--saved_model={path}: expected the signature {_SIGNATURE}, found "
+            f"--saved_model={path}: expected the signature {signature}, found "
             f"{found}"
         )
-    return Translator(saved_model, batch_size)
+    return Translator(saved_model, batch_size, tile_height)
+
+
+class _NamedImage(NamedTuple):
+    image: tf.Tensor  # uint8 [H, W, 3]
+    filename: tf.Tensor  # string []
+
+
+def _named_images(path: str) -> tf.data.Dataset:
+    def decode(example):
+        image = images.decode_image(example[records.ENCODED])
+        return _NamedImage(image, example[records.FILENAME])
+
+    dataset = reading.make_example_dataset([path])
+    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _signature(tile_height: int) -> str:
+    return _TILED if tile_height else _WHOLE
 
 
 def _encoder(image_format: str):

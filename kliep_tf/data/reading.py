@@ -6,7 +6,6 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import records
-from kliep_tf.data.pipeline import LabelledImages
 from kliep_tf.data.summaries import read_shard_summaries
 from kliep_tf.errors import UserError
 
@@ -89,18 +88,17 @@ def read_all(dataset: tf.data.Dataset, flag: str) -> Iterator:
         position += 1
 
 
-def equal_size_batches(
-    examples: Iterator[LabelledImages], batch_size: int
-) -> Iterator[LabelledImages]:
+def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:
     """Yields batches of consecutive examples, the order kept.
 
     A batch is cut short where the next image has another size.
 
     Args:
-        examples: NumPy arrays as `LabelledImages` says.
+        examples: of one NamedTuple of NumPy arrays with an `image`, such as
+            LabelledImages.
         batch_size: images in a batch, at most.
     """
-    waiting: list[LabelledImages] = []
+    waiting = []
     for example in examples:
         if waiting and (
             len(waiting) == batch_size
@@ -113,6 +111,6 @@ def equal_size_batches(
         yield _stack(waiting)
 
 
-def _stack(examples: list[LabelledImages]) -> LabelledImages:
+def _stack(examples: list):
     columns = zip(*examples, strict=True)
-    return LabelledImages(*(np.stack(column) for column in columns))
+    return type(examples[0])(*(np.stack(column) for column in columns))

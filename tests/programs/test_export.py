@@ -7,6 +7,8 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf import export as program
+from kliep_tf.cyclegan.exporting import restore_generator
+from kliep_tf.cyclegan.networks import make_generator
 from kliep_tf.errors import UserError
 from tests.conftest import ROOT, SIZE
 
@@ -48,6 +50,27 @@ def test_signatures_agree(model):
     np.testing.assert_array_equal(tf.io.decode_png(by_bytes[0]), by_pixels[0])
 
 
+@pytest.mark.parametrize("size", [(32, 48), (33, 47), (5, 7)])
+@pytest.mark.parametrize("tile_height", [1, 12, 100])
+def test_tiles_make_the_whole_image_of_any_size(model, size, tile_height):
+    pixels = tf.constant(np.concatenate([image(*size), image(*size, seed=1)]))
+    whole = model.signatures["translate_uint8"](images=pixels)["translated"]
+    tiled = model.signatures["translate_uint8_tiled"](
+        images=pixels, tile_height=tf.constant(tile_height)
+    )["translated"]
+    difference = np.abs(tiled.numpy().astype(int) - whole.numpy().astype(int))
+    # Sums in another order: a value between two levels may go either way.
+    assert difference.max() <= 1
+    assert (difference > 0).mean() < 0.001
+
+
+def test_tiles_of_no_rows_are_refused(model):
+    with pytest.raises(tf.errors.InvalidArgumentError, match="tile_height"):
+        model.signatures["translate_uint8_tiled"](
+            images=tf.constant(image(8, 8)), tile_height=tf.constant(0)
+        )
+
+
 def test_padding_reflects_so_that_a_multiple_of_4_is_untouched(model):
     """The padded image, given as such, has the same upper left part."""
     pixels = image(30, 44)
@@ -80,9 +103,17 @@ def test_loads_without_this_library(trained_run, tmp_path):
     subprocess.run([sys.executable, "-I", "-c", code], check=True, cwd=tmp_path)
 
 
-def test_c_plus_plus_loader_runs_it(trained_run, tmp_path):
+@pytest.mark.parametrize(
+    ("signature", "inputs"),
+    [
+        ("translate_uint8", ["images"]),
+        ("translate_uint8_tiled", ["images", "tile_height"]),
+    ],
+)
+def test_c_plus_plus_loader_runs_it(trained_run, tmp_path, signature, inputs):
     """saved_model_cli runs the graph by a session, as TensorFlow Serving."""
     np.save(tmp_path / "images.npy", image(*SIZE))
+    np.save(tmp_path / "tile_height.npy", np.int32(8))
     command = [
         sys.executable,
         "-m",
@@ -93,9 +124,9 @@ def test_c_plus_plus_loader_runs_it(trained_run, tmp_path):
         "--tag_set",
         "serve",
         "--signature_def",
-        "translate_uint8",
+        signature,
         "--inputs",
-        f"images={tmp_path / 'images.npy'}",
+        ";".join(f"{name}={tmp_path / name}.npy" for name in inputs),
         "--outdir",
         str(tmp_path),
     ]
@@ -123,6 +154,23 @@ def test_earlier_checkpoint_can_be_exported(trained_run, tmp_path):
         for model in (earlier, newest)
     )
     assert np.abs(first - second).max() > 0
+
+
+def test_averaged_generator_is_restored_where_one_is_kept(tmp_path):
+    options = {"filters": 2, "num_residual_blocks": 1}
+    generator = make_generator(seed=1, **options)
+    average = make_generator(seed=2, **options)
+    checkpoint = tf.train.Checkpoint(
+        source_to_target=generator, averaged_source_to_target=average
+    ).write(str(tmp_path / "ckpt"))
+    for averaged, expected in ((False, generator), (True, average)):
+        found = restore_generator(
+            checkpoint, upsampling="transposed", averaged=averaged, **options
+        )
+        for one, other in zip(
+            found.get_weights(), expected.get_weights(), strict=True
+        ):
+            np.testing.assert_array_equal(one, other)
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,60 @@ def test_translation_is_what_the_saved_model_computes(
     assert difference.max() <= 1
 
 
+def test_tiles_make_the_same_images(config, tmp_path):
+    translate(config)
+    in_tiles = dataclasses.replace(
+        config, output_dir=str(tmp_path / "tiled"), tile_height=10, batch_size=5
+    )
+    translate(in_tiles)
+    whole, tiled = read(tmp_path / "translated"), read(tmp_path / "tiled")
+    for name, expected in whole.items():
+        images = [
+            tf.io.decode_png(example["image/encoded"]).numpy().astype(int)
+            for example in (expected, tiled[name])
+        ]
+        assert np.abs(images[0] - images[1]).max() <= 1
+
+
+def test_saved_model_of_before_tiles_is_named(config, tmp_path):
+    module = tf.Module()
+    module.translate = tf.function(
+        lambda images: {"translated": images},
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    path = str(tmp_path / "old")
+    tf.saved_model.save(
+        module, path, signatures={"translate_uint8": module.translate}
+    )
+    with pytest.raises(UserError, match="translate_uint8_tiled, found"):
+        translate(dataclasses.replace(config, saved_model=path, tile_height=8))
+
+
+def test_labels_are_not_decoded_for_records_alone(
+    config, tmp_path, source_records
+):
+    """They are carried over byte for byte, even where they are no PNG."""
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    (path, *_) = sorted(source_records.glob("train-*"))
+    examples = []
+    for data in records.read_shard(path):
+        example = tf.train.Example.FromString(data)
+        label = example.features.feature[records.LABEL_ENCODED]
+        label.bytes_list.value[0] = b"no PNG"
+        examples.append(example.SerializeToString())
+    records.write_shard(odd / "train-00000-of-00001.tfrecord", examples)
+    summary = (source_records / "dataset.json").read_text()
+    summary = json.loads(summary)
+    split = summary["splits"]["train"]
+    names = split["shards"].pop(path.name)
+    split["shards"] = {"train-00000-of-00001.tfrecord": names}
+    (odd / "dataset.json").write_text(json.dumps(summary))
+    translate(dataclasses.replace(config, source_records=str(odd)))
+    for example in read(tmp_path / "translated").values():
+        assert example[records.LABEL_ENCODED] == b"no PNG"
+
+
 def test_order_and_shards_are_the_sources(config, tmp_path, source_records):
     translate(config)
     for path in source_records.glob("train-*"):
@@ -196,6 +250,7 @@ def test_records_without_dataset_json_are_described(
         ({"source_records": "/no/such"}, "--source_records=/no/such"),
         ({"weights_dir": "/no/weights"}, r"source_weights\.npz"),
         ({"batch_size": 0}, "--batch_size=0"),
+        ({"tile_height": -1}, "--tile_height=-1"),
     ],
 )
 def test_bad_flags_are_refused_before_anything_is_written(
