@@ -71,6 +71,7 @@ def claim(
     inputs: Mapping[str, str] | None = None,
     part: str = "output",
     overwrite: bool = False,
+    write: bool = True,
 ) -> Iterator[Claim]:
     """Claims `directory` for one program and one set of arguments.
 
@@ -86,6 +87,8 @@ def claim(
         part: distinguishes several outputs in one directory (splits).
         overwrite: make the same program's earlier output anew, where it was
             made with other arguments or inputs.
+        write: False for a process that only helps the one that has the claim:
+            arguments and inputs are checked, nothing is written or locked.
 
     Raises:
         UserError: the directory holds something else, was made with other
@@ -94,14 +97,16 @@ def claim(
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: expected a directory, found a file")
-    foreign = _foreign_files(directory) if directory.exists() else []
+    check_foreign = write and directory.exists()
+    foreign = _foreign_files(directory) if check_foreign else []
     if foreign and not (directory / CONFIG).exists():
         raise UserError(
             f"{directory}: expected an empty directory or one made by "
             f"{program}, found {foreign[0]!r} and no {CONFIG}"
         )
-    directory.mkdir(parents=True, exist_ok=True)
-    with _lock(directory):
+    if write:
+        directory.mkdir(parents=True, exist_ok=True)
+    with _lock(directory) if write else contextlib.nullcontext():
         record = _read_records(directory).get(part)
         fresh = _new_record(program, config, dict(inputs or {}))
         difference = _difference(record, fresh, config) if record else ""
@@ -111,7 +116,8 @@ def claim(
             raise UserError(f"{directory}: {difference}")
         if record is None:
             record = fresh
-            _write_record(directory, part, record)
+            if write:
+                _write_record(directory, part, record)
         finished = record.get("status") == "complete"
         yield Claim(directory, part, finished, record)
 
@@ -237,7 +243,8 @@ def _difference(record: dict, fresh: dict, config: Any) -> str:
     for field in dataclasses.fields(config):
         if not field.metadata.get("affects_output", True):
             continue
-        # A flag newer than the record: it was made with what is now its default.
+        # A flag newer than the record: it was made with what now is its
+        # default.
         old = record["arguments"].get(field.name, field.default)
         old = list(old) if isinstance(old, tuple) else old
         new = arguments[field.name]

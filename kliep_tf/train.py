@@ -7,6 +7,7 @@ command again continues where it stopped.
 """
 
 import dataclasses
+import functools
 import os
 
 import numpy as np
@@ -15,15 +16,17 @@ from kliep_tf import cli, estimate_weights, export, runs
 from kliep_tf.cyclegan.losses import ADVERSARIAL_LOSSES
 from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE, UPSAMPLINGS
 from kliep_tf.cyclegan.settings import CycleGANSettings
-from kliep_tf.cyclegan.training import CycleGANData, run_training
+from kliep_tf.cyclegan.training import CycleGANData, Monitoring, run_training
 from kliep_tf.data import weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.records import resolve_records
 from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
 from kliep_tf.errors import UserError
-from kliep_tf.training.distribution import STRATEGIES
+from kliep_tf.segmentation.consistency_check import make_consistency_check
+from kliep_tf.training.distribution import CLUSTER_STRATEGIES
 from kliep_tf.training.loop import LoopSettings
+from kliep_tf.training.workers import this_worker
 
 PROGRAM = "kliep_tf.train"
 
@@ -55,7 +58,7 @@ class TrainConfig:
     min_ess: float = cli.flag(
         "least effective sample size of weights that are estimated here, as a "
         "share of the images",
-        default=0.05,
+        default=0.2,
     )
     source_weight_exponent: float = cli.flag(
         "a: source terms carry w**a, renormalised; 0 switches weights off",
@@ -151,9 +154,11 @@ class TrainConfig:
         "compile gradients by XLA; helps on GPUs, not on CPUs", default=False
     )
     distribution: str = cli.flag(
-        "none: one device; mirrored: all GPUs of this machine",
+        "none: one device; mirrored: all GPUs of this machine; multi_worker: "
+        "all GPUs of the machines in TF_CONFIG, each of which runs this same "
+        "command on a run directory that all share",
         default="none",
-        choices=STRATEGIES,
+        choices=CLUSTER_STRATEGIES,
     )
     seed: int = cli.flag("of initial weights, order, crops, pool", default=0)
     checkpoint_every: int = cli.flag(
@@ -174,6 +179,16 @@ class TrainConfig:
         default=1000,
         affects_output=False,
     )
+    consistency_segmenter: str = cli.flag(
+        "segmentation SavedModel that knows the target's looks: TensorBoard "
+        "then shows how much of the labels of 32 source images it still sees "
+        "in their translations",
+        default="",
+        affects_output=False,
+    )
+    consistency_every: int = cli.flag(
+        "steps between these checks", default=1000, affects_output=False
+    )
 
 
 def train(config: TrainConfig) -> None:
@@ -181,11 +196,14 @@ def train(config: TrainConfig) -> None:
     source, target = _indices(config)
     augmentation, image_size = _augmentation(config, source, target)
     _check_numbers(config)
+    worker = this_worker(config.distribution)
     inputs = {
         "source records": runs.fingerprint(source.paths),
         "target records": runs.fingerprint(target.paths),
     }
-    with runs.claim(config.run_dir, PROGRAM, config, inputs=inputs) as claim:
+    with runs.claim(
+        config.run_dir, PROGRAM, config, inputs=inputs, write=worker.is_chief
+    ) as claim:
         if claim.finished:
             print(f"{config.run_dir}: already trained to step {config.steps}")
             return
@@ -198,18 +216,20 @@ def train(config: TrainConfig) -> None:
             target_weights,
             augmentation,
             image_size,
+            config.seed,
         )
         run_training(
             data,
             _model_settings(config, augmentation.crop_size or image_size),
             _loop_settings(config),
+            _monitoring(config, source, image_size),
             learning_rate=config.learning_rate,
             distribution=config.distribution,
-            image_every=config.image_every,
-            seed=config.seed,
+            worker=worker,
             run_dir=config.run_dir,
-            arguments=dataclasses.asdict(config),
         )
+        if not worker.is_chief:
+            return
         # An export that somebody made halfway gives way to the final one.
         export.export(
             export.ExportConfig(run_dir=config.run_dir, overwrite=True)
@@ -284,6 +304,7 @@ def _check_numbers(config: TrainConfig) -> None:
         "keep_checkpoints",
         "log_every",
         "image_every",
+        "consistency_every",
     )
     if 0 < config.pool_size < config.batch_size or config.pool_size < 0:
         raise UserError(
@@ -359,6 +380,12 @@ def _estimated_weights(config: TrainConfig) -> str:
     """Returns the directory of the weights, which are estimated if missing."""
     directory = config.weights_dir or os.path.join(config.run_dir, runs.WEIGHTS)
     if not weights.has_weights(directory):
+        if config.distribution == "multi_worker":
+            raise UserError(
+                f"{directory}: expected weights, found none; with "
+                "--distribution=multi_worker run kliep_tf.estimate_weights "
+                "first and name its --weights_dir"
+            )
         estimate_weights.estimate(
             estimate_weights.EstimateConfig(
                 source_records=config.source_records,
@@ -402,6 +429,26 @@ def _loop_settings(config: TrainConfig) -> LoopSettings:
         checkpoint_every=config.checkpoint_every,
         log_every=config.log_every,
         keep_checkpoints=config.keep_checkpoints,
+    )
+
+
+def _monitoring(
+    config: TrainConfig, source: RecordIndex, image_size: tuple[int, int]
+) -> Monitoring:
+    check = None
+    if config.consistency_segmenter:
+        check = functools.partial(
+            make_consistency_check,
+            config.consistency_segmenter,
+            source,
+            image_size,
+        )
+    return Monitoring(
+        program=PROGRAM,
+        config=config,
+        image_every=config.image_every,
+        consistency_every=config.consistency_every,
+        make_consistency_check=check,
     )
 
 

@@ -58,6 +58,9 @@ class ImagePool(tf.Module):
         context = tf.distribute.get_replica_context()
         if context is None or context.num_replicas_in_sync == 1:
             return self._exchange_all(images, weights)
+        # On the replica's device: an inner tf.function's results are on none,
+        # with which MultiWorkerMirroredStrategy fails on CPUs.
+        images, weights = tf.identity(images), tf.identity(weights)
         size = tf.shape(images)[0]
         first = size * context.replica_id_in_sync_group
         all_images, all_weights = self._exchange_all(

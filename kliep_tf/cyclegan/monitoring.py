@@ -1,21 +1,25 @@
 """What TensorBoard shows of a CycleGAN besides its losses."""
 
-import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from kliep_tf.cyclegan.model import CycleGAN
-from kliep_tf.data import images
+from kliep_tf.cyclegan.networks import SIZE_MULTIPLE
+from kliep_tf.data import images, records
+from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.weights import effective_sample_size
+
+# Full frames in a grid would take megabytes a picture and no more be seen.
+_MAX_COLUMN_WIDTH = 512
+_COLUMNS = "One example a row; columns: original, translated, translated back."
 
 
 class TranslationGrids:
     """Pictures of the same examples at every call, both ways.
 
-    One row an example: original, translated, cycled back.
+    One row an example: original, translated, translated back.
     """
 
     def __init__(
@@ -23,60 +27,96 @@ class TranslationGrids:
         model: CycleGAN,
         source_examples: np.ndarray,
         target_examples: np.ndarray,
+        see_outputs: Callable[[int, str, np.ndarray, np.ndarray], None],
     ):
-        """Takes the fixed examples, uint8 [n, H, W, 3] of each domain."""
+        """Takes the fixed examples.
+
+        Args:
+            model: translates them.
+            source_examples: uint8 [n, H, W, 3].
+            target_examples: uint8 [n, H, W, 3].
+            see_outputs: is given the step, the generator's name, and its
+                inputs and outputs, float32 [n, H, W, 3], at each `write`.
+        """
         self._model = model
-        self._source = images.to_float(source_examples)
-        self._target = images.to_float(target_examples)
+        self._source = images.to_float(source_examples).numpy()
+        self._target = images.to_float(target_examples).numpy()
+        self._see_outputs = see_outputs
 
     def write(self, step: int) -> None:
         """Writes both grids to the default summary writer."""
-        for name, grid in self.draw().items():
-            tf.summary.image(name, grid[None], step)
-
-    def draw(self) -> dict[str, np.ndarray]:
-        """Returns uint8 grids [n H, 3 W, 3] by direction."""
-        forward = self._model.source_to_target
-        backward = self._model.target_to_source
-        return {
-            "source_translated_cycled": _grid(self._source, forward, backward),
-            "target_translated_cycled": _grid(self._target, backward, forward),
-        }
-
-
-def write_config(arguments: Mapping[str, Any]) -> None:
-    """Writes a program's arguments as text."""
-    text = json.dumps(dict(arguments), indent=2, default=str)
-    block = "".join(f"    {line}\n" for line in text.splitlines())
-    tf.summary.text("config", block, 0)
+        to_target, to_source = self._model.shown_generators
+        for direction, examples, forward, backward in (
+            ("source_to_target", self._source, to_target, to_source),
+            ("target_to_source", self._target, to_source, to_target),
+        ):
+            translated = _apply(forward, examples)
+            columns = [examples, translated, _apply(backward, translated)]
+            tf.summary.image(
+                f"pictures/{direction}_and_back",
+                _grid(columns)[None],
+                step,
+                description=_COLUMNS,
+            )
+            self._see_outputs(step, direction, examples, translated)
 
 
 def write_weights(name: str, weights: np.ndarray) -> None:
-    """Writes a domain's weights: histogram, ESS, largest."""
-    tf.summary.histogram(f"weights/{name}", weights, 0)
-    ess = effective_sample_size(weights)
-    tf.summary.scalar(f"weights/{name}_ess_share", ess, 0)
-    tf.summary.scalar(f"weights/{name}_max", float(np.max(weights)), 0)
+    """Writes a domain's training weights: histogram, ESS, largest."""
+    tf.summary.histogram(
+        f"weights/{name}",
+        weights,
+        0,
+        description="Training weights after exponents; their mean is 1.",
+    )
+    tf.summary.scalar(
+        f"weights/{name}_effective_share",
+        effective_sample_size(weights),
+        0,
+        description="Effective sample size as a share of the images.",
+    )
+    tf.summary.scalar(f"weights/{name}_largest", float(np.max(weights)), 0)
 
 
-def _grid(originals, translate, back) -> np.ndarray:
-    rows = []
-    # One example at a time: memory as for one image, whatever their number.
-    for original in originals:
-        translated = translate(original[None])
-        cycled = back(translated)
-        row = tf.concat([original[None], translated, cycled], axis=2)
-        rows.append(images.to_uint8(row[0]).numpy())
-    return np.concatenate(rows, axis=0)
+def write_figures(step: int, figures: Mapping[str, float]) -> None:
+    """Writes scalars by name."""
+    for name, value in figures.items():
+        tf.summary.scalar(name, np.float32(value), step)
 
 
 def fixed_examples(
-    encoded: Sequence[bytes], size: tuple[int, int]
+    index: RecordIndex, number: int, size: tuple[int, int]
 ) -> np.ndarray:
-    """Returns uint8 [n, H, W, 3]: images decoded and resized to `size`."""
-    return np.stack(
-        [
-            images.resize_image(images.decode_image(data), size).numpy()
-            for data in encoded
-        ]
-    )
+    """Returns the first images, uint8 [n, H, W, 3].
+
+    Args:
+        index: of the records.
+        number: of images, or fewer where there are fewer.
+        size: (height, width), made a multiple of what generators ask for.
+    """
+    height, width = (length // SIZE_MULTIPLE * SIZE_MULTIPLE for length in size)
+    found = []
+    for row in range(min(number, len(index))):
+        encoded = records.parse_example(index.read(row))[records.ENCODED]
+        image = images.decode_image(encoded)
+        found.append(images.resize_image(image, (height, width)).numpy())
+    return np.stack(found)
+
+
+def _apply(generator: Callable, examples: np.ndarray) -> np.ndarray:
+    # One example at a time: memory as for one image, whatever their number.
+    made = [generator(example[None], training=False) for example in examples]
+    return np.concatenate([image.numpy() for image in made])
+
+
+def _grid(columns: Sequence[np.ndarray]) -> np.ndarray:
+    """Returns uint8 [n h, 3 w, 3] of three columns [n, H, W, 3]."""
+    pictures = np.stack(columns, axis=2)  # [n, H, 3, W, 3]
+    number, height, count, width, _ = pictures.shape
+    grid = pictures.reshape(number * height, count * width, 3)
+    grid = images.to_uint8(grid)
+    if width > _MAX_COLUMN_WIDTH:
+        height = round(height * _MAX_COLUMN_WIDTH / width)
+        size = (number * height, count * _MAX_COLUMN_WIDTH)
+        grid = images.resize_image(grid[None], size)[0]
+    return grid.numpy()

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,19 +10,32 @@ import tensorflow as tf
 
 from kliep_tf import runs
 from kliep_tf.cyclegan import monitoring
+from kliep_tf.cyclegan.collapse import CollapseWatch
 from kliep_tf.cyclegan.model import CycleGAN, CycleGANSettings
-from kliep_tf.cyclegan.schedules import make_optimizer
-from kliep_tf.data import pipeline, records
+from kliep_tf.cyclegan.schedules import LinearDecay, make_optimizer
+from kliep_tf.data import pipeline
 from kliep_tf.data.index import RecordIndex
+from kliep_tf.training import board
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.distribution import (
-    distribute,
+    distribute_shares,
     make_strategy,
     replicated_step,
 )
 from kliep_tf.training.loop import Hook, LoopSettings, run_steps
+from kliep_tf.training.workers import Team, Worker
 
 _NUM_GRID_EXAMPLES = 4
+# What the table of hyperparameters compares runs by.
+_METRICS = ("cycle/source", "cycle/target")
+_CONSISTENCY_METRICS = (
+    "consistency/mean_iou",
+    "consistency/sky_kept",
+    "consistency/sky_to_vegetation",
+)
+
+# Takes a generator of images and returns scalars by name.
+ConsistencyCheck = Callable[[Callable[[tf.Tensor], tf.Tensor]], Mapping]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +49,7 @@ class CycleGANData:
         target_weights: float32 [N_t], psi ** b with mean 1.
         augmentation: applied to both domains.
         image_size: (height, width) before any crop, for pictures.
+        seed: of the input order and augmentation.
     """
 
     source: RecordIndex
@@ -44,19 +58,39 @@ class CycleGANData:
     target_weights: np.ndarray
     augmentation: pipeline.Augmentation
     image_size: tuple[int, int]
+    seed: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Monitoring:
+    """What TensorBoard is to show besides the losses.
+
+    Attributes:
+        program: the module of the program that trains.
+        config: its frozen config, shown as text and as hyperparameters.
+        image_every: steps between pictures.
+        consistency_every: steps between checks of semantic consistency.
+        make_consistency_check: returns the check, called once the strategy is
+            made, before which TensorFlow must not run; or None for no check.
+    """
+
+    program: str
+    config: Any
+    image_every: int
+    consistency_every: int
+    make_consistency_check: Callable[[], ConsistencyCheck] | None = None
 
 
 def run_training(
     data: CycleGANData,
     model_settings: CycleGANSettings,
     loop_settings: LoopSettings,
+    shown: Monitoring,
     *,
     learning_rate: float,
     distribution: str,
-    image_every: int,
-    seed: int,
+    worker: Worker,
     run_dir: str | os.PathLike,
-    arguments: Mapping[str, Any],
 ) -> None:
     """Trains, from the newest checkpoint if there is one, to the last step.
 
@@ -64,14 +98,15 @@ def run_training(
         data: both domains.
         model_settings: of the CycleGAN.
         loop_settings: of the loop.
+        shown: on TensorBoard.
         learning_rate: of all four networks.
-        distribution: a name in STRATEGIES.
-        image_every: steps between pictures on TensorBoard.
-        seed: of the input order and augmentation.
-        run_dir: the claimed run directory.
-        arguments: the program's, shown on TensorBoard.
+        distribution: a name in CLUSTER_STRATEGIES.
+        worker: this process; the chief has claimed the run directory.
+        run_dir: the run directory, on a disk that all workers share.
     """
-    strategy = make_strategy(distribution, model_settings.global_batch_size)
+    batch_size = model_settings.global_batch_size
+    strategy = make_strategy(distribution, batch_size)
+    schedule = LinearDecay(learning_rate, loop_settings.num_steps)
     with strategy.scope():
         model = CycleGAN(model_settings)
         model.compile(
@@ -83,59 +118,114 @@ def run_training(
             model.trackables(),
             loop_settings.keep_checkpoints,
         )
+    directory = os.path.join(run_dir, runs.TENSORBOARD)
+    watch = CollapseWatch(loop_settings.num_steps)
+    hooks = []
+    if worker.is_chief:
+        _write_constants(directory, data, shown)
+        hooks = _hooks(model, data, shown, watch)
 
-    def make_batches(start_step: int):
-        dataset = pipeline.make_unpaired_dataset(
-            data.source,
-            data.target,
-            data.augmentation,
-            source_weights=data.source_weights,
-            target_weights=data.target_weights,
-            batch_size=model_settings.global_batch_size,
-            seed=seed,
-            start_step=start_step,
+    def see_figures(step: int, means: Mapping[str, float]) -> None:
+        watch.see_losses(step, means)
+        rate = schedule(tf.constant(step - 1))
+        monitoring.write_figures(
+            step,
+            {
+                "learning_rate/generator": rate,
+                "learning_rate/discriminator": rate,
+            },
         )
-        return distribute(strategy, dataset)
 
-    board = os.path.join(run_dir, runs.TENSORBOARD)
-    _write_constants(board, data, arguments)
     run_steps(
         replicated_step(strategy, model.train_step),
-        make_batches,
+        _batches(data, batch_size, strategy, worker),
         checkpoints,
         loop_settings,
-        board,
-        _hooks(model, data, image_every, loop_settings.log_every),
+        directory,
+        hooks,
+        see_figures=see_figures,
+        team=Team(strategy, worker),
+        describe_batch=lambda step: _describe_batch(data, batch_size, step),
     )
+    if worker.is_chief:
+        with tf.summary.create_file_writer(directory).as_default():
+            board.write_success()
+
+
+def _batches(
+    data: CycleGANData,
+    batch_size: int,
+    strategy: tf.distribute.Strategy,
+    worker: Worker,
+) -> Callable[[int], Any]:
+    """Returns the function of a start step to batches from there on."""
+
+    def batches_from(start_step: int):
+        def make_dataset(share: tuple[int, int]) -> tf.data.Dataset:
+            return pipeline.make_unpaired_dataset(
+                data.source,
+                data.target,
+                data.augmentation,
+                source_weights=data.source_weights,
+                target_weights=data.target_weights,
+                batch_size=batch_size,
+                seed=data.seed,
+                start_step=start_step,
+                share=share,
+            )
+
+        return distribute_shares(strategy, worker, make_dataset, batch_size)
+
+    return batches_from
+
+
+def _describe_batch(data: CycleGANData, batch_size: int, step: int) -> str:
+    source, target = pipeline.filenames_of_step(
+        data.source,
+        data.target,
+        batch_size=batch_size,
+        seed=data.seed,
+        step=step,
+    )
+    return f"source {', '.join(source)} and target {', '.join(target)}"
 
 
 def _write_constants(
-    board: str, data: CycleGANData, arguments: Mapping[str, Any]
+    directory: str, data: CycleGANData, shown: Monitoring
 ) -> None:
-    with tf.summary.create_file_writer(board).as_default():
-        monitoring.write_config(arguments)
+    arguments = dataclasses.asdict(shown.config)
+    metrics = _METRICS
+    if shown.make_consistency_check:
+        metrics += _CONSISTENCY_METRICS
+    with tf.summary.create_file_writer(directory).as_default():
+        board.write_command(shown.program, shown.config)
+        board.write_config(arguments)
+        board.write_hyperparameters(arguments, metrics)
         monitoring.write_weights("source", data.source_weights)
         monitoring.write_weights("target", data.target_weights)
 
 
 def _hooks(
-    model: CycleGAN, data: CycleGANData, image_every: int, log_every: int
+    model: CycleGAN,
+    data: CycleGANData,
+    shown: Monitoring,
+    watch: CollapseWatch,
 ) -> list[Hook]:
+    size = data.image_size
     grids = monitoring.TranslationGrids(
         model,
-        _first_images(data.source, data.image_size),
-        _first_images(data.target, data.image_size),
+        monitoring.fixed_examples(data.source, _NUM_GRID_EXAMPLES, size),
+        monitoring.fixed_examples(data.target, _NUM_GRID_EXAMPLES, size),
+        watch.see_outputs,
     )
+    hooks = [Hook(shown.image_every, grids.write)]
+    if shown.make_consistency_check:
+        check = shown.make_consistency_check()
 
-    def write_rate(step: int) -> None:
-        rate = model.generator_optimizer.learning_rate
-        tf.summary.scalar("rate/learning_rate", rate, step)
+        def write_consistency(step: int) -> None:
+            generator, _ = model.shown_generators
+            figures = check(lambda batch: generator(batch, training=False))
+            monitoring.write_figures(step, figures)
 
-    return [Hook(image_every, grids.write), Hook(log_every, write_rate)]
-
-
-def _first_images(index: RecordIndex, size: tuple[int, int]) -> np.ndarray:
-    rows = range(min(_NUM_GRID_EXAMPLES, len(index)))
-    parsed = [records.parse_example(index.read(row)) for row in rows]
-    encoded = [example[records.ENCODED] for example in parsed]
-    return monitoring.fixed_examples(encoded, size)
+        hooks.append(Hook(shown.consistency_every, write_consistency))
+    return hooks

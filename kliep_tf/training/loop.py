@@ -21,8 +21,14 @@ import tensorflow as tf
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training.checkpoints import Checkpoints
+from kliep_tf.training.workers import Team, loss_as_user_error
 
 StepFunction = Callable[[Any], Mapping[str, tf.Tensor]]
+SeeFigures = Callable[[int, Mapping[str, float]], None]
+
+_RATE = "speed/images_per_second"
+# A bar has room for the losses; TensorBoard shows all.
+_NOT_IN_BAR = ("gradient_norm/", "accuracy/")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,10 +49,19 @@ class LoopSettings:
     log_every: int
     keep_checkpoints: int = 3
 
+    def is_due(self, step: int, every: int) -> bool:
+        """Whether what is done every so many steps is done after `step`."""
+        return step % every == 0 or step == self.num_steps
+
 
 @dataclasses.dataclass(frozen=True)
 class Hook:
-    """Something done every so many steps, such as a picture for TensorBoard."""
+    """Something done every so many steps, such as a picture for TensorBoard.
+
+    Attributes:
+        every: steps between two calls; one more comes after the last step.
+        call: takes the step. TensorBoard's writer is the default one then.
+    """
 
     every: int
     call: Callable[[int], None]
@@ -59,6 +74,10 @@ def run_steps(
     settings: LoopSettings,
     tensorboard_dir: str | os.PathLike,
     hooks: Iterable[Hook] = (),
+    *,
+    see_figures: SeeFigures = lambda step, means: None,
+    team: Team | None = None,
+    describe_batch: Callable[[int], str] = lambda step: "",
 ) -> int:
     """Trains from the newest checkpoint to `settings.num_steps`.
 
@@ -72,77 +91,137 @@ def run_steps(
         settings: how long and how often.
         tensorboard_dir: where the figures go.
         hooks: called with the step; all of them also after the last one.
+        see_figures: called with the step and the means of the figures since
+            the last call, whenever they are logged.
+        team: the workers that train together. All restore the same checkpoint;
+            the chief alone saves, reports and calls hooks.
+        describe_batch: step -> what its batch was made of, for the message
+            that a figure is not finite.
 
     Returns:
         The step at which this run began.
 
     Raises:
         UserError: a figure is not finite; the message names it and the step.
+            Or another worker is lost.
     """
-    start = checkpoints.restore()
-    writer = tf.summary.create_file_writer(str(tensorboard_dir))
-    if start == 0:
-        checkpoints.save()  # a kill before the first interval is no loss
-    with (
-        writer.as_default(),
-        _stop_requests() as stop_requested,
-        ProgressBar(settings.num_steps, "training", "step", start) as bar,
-    ):
-        figures = _Figures(settings.batch_size)
+    team = team or Team()
+    is_chief = team.worker.is_chief
+    with loss_as_user_error(team.worker), _stop_requests() as stop_requested:
+        start = checkpoints.restore()
+        team.require_same(start, "step to continue from")
+        if start == 0 and is_chief:
+            checkpoints.save()  # a kill before the first interval is no loss
+        means = _Means(describe_batch)
         batches = (
             iter(make_batches(start)) if start < settings.num_steps else ()
         )
-        for step, batch in zip(
-            range(start + 1, settings.num_steps + 1), batches, strict=False
-        ):
-            figures.add(step, train_step(batch))
-            checkpoints.step.assign(step)
-            last = step == settings.num_steps
-            if step % settings.log_every == 0 or last:
-                bar.describe(figures.write(step))
-            for hook in hooks:
-                if step % hook.every == 0 or last:
-                    hook.call(step)
-            if step % settings.checkpoint_every == 0 or last:
-                checkpoints.save()
-            bar.update(1)
-            if stop_requested() and not last:
-                checkpoints.save()
-                raise KeyboardInterrupt
+        with _reporting(
+            is_chief, settings, tensorboard_dir, hooks, see_figures, start
+        ) as report:
+            for step, batch in zip(
+                range(start + 1, settings.num_steps + 1), batches, strict=False
+            ):
+                means.add(step, train_step(batch))
+                checkpoints.step.assign(step)
+                report(step, means)
+                stopping = team.any(stop_requested())
+                due = settings.is_due(step, settings.checkpoint_every)
+                if is_chief and (due or stopping):
+                    checkpoints.save()
+                if stopping and step < settings.num_steps:
+                    raise KeyboardInterrupt
     return start
 
 
-class _Figures:
+class _Means:
     """Averages figures between two lines of the log."""
 
-    def __init__(self, batch_size: int):
-        self._batch_size = batch_size
-        self._reset()
-
-    def _reset(self) -> None:
-        self._sums, self._count, self._since = {}, 0, time.perf_counter()
+    def __init__(self, describe_batch: Callable[[int], str]):
+        self._describe_batch = describe_batch
+        self._sums, self._count = {}, 0
 
     def add(self, step: int, figures: Mapping[str, tf.Tensor]) -> None:
         """Adds one step's figures; raises a UserError if one is not finite."""
         for name, value in figures.items():
             number = float(value)
             if not math.isfinite(number):
+                batch = self._describe_batch(step)
                 raise UserError(
                     f"step {step}: expected finite losses, found {name} = "
-                    f"{number}; the last checkpoint is kept"
+                    f"{number}{batch and f' on {batch}'}; the last checkpoint "
+                    "is kept"
                 )
             self._sums[name] = self._sums.get(name, 0.0) + number
         self._count += 1
 
-    def write(self, step: int) -> dict[str, float]:
-        """Writes the means to TensorBoard and returns them."""
+    def take(self) -> tuple[dict[str, float], int]:
+        """Returns the means and the number of steps, and starts anew."""
         means = {name: s / self._count for name, s in self._sums.items()}
-        seconds = time.perf_counter() - self._since
-        rate = self._count * self._batch_size / seconds
-        for name, value in {**means, "rate/images_per_second": rate}.items():
+        count = self._count
+        self._sums, self._count = {}, 0
+        return means, count
+
+
+class _Report:
+    """What the chief shows of a run: TensorBoard, progress bar, hooks."""
+
+    def __init__(
+        self,
+        settings: LoopSettings,
+        bar: ProgressBar,
+        hooks: Iterable[Hook],
+        see_figures: SeeFigures,
+    ):
+        self._settings, self._bar, self._hooks = settings, bar, tuple(hooks)
+        self._see_figures = see_figures
+        self._since = time.perf_counter()
+
+    def __call__(self, step: int, means: _Means) -> None:
+        """Reports a step; takes the means when a line of the log is due."""
+        settings = self._settings
+        if settings.is_due(step, settings.log_every):
+            self._write(step, *means.take())
+        for hook in self._hooks:
+            if settings.is_due(step, hook.every):
+                hook.call(step)
+        self._bar.update(1)
+
+    def _write(self, step: int, means: dict[str, float], count: int) -> None:
+        now = time.perf_counter()
+        rate = count * self._settings.batch_size / (now - self._since)
+        self._since = now
+        for name, value in {**means, _RATE: rate}.items():
             tf.summary.scalar(name, np.float32(value), step)
-        self._reset()
-        return means
+        self._see_figures(step, means)
+        self._bar.describe(
+            {
+                name: value
+                for name, value in means.items()
+                if not name.startswith(_NOT_IN_BAR)
+            }
+        )
+
+
+@contextlib.contextmanager
+def _reporting(
+    is_chief: bool,
+    settings: LoopSettings,
+    tensorboard_dir: str | os.PathLike,
+    hooks: Iterable[Hook],
+    see_figures: SeeFigures,
+    start: int,
+) -> Iterator[Callable[[int, _Means], None]]:
+    """Opens what is reported to; workers other than the chief have nothing."""
+    if not is_chief:
+        yield lambda step, means: None
+        return
+    writer = tf.summary.create_file_writer(str(tensorboard_dir))
+    with (
+        writer.as_default(),
+        ProgressBar(settings.num_steps, "training", "step", start) as bar,
+    ):
+        yield _Report(settings, bar, hooks, see_figures)
 
 
 @contextlib.contextmanager

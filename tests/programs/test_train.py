@@ -1,9 +1,12 @@
 import dataclasses
 import os
+import random
+import resource
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +27,27 @@ def flags(config):
         else:
             words.append(f"--{name}={value}")
     return words
+
+
+def start(config, **options):
+    """Starts the program in a process of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "kliep_tf.train", *flags(config)],
+        cwd=ROOT,
+        text=True,
+        **{
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+            **options,
+        },
+    )
+
+
+def wait_for_checkpoint(process, config, step):
+    state = Path(config.run_dir) / "checkpoints" / "checkpoint"
+    while not (state.exists() and f"ckpt-{step}" in state.read_text()):
+        assert process.poll() is None, "ended too early"
+        time.sleep(0.02)
 
 
 def checkpoint_values(run_dir):
@@ -101,14 +125,23 @@ def test_board_shows_losses_pictures_weights_and_config(trained_run):
         "generator/target_to_source",
         "discriminator/source",
         "discriminator/target",
-        "rate/images_per_second",
-        "rate/learning_rate",
-        "source_translated_cycled",
-        "target_translated_cycled",
+        "accuracy/source_discriminator",
+        "accuracy/target_discriminator",
+        "gradient_norm/generator",
+        "gradient_norm/discriminator",
+        "speed/images_per_second",
+        "learning_rate/generator",
+        "learning_rate/discriminator",
+        "pictures/source_to_target_and_back",
+        "pictures/target_to_source_and_back",
         "weights/source",
         "weights/target",
-        "weights/source_ess_share",
-        "config",
+        "weights/source_effective_share",
+        "run/config",
+        "run/command",
+        "_hparams_/experiment",
+        "_hparams_/session_start_info",
+        "_hparams_/session_end_info",
     }
 
 
@@ -141,19 +174,17 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
         target_weight_exponent=0.0,
         crop_height=24,
         crop_width=32,
+        generator_ema=0.9,
     )
     undisturbed = dataclasses.replace(config, run_dir=str(tmp_path / "whole"))
     train(undisturbed)
 
     killed = dataclasses.replace(config, run_dir=str(tmp_path / "killed"))
-    command = [sys.executable, "-m", "kliep_tf.train", *flags(killed)]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    state = tmp_path / "killed" / "checkpoints" / "checkpoint"
-    while not (state.exists() and "ckpt-10" in state.read_text()):
-        assert process.poll() is None, "ended before it could be killed"
-        time.sleep(0.02)
+    process = start(killed)
+    wait_for_checkpoint(process, killed, 10)
+    # Anywhere from there on, in the middle of a save too: some 20 steps a
+    # second and a checkpoint after every other one.
+    time.sleep(random.SystemRandom().uniform(0.0, 0.5))
     process.send_signal(signal.SIGKILL)
     process.wait()
     assert runs.read_config(tmp_path / "killed")["status"] == "incomplete"
@@ -164,9 +195,56 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
     expected = checkpoint_values(tmp_path / "whole")
     found = checkpoint_values(tmp_path / "killed")
     assert expected.keys() == found.keys()
-    assert len(expected) > 50
+    parts = {name.split("/")[0] for name in expected}
+    assert parts == {
+        "source_to_target",
+        "target_to_source",
+        "averaged_source_to_target",
+        "averaged_target_to_source",
+        "target_discriminator",
+        "source_discriminator",
+        "target_pool",
+        "source_pool",
+        "generator_optimizer",
+        "discriminator_optimizer",
+        "step",
+    }
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+@pytest.mark.skipif(
+    not hasattr(resource, "prlimit"), reason="needs Linux's prlimit"
+)
+def test_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
+    tmp_path, tiny_config
+):
+    config = dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        steps=10_000,
+        log_every=10_000,
+        image_every=10_000,
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+    )
+    process = start(config, stderr=subprocess.PIPE)
+    wait_for_checkpoint(process, config, 2)
+    # From now on no file can grow beyond 100 kB, less than a checkpoint.
+    limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
+    _, stderr = process.communicate(timeout=300)
+    assert process.returncode == 1
+    (message,) = [
+        line for line in stderr.splitlines() if line.startswith("error: ")
+    ]
+    assert str(tmp_path / "run" / "checkpoints") in message
+    values = checkpoint_values(tmp_path / "run")
+    assert max(value.nbytes for value in values.values()) > 0
+    for name, value in values.items():
+        assert np.isfinite(value).all(), name
+    # What failed leaves nothing that the next run would stumble upon.
+    assert not list((tmp_path / "run" / "checkpoints").glob("*_temp"))
 
 
 def test_damaged_checkpoint_is_reported_and_the_one_before_used(
@@ -216,9 +294,13 @@ def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, tiny_config):
         target_weight_exponent=0.0,
         learning_rate=1e30,
         steps=20,
+        batch_size=2,
         checkpoint_every=1,
     )
-    with pytest.raises(UserError, match=r"step \d+: expected finite losses"):
+    names = r"on source \d{5}, \d{5} and target city_\d{5}, city_\d{5};"
+    with pytest.raises(
+        UserError, match=rf"step \d+: expected finite losses.* {names}"
+    ):
         train(config)
     # What is kept can be trained on.
     for name, value in checkpoint_values(tmp_path / "run").items():
