@@ -59,6 +59,39 @@ class CountedDropout(keras.layers.Layer):
         return input_shape
 
 
+@keras.saving.register_keras_serializable("kliep_tf")
+class GroupNormalization(keras.layers.GroupNormalization):
+    """Keras's layer in fewer passes over the image.
+
+    The moments of a group follow from those of its channels, a handful of
+    numbers, so that the image itself is read three times in all.
+    """
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns [N, H, W, C] normalised, scaled and shifted."""
+        x = tf.cast(x, self.compute_dtype)
+        # [N, C], in float32 also where the layer computes in bfloat16
+        means, variances = tf.nn.moments(tf.cast(x, tf.float32), [1, 2])
+        channels = means.shape[-1]
+        grouped = [-1, self.groups, channels // self.groups]
+        means, variances = (
+            tf.reshape(means, grouped),
+            tf.reshape(variances, grouped),
+        )
+        mean = tf.reduce_mean(means, -1, keepdims=True)
+        # Variance within the channels and between them.
+        spread = variances + tf.math.squared_difference(means, mean)
+        variance = tf.reduce_mean(spread, -1, keepdims=True)
+        inverse = tf.math.rsqrt(variance + self.epsilon)
+        gamma = tf.reshape(tf.cast(self.gamma, tf.float32), grouped)
+        beta = tf.reshape(tf.cast(self.beta, tf.float32), grouped)
+        scale = inverse * gamma
+        shift = beta - mean * scale
+        per_channel = [-1, 1, 1, channels]
+        scale = tf.cast(tf.reshape(scale, per_channel), x.dtype)
+        return x * scale + tf.cast(tf.reshape(shift, per_channel), x.dtype)
+
+
 class LayerFactory:
     """Makes named layers that share a dtype and draw from one seed.
 

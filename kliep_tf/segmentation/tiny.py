@@ -4,7 +4,11 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.segmentation.layers import Resize, logits_of_size
+from kliep_tf.segmentation.layers import (
+    GroupNormalization,
+    Resize,
+    logits_of_size,
+)
 
 _GROUPS = 8
 
@@ -51,7 +55,7 @@ class _Layers:
         x = self._convolution(
             filters, 3, strides=strides, dilation_rate=dilation, use_bias=False
         )(x)
-        x = keras.layers.GroupNormalization(_GROUPS, dtype=self._dtype)(x)
+        x = GroupNormalization(_GROUPS, dtype=self._dtype)(x)
         return keras.layers.ReLU(dtype=self._dtype)(x)
 
     def residual(self, x: tf.Tensor, *, dilation: int = 1) -> tf.Tensor:
