@@ -109,8 +109,9 @@ class EstimateConfig:
     )
     min_ess: float = cli.flag(
         "least effective sample size, as a share of the images, that auto may "
-        "choose",
-        default=0.05,
+        "choose. Predicted class shares also tell the domains apart by the "
+        "segmenter's own errors, which narrower kernels would weigh",
+        default=0.2,
     )
     solver: str = cli.flag(
         "of the KLIEP problem; gradient_ascent is for comparison",

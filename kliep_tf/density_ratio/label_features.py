@@ -22,6 +22,7 @@ from kliep_tf.errors import UserError
 GRID = 4  # layout: cells down and across
 
 _BATCH = 64  # counts handed over at a time
+_BYTE_VALUES = 256
 
 
 def class_histogram(
@@ -80,23 +81,25 @@ def count_classes(label: tf.Tensor, grid: int) -> tf.Tensor:
         grid: cells down and across.
     """
     label = tf.cast(label[..., 0], tf.int32)
-    known = label != IGNORE_LABEL
-    tf.debugging.assert_less(
-        tf.where(known, label, 0),
-        NUM_CLASSES,
-        f"expected labels 0..{NUM_CLASSES - 1} or {IGNORE_LABEL}",
-    )
     height, width = tf.unstack(tf.shape(label))
     row = tf.range(height) * grid // height
     column = tf.range(width) * grid // width
     cell = row[:, tf.newaxis] * grid + column
-    bins = grid * grid * NUM_CLASSES
-    # Ignored pixels have a bin of their own, which is cut off.
-    place = tf.where(known, cell * NUM_CLASSES + label, bins)
+    # A bin for every value that a byte can have: one pass over the pixels
+    # counts and checks them.
+    bins = grid * grid * _BYTE_VALUES
     counts = tf.math.bincount(
-        tf.reshape(place, [-1]), minlength=bins + 1, maxlength=bins + 1
+        tf.reshape(cell * _BYTE_VALUES + label, [-1]),
+        minlength=bins,
+        maxlength=bins,
     )
-    return tf.reshape(counts[:-1], [grid * grid, NUM_CLASSES])
+    counts = tf.reshape(counts, [grid * grid, _BYTE_VALUES])
+    tf.debugging.assert_equal(
+        tf.reduce_sum(counts[:, NUM_CLASSES:IGNORE_LABEL]),
+        0,
+        f"expected labels 0..{NUM_CLASSES - 1} or {IGNORE_LABEL}",
+    )
+    return counts[:, :NUM_CLASSES]
 
 
 def _from_counts(

@@ -1,15 +1,23 @@
 """The study's figure: what each kind of features recovers."""
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
 from kliep_tf.experiments.features_page import shown_setting
-from kliep_tf.experiments.features_plan import SETTINGS, title_of
+from kliep_tf.experiments.features_plan import SETTINGS, VARIANTS, title_of
 
+_LABELS = {
+    "rank_correlation": "rank correlation with the true ratio",
+    "normalised_error": "error against the true ratio",
+    "share_distance": "distance of class shares",
+}
+# A kind of features has one colour, whichever others were compared.
+_NAMES = [variant.name for variant in VARIANTS]
+_SETTING_TITLES = {setting.name: setting.title for setting in SETTINGS}
 _SOURCE, _TARGET = "#4477aa", "#cc6677"
 _COLORS = (
     "#332288",
@@ -21,32 +29,32 @@ _COLORS = (
     "#999933",
     "#555555",
 )
-# What is compared where a true ratio is known, and where none is.
-_KEYS = {
-    "rank_correlation": "rank correlation with the true ratio",
-    "share_distance": "distance of class shares",
-}
 _TITLES = {"target": "first target", "second_target": "second target"}
 
 
 def draw(numbers: Mapping[str, Any]) -> bytes:
     """Returns a PNG: a row a target.
 
-    Left, each kind of features at the default setting; right, all settings by
-    the effective sample size that they lead to.
+    Left, each kind of features under the setting shown first: the rank
+    correlation with the true ratio, or where there is none the distance of
+    class shares. Right, the error or that distance under every setting.
 
     Args:
         numbers: what features.json holds.
     """
     with matplotlib.rc_context({"font.size": 9, "axes.grid": True}):
-        figure = Figure(figsize=(12, 4.2 * len(numbers)), layout="constrained")
+        figure = Figure(figsize=(13, 4.4 * len(numbers)), layout="constrained")
         rows = figure.subplots(len(numbers), 2, squeeze=False)
-        for (bars, points), (name, target) in zip(
+        for (bars, lines), (name, target) in zip(
             rows, numbers.items(), strict=True
         ):
-            key = "rank_correlation" if target["true"] else "share_distance"
-            _draw_bars(bars, target, key, _TITLES[name])
-            _draw_points(points, target, key)
+            if target["true"]:
+                _draw_bars(bars, target, "rank_correlation", _TITLES[name])
+                _draw_lines(lines, target, "normalised_error")
+                lines.set_yscale("log")
+            else:
+                _draw_bars(bars, target, "share_distance", _TITLES[name])
+                _draw_lines(lines, target, "share_distance")
         picture = io.BytesIO()
         figure.savefig(picture, format="png", dpi=90)
     return picture.getvalue()
@@ -62,36 +70,32 @@ def _draw_bars(axes, target: Mapping[str, Any], key: str, title: str) -> None:
         places = [row + offset for row in range(len(names))]
         axes.barh(places, values, 0.38, label=label, color=color)
     if key == "share_distance":
-        axes.axvline(
-            target["equal"]["source"][key],
-            color="black",
-            linewidth=1,
-            label="equal weights",
-        )
+        _draw_equal(axes.axvline, target["equal"]["source"][key])
     axes.set_yticks(range(len(names)), [title_of(name) for name in names])
     axes.invert_yaxis()
-    axes.set_xlabel(_KEYS[key])
-    setting = next(s.title for s in SETTINGS if s.name == shown)
-    axes.set_title(f"{title}: {setting}")
-    axes.legend()
+    axes.set_xlabel(_LABELS[key])
+    axes.set_title(f"{title}: {_SETTING_TITLES[shown]}")
+    axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
 
 
-def _draw_points(axes, target: Mapping[str, Any], key: str) -> None:
-    for color, (name, settings) in zip(
-        _COLORS, target["cells"].items(), strict=False
-    ):
-        for domain, marker in (("source", "o"), ("target", "^")):
-            cells = [cell[domain] for cell in settings.values()]
-            axes.scatter(
-                [100 * cell["ess"] for cell in cells],
-                [cell[key] for cell in cells],
-                s=18,
-                color=color,
-                marker=marker,
-                label=title_of(name) if marker == "o" else None,
-            )
-    axes.set_xscale("log")
-    axes.set_xlabel("effective sample size, % of the images")
-    axes.set_ylabel(_KEYS[key])
-    axes.set_title("all settings: w round, psi triangular")
-    axes.legend(fontsize=7)
+def _draw_lines(axes, target: Mapping[str, Any], key: str) -> None:
+    """Draws the mean of both directions, a line for each kind of features."""
+    for name, settings in target["cells"].items():
+        titles = [_SETTING_TITLES[setting] for setting in settings]
+        values = [_mean(cell, key) for cell in settings.values()]
+        color = _COLORS[_NAMES.index(name)]
+        axes.plot(titles, values, "o-", color=color, label=title_of(name))
+    _draw_equal(axes.axhline, _mean(target["equal"], key))
+    axes.tick_params(axis="x", rotation=40)
+    for label in axes.get_xticklabels():
+        label.set(ha="right", rotation_mode="anchor")
+    axes.set_ylabel(f"{_LABELS[key]}, mean of w and psi")
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)
+
+
+def _draw_equal(draw_line: Callable, value: float) -> None:
+    draw_line(value, color="black", linewidth=1, label="equal weights")
+
+
+def _mean(cell: Mapping[str, Any], key: str) -> float:
+    return (cell["source"][key] + cell["target"][key]) / 2

@@ -95,12 +95,21 @@ def _about(numbers: Mapping[str, Any], command: str) -> str:
         "Each cell is w / psi: the weights of the source images and those of "
         "the target images.",
         "",
+        "Features: class shares of the labels; the same in each cell of a 4x4 "
+        "grid; class shares as a segmenter predicts them that was trained on "
+        "the source's labels, with strong random colours or without, or on "
+        "translated source images; a thumbnail of 8x8 pixels. Settings: the "
+        "width by cross-validation (nwj holds out both domains, lcv the one of "
+        "the centers alone) under a floor of the effective sample size, or a "
+        "multiple of the median distance.",
+        "",
         "- rank correlation (Spearman) with the true density ratio",
         "- error: mean square of its difference from the true ratio, both of "
         "mean 1",
         "- ESS: effective sample size, a share of the images",
         "- share distance: total variation between the weighted domain's mean "
-        "class shares and the other domain's, by the labels",
+        "class shares and the other domain's, by the labels (which features "
+        "of labels match by construction)",
         "- sky: its mean share in the weighted domain; without weights it is "
         f"{first['equal']['source']['sky']:.3f} in the source and "
         f"{first['equal']['target']['sky']:.3f} in the target, so that w "

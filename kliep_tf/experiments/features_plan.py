@@ -90,31 +90,31 @@ SEGMENTERS = {
 
 _HISTOGRAM = "segmenter_histogram"
 # Also what every estimate is judged by.
-LABELS = Variant("labels", "class shares, labels", "class_histogram", True)
-_VARIANTS = (
+LABELS = Variant("labels", "labels", "class_histogram", True)
+VARIANTS = (
     LABELS,
-    Variant("layout", "class shares on a 4x4 grid, labels", "layout", True),
+    Variant("layout", "labels on a 4x4 grid", "layout", True),
     Variant(
         "segmenter",
-        "class shares, segmenter",
+        "segmenter",
         _HISTOGRAM,
         segmenter="augmented",
     ),
     Variant(
         "segmenter_plain",
-        "class shares, segmenter without random colours",
+        "segmenter, no random colours",
         _HISTOGRAM,
         segmenter="plain",
     ),
     Variant(
         "segmenter_translated",
-        "class shares, segmenter of translated images",
+        "segmenter of translated source",
         _HISTOGRAM,
         segmenter="translated",
     ),
     Variant(
         "segmenter_both_translated",
-        "the same, the source seen translated",
+        "segmenter and source translated",
         _HISTOGRAM,
         segmenter="translated",
         source_seen_translated=True,
@@ -144,12 +144,12 @@ class Setting:
     width: float | None = None
 
 
-_FLOORS = {"nwj": (0.0, 0.05, 0.1, 0.3), "lcv": (0.0, 0.05)}
+_FLOORS = {"nwj": (0.0, 0.05, 0.1, 0.2, 0.3), "lcv": (0.05,)}
 SETTINGS = (
     *(
         Setting(
             f"{score}_{100 * floor:.0f}",
-            f"{score}, ESS at least {100 * floor:g} %" if floor else score,
+            f"{score}, ESS >= {100 * floor:g} %" if floor else score,
             score,
             floor,
         )
@@ -157,12 +157,12 @@ SETTINGS = (
         for floor in floors
     ),
     *(
-        Setting(f"width_{width:g}", f"{width:g} x median distance", width=width)
+        Setting(f"width_{width:g}", f"{width:g} x median", width=width)
         for width in (0.3, 0.5, 1.0, 2.0)
     ),
 )
 # What estimate_weights does where nothing else is asked for.
-DEFAULT_VARIANT, DEFAULT_SETTING = "segmenter", "nwj_5"
+DEFAULT_SETTING = "nwj_20"
 
 
 def targets(config: FeatureStudyConfig) -> list[str]:
@@ -179,7 +179,7 @@ def variants(config: FeatureStudyConfig, target: str) -> list[Variant]:
     translated = config.translated_records and target == "target"
     return [
         variant
-        for variant in _VARIANTS
+        for variant in VARIANTS
         if (translated or variant.segmenter != "translated")
         and (config.embedding_weights or variant.extractor != "embedding")
         and (config.features is None or variant.name in config.features)
@@ -201,12 +201,12 @@ def records_of(variant: Variant, domain: str) -> str:
 
 def needs_target_labels(variant_name: str) -> bool:
     """Whether the features look at the target's labels."""
-    return next(v.target_labels for v in _VARIANTS if v.name == variant_name)
+    return next(v.target_labels for v in VARIANTS if v.name == variant_name)
 
 
 def title_of(variant_name: str) -> str:
     """Returns what the features are called, for people."""
-    return next(v.title for v in _VARIANTS if v.name == variant_name)
+    return next(v.title for v in VARIANTS if v.name == variant_name)
 
 
 def resolve_inputs(config: FeatureStudyConfig) -> dict[str, list[str]]:
@@ -224,7 +224,7 @@ def resolve_inputs(config: FeatureStudyConfig) -> dict[str, list[str]]:
     if config.embedding_weights:
         require_weights(config.embedding_weights, config.embedding_backbone)
     cli.require_positive(config, "segmenter_steps")
-    _require_known("features", config.features, _VARIANTS)
+    _require_known("features", config.features, VARIANTS)
     _require_known("settings", config.settings, SETTINGS)
     names = ("source", "target", "second_target", "translated")
     flags = {name: getattr(config, f"{name}_records") for name in names}

@@ -1,5 +1,6 @@
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
 
@@ -78,6 +79,67 @@ def test_weights_of_unlabelled_domains_by_thumbnails(tmp_path, config):
         )
     )
     assert weights.has_weights(tmp_path / "weights")
+
+
+def test_weights_of_unlabelled_domains_by_a_local_backbone(tmp_path, config):
+    path = tmp_path / "mobilenet_v2.weights.h5"
+    keras.applications.MobileNetV2(
+        include_top=False, weights=None
+    ).save_weights(path)
+    for name, sky in (("a", 0.6), ("b", 0.3)):
+        write_records(
+            tmp_path / name, number=6, sky=sky, bright=True, labelled=False
+        )
+    estimate(
+        dataclasses.replace(
+            config,
+            source_records=str(tmp_path / "a"),
+            target_records=str(tmp_path / "b"),
+            features="embedding",
+            embedding_weights=str(path),
+            bandwidth="1",
+        )
+    )
+    found = weights.load_weights(tmp_path / "weights", "source")
+    assert len(found.summary["feature_names"]) == 1280
+    assert found.summary["scaling"] == "pca"
+    assert found.model["scaling_components"].shape[0] == 1280
+
+
+@pytest.mark.parametrize("path", ["", "absent.h5"])
+def test_embedding_without_its_file_is_refused_before_anything_is_written(
+    path, config, tmp_path
+):
+    with pytest.raises(UserError, match=r"found none; nothing is downloaded"):
+        estimate(
+            dataclasses.replace(
+                config, features="embedding", embedding_weights=path
+            )
+        )
+    assert not (tmp_path / "weights").exists()
+
+
+@pytest.mark.parametrize("features", ["class_histogram", "layout"])
+def test_features_that_need_labels_say_so_before_anything_is_written(
+    features, config, tmp_path
+):
+    bare = tmp_path / "bare"
+    write_records(bare, number=4, sky=0.5, bright=True, labelled=False)
+    with pytest.raises(UserError) as raised:
+        estimate(
+            dataclasses.replace(
+                config, target_records=str(bare), features=features
+            )
+        )
+    message = str(raised.value)
+    assert "\n" not in message
+    for words in (
+        "--target_records: expected labelled examples, found 4 of 4 without",
+        f"--features={features} needs labels of both domains",
+        "segmenter_histogram, thumbnail, embedding need none of the target",
+    ):
+        assert words in message
+    assert not (tmp_path / "weights").exists()
 
 
 def test_segmenter_is_trained_on_the_source_where_none_is_given(
