@@ -1,6 +1,7 @@
 """Random scale and padding, in front of the crop, flip and colours of all."""
 
 import dataclasses
+import math
 
 import numpy as np
 import tensorflow as tf
@@ -39,8 +40,8 @@ class SegmentationAugmentation:
         What a crop larger than the scaled image adds is grey and ignored.
         """
         base = self.base
-        if self.rescales:
-            image, label = self._rescale(image, label, seed)
+        if base.crop_size:
+            image, label = self._resize(image, label, seed)
             image, label = _pad(image, label, base.crop_size)
             base = dataclasses.replace(base, image_size=None)
         return base(image, label, seed)
@@ -51,12 +52,10 @@ class SegmentationAugmentation:
         return (self.min_scale, self.max_scale) != (1.0, 1.0)
 
     def without_chance(self) -> "SegmentationAugmentation":
-        """Returns the same but for scale, flip and colours, for pictures."""
+        """Returns the same at one scale, unmirrored and in true colours."""
         base = dataclasses.replace(self.base, flip=False, color_jitter=0.0)
-        if self.rescales:
-            # A crop may be larger than the images: show all of them.
-            base = dataclasses.replace(base, crop_size=None)
-        return SegmentationAugmentation(base)
+        scale = math.sqrt(self.min_scale * self.max_scale)
+        return SegmentationAugmentation(base, scale, scale)
 
     def check(self, index: RecordIndex, records_flag: str) -> None:
         """Raises a UserError if images do not fit.
@@ -95,16 +94,20 @@ class SegmentationAugmentation:
                 f"images of {height}x{width}"
             )
 
-    def _rescale(
+    def _resize(
         self, image: tf.Tensor, label: tf.Tensor, seed: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor]:
-        seed = tf.random.fold_in(seed, _SCALE_STREAM)
-        scale = tf.random.stateless_uniform(
-            [], seed, self.min_scale, self.max_scale
-        )
-        size = self.base.image_size or tf.shape(image)[:2]
-        size = tf.cast(tf.round(tf.cast(size, tf.float32) * scale), tf.int32)
-        size = tf.maximum(size, 1)
+        """Brings both to the size that is asked for, times the scale."""
+        size = self.base.image_size
+        if self.rescales:
+            seed = tf.random.fold_in(seed, _SCALE_STREAM)
+            scale = tf.random.stateless_uniform(
+                [], seed, self.min_scale, self.max_scale
+            )
+            size = tf.cast(size or tf.shape(image)[:2], tf.float32) * scale
+            size = tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
+        elif size is None:
+            return image, label
         return images.resize_image(image, size), images.resize_label(
             label, size
         )

@@ -74,8 +74,23 @@ def test_same_seed_same_result():
     assert (first[0] != other[0]).any()
 
 
-def test_without_scales_it_is_the_plain_augmentation():
-    base = Augmentation(crop_size=(16, 16), flip=True, color_jitter=1.0)
+def test_pictures_have_one_size_whatever_is_scaled():
+    augmentation = SegmentationAugmentation(
+        Augmentation(crop_size=(40, 40), flip=True, color_jitter=1.0), 0.5, 2.0
+    ).without_chance()
+    for size in ((32, 64), (60, 50)):
+        image, label = _augment(augmentation, *_striped(*size), seed=1)
+        assert image.shape == (40, 40, 3)
+        # Scale 1: what the crop has more than the image is all that is padded.
+        known = label[..., 0] != 255
+        assert known.sum() == min(40, size[0]) * min(40, size[1])
+        # True colours.
+        assert set(np.unique(image[known][:, 0])) <= {100, 200}
+
+
+@pytest.mark.parametrize("image_size", [None, (24, 20)])
+def test_without_scales_it_is_the_plain_augmentation(image_size):
+    base = Augmentation(image_size, (16, 16), flip=True, color_jitter=1.0)
     example = _striped(32, 64)
     seed = tf.constant([3, 4], tf.int64)
     for found, expected in zip(
