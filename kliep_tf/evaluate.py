@@ -1,6 +1,6 @@
 """Measures a segmenter on labelled records: IoU by class, confusion, frames.
 
-    python -m kliep_tf.evaluate --segmenter=runs/segmenter/saved_model \
+    python -m kliep_tf.evaluate --segmenter=runs/segmenter/saved_model \\
         --records='records/cityscapes/val-*' --output_dir=runs/evaluation
 
 Any segmentation SavedModel will do: one image input, and an output of 19 class

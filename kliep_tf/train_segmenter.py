@@ -1,6 +1,6 @@
 """Trains a segmentation network on labelled records and exports it.
 
-    python -m kliep_tf.train_segmenter --train_records=records/gta5 \
+    python -m kliep_tf.train_segmenter --train_records=records/gta5 \\
         --run_dir=runs/segmenter
 
 The run directory receives checkpoints, TensorBoard logs and, at the end,
