@@ -31,9 +31,9 @@ values to the target's.
 {command}
 
 The paper gives 2.55 and 1.39 for the source (Wasserstein, energy) and calls its
-KLIEP GAN 20 % and 15 % better than its vanilla GAN, of one training each. For
-the distributions themselves quadrature gives 2.560 and 1.397, the first row
-below; the other rows of the paper's Table II are not repeated here.
+KLIEP GAN 20 % and 15 % better than its vanilla GAN. For the distributions
+themselves quadrature gives 2.560 and 1.397, the first row below; the other rows
+of the paper's Table II are not repeated here.
 
 "Under w": at the optimum of eq. 13 it is the generated distribution *under the
 weights* that equals the target. With an exact ratio the weighted source is the
@@ -58,8 +58,8 @@ _READING_NOTES = {
 _RULE = """\
 The setting used, in the first line, was fixed on vanilla GANs alone, without
 looking at the difference between the GANs: the rates in the order that brought
-them nearer to the target, the cheapest network of which none collapsed. The
-kernel's width is chosen by KLIEP's own cross-validation. Medians, and in
+them nearer to the target, the cheapest network of which none collapsed in a
+trial of three seeds. The kernel's width is chosen by KLIEP's own cross-validation. Medians, and in
 brackets the least and the largest, of the first {count} seeds."""
 
 
