@@ -444,6 +444,7 @@ def _monitoring(
             image_size,
         )
     return Monitoring(
+        run_name=os.path.basename(os.path.normpath(config.run_dir)),
         program=PROGRAM,
         config=config,
         image_every=config.image_every,

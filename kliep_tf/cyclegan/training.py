@@ -66,6 +66,7 @@ class Monitoring:
     """What TensorBoard is to show besides the losses.
 
     Attributes:
+        run_name: what the run is called in the table of hyperparameters.
         program: the module of the program that trains.
         config: its frozen config, shown as text and as hyperparameters.
         image_every: steps between pictures.
@@ -74,6 +75,7 @@ class Monitoring:
             made, before which TensorFlow must not run; or None for no check.
     """
 
+    run_name: str
     program: str
     config: Any
     image_every: int
@@ -193,14 +195,13 @@ def _describe_batch(data: CycleGANData, batch_size: int, step: int) -> str:
 def _write_constants(
     directory: str, data: CycleGANData, shown: Monitoring
 ) -> None:
-    arguments = dataclasses.asdict(shown.config)
     metrics = _METRICS
     if shown.make_consistency_check:
         metrics += _CONSISTENCY_METRICS
     with tf.summary.create_file_writer(directory).as_default():
         board.write_command(shown.program, shown.config)
-        board.write_config(arguments)
-        board.write_hyperparameters(arguments, metrics)
+        board.write_config(dataclasses.asdict(shown.config))
+        board.write_hyperparameters(shown.run_name, shown.config, metrics)
         monitoring.write_weights("source", data.source_weights)
         monitoring.write_weights("target", data.target_weights)
 

@@ -1,6 +1,7 @@
 """What TensorBoard tells of any run: arguments, command, hyperparameters."""
 
 import dataclasses
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -8,6 +9,9 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
+
+# How the names of flags end that name files.
+_PATHS = ("_dir", "_records", "segmenter")
 
 
 def write_config(arguments: Mapping[str, Any]) -> None:
@@ -34,29 +38,32 @@ def write_command(program: str, config: Any) -> None:
 
 
 def write_hyperparameters(
-    arguments: Mapping[str, Any], metrics: Sequence[str]
+    name: str, config: Any, metrics: Sequence[str]
 ) -> None:
     """Enters the run in the table of the HPARAMS tab.
 
     Args:
-        arguments: the program's; those that name files are left out.
+        name: of the run, in the table's first column.
+        config: the program's frozen dataclass. Left out are flags that do not
+            affect the output, and paths.
         metrics: scalars whose last values the table shows.
     """
     values = {
-        name: value
-        for name, value in arguments.items()
-        if not isinstance(value, str) or (value and "/" not in value)
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(config)
+        if field.metadata["affects_output"]
     }
+    # The plug-in takes numbers, strings and booleans.
     values = {
-        name: ",".join(map(str, value)) if isinstance(value, tuple) else value
-        for name, value in values.items()
-        if value is not None
+        key: ",".join(map(str, value)) if isinstance(value, tuple) else value
+        for key, value in values.items()
+        if value not in (None, "") and not key.endswith(_PATHS)
     }
     hparams.hparams_config(
-        hparams=[hparams.HParam(name) for name in values],
-        metrics=[hparams.Metric(name) for name in metrics],
+        hparams=[hparams.HParam(key) for key in values],
+        metrics=[hparams.Metric(metric) for metric in metrics],
     )
-    hparams.hparams(values)
+    hparams.hparams(values, trial_id=name)
 
 
 def write_success() -> None:
@@ -70,4 +77,4 @@ def _flag(name: str, value: Any) -> str:
         return f"--{name}" if value else f"--no{name}"
     if isinstance(value, tuple):
         value = ",".join(map(str, value))
-    return f"--{name}='{value}'" if " " in f"{value}" else f"--{name}={value}"
+    return f"--{name}={shlex.quote(str(value))}"
