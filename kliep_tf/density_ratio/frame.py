@@ -73,12 +73,23 @@ def _largest_norm(points: np.ndarray, origin: np.ndarray) -> float:
     largest = 0.0
     for first in range(0, len(points), rows):
         moved = points[first : first + rows] - origin
-        extent = float(max(moved.max(), -moved.min()))
-        if extent > 0:
-            moved *= moved.dtype.type(1.0 / extent)
-            norms = np.einsum("nd,nd->n", moved, moved)
-            largest = max(largest, extent * float(np.sqrt(norms.max())))
+        largest = max(largest, _largest_row(moved))
     return largest
+
+
+def _largest_row(moved: np.ndarray) -> float:
+    """Returns the largest norm of a row, in any unit."""
+    with np.errstate(over="ignore", under="ignore"):
+        square = float(np.einsum("nd,nd->n", moved, moved).max())
+    if 1e-20 < square < 1e30:
+        return float(np.sqrt(square))
+    extent = float(np.abs(moved).max())
+    if not extent:
+        return 0.0
+    # Squares that would leave the range of float32 are taken of shares.
+    moved = moved / moved.dtype.type(extent)
+    square = float(np.einsum("nd,nd->n", moved, moved).max())
+    return extent * float(np.sqrt(square))
 
 
 def median_distance(

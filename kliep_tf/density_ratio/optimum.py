@@ -18,7 +18,7 @@ TOLERANCE = 1e-6  # of the certificate, in nats
 # Below the tolerance, so that the recomputed certificate stays below it.
 _SOLVER_TOLERANCE = 1e-7
 _LEAST_COEFFICIENT = 1e-10
-_CERTIFIED_AT_ONCE = 4096
+_CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
 
 Solver = Callable[..., interior_point.Solution]
 

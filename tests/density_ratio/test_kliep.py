@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import scipy.optimize
 
+from kliep_tf.density_ratio import column_generation
 from kliep_tf.density_ratio.kliep import (
     density_ratio,
     fit_kliep,
@@ -135,6 +136,15 @@ def test_all_centers_are_never_worse_than_some():
     every = fit_kliep(source, target, bandwidth=1.0)
     assert every.centers.shape == (250, 3)
     assert every.log_likelihood >= some.log_likelihood - 1e-6
+
+
+def test_only_a_long_fit_shows_how_far_it_is(monkeypatch, capsys):
+    source, target = two_samples(3, 250, 250)
+    fit_kliep(source, target, bandwidth=1.0)
+    assert capsys.readouterr().err == ""
+    monkeypatch.setattr(column_generation, "_LONG_PASS", 0)
+    fit_kliep(source, target, bandwidth=1.0)
+    assert "KLIEP: source: 1/1 parts" in capsys.readouterr().err
 
 
 def test_eager_and_compiled_agree():
