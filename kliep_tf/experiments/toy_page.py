@@ -59,8 +59,9 @@ _RULE = """\
 The setting used, in the first line, was fixed on vanilla GANs alone, without
 looking at the difference between the GANs: the rates in the order that brought
 them nearer to the target, the cheapest network of which none collapsed in a
-trial of three seeds. The kernel's width is chosen by KLIEP's own cross-validation. Medians, and in
-brackets the least and the largest, of the first {count} seeds."""
+trial of three seeds. The kernel's width is chosen by KLIEP's own
+cross-validation. Medians, and in brackets the least and the largest, of the
+first {count} seeds."""
 
 
 @dataclasses.dataclass(frozen=True)
