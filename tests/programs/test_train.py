@@ -195,14 +195,12 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
     expected = checkpoint_values(tmp_path / "whole")
     found = checkpoint_values(tmp_path / "killed")
     assert expected.keys() == found.keys()
+    # A checkpoint names a variable once: those of the networks stand under the
+    # optimizer that moves them.
     parts = {name.split("/")[0] for name in expected}
     assert parts == {
-        "source_to_target",
-        "target_to_source",
         "averaged_source_to_target",
         "averaged_target_to_source",
-        "target_discriminator",
-        "source_discriminator",
         "target_pool",
         "source_pool",
         "generator_optimizer",
