@@ -26,6 +26,7 @@ PROGRAMS = {
     "demo.flags": TrainConfig,
     "drn_c_26.flags": TrainSegmenterConfig,
     "gta2cs.flags": TrainConfig,
+    "gta2cs_half.flags": TrainConfig,
 }
 
 # What whoever uses a flagfile has to add.
@@ -105,6 +106,18 @@ def test_gta2cs_is_the_published_recipe():
     assert config.source_weight_exponent == 1
     assert config.target_weight_exponent == 1
     assert config.cycle_weight * config.identity_weight == 10
+
+
+def test_gta2cs_half_differs_in_its_exponents_alone(monkeypatch):
+    monkeypatch.chdir(ROOT)  # it names gta2cs.flags from there
+    half = parse("gta2cs_half.flags")
+    assert half.source_weight_exponent == half.target_weight_exponent == 0.5
+    assert dataclasses.replace(
+        half,
+        run_dir="runs/gta2cs",
+        source_weight_exponent=1.0,
+        target_weight_exponent=1.0,
+    ) == parse("gta2cs.flags")
 
 
 @pytest.mark.parametrize("num_gpus", [1, 2, 4, 8])
