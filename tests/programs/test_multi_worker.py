@@ -1,0 +1,176 @@
+"""Two processes on one machine train as one would, and survive a kill."""
+
+import dataclasses
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf import runs
+from kliep_tf.errors import UserError
+from kliep_tf.train import train
+from tests.conftest import ROOT, own_lines
+from tests.programs.test_train import (
+    checkpoint_values,
+    first_step_logged_last,
+    flags,
+    wait_for_checkpoint,
+)
+
+# Seconds; against a hang, with room for a machine that does other things too.
+_PATIENCE = 1200
+
+
+@pytest.fixture
+def two_worker_config(tiny_config, tmp_path):
+    return dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        # Workers do not estimate weights; that each example's weight comes
+        # with its share of the batch is tested in tests/data/test_shares.py.
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+        distribution="multi_worker",
+        batch_size=2,
+        # Small steps: a network this tiny, with larger ones, carries rounding
+        # into the third digit of its losses within ten of them.
+        learning_rate=1e-5,
+        # Long enough that the kill finds the run in its middle.
+        steps=24,
+        image_every=100,
+        checkpoint_every=4,
+    )
+
+
+def free_ports(number):
+    """Returns ports that nothing listens on now."""
+    sockets = [socket.socket() for _ in range(number)]
+    for one in sockets:
+        one.bind(("localhost", 0))
+    ports = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def start_workers(config):
+    addresses = [f"localhost:{port}" for port in free_ports(2)]
+    return [
+        subprocess.Popen(
+            [sys.executable, "-m", "kliep_tf.train", *flags(config)],
+            cwd=ROOT,
+            env={
+                **os.environ,
+                "CUDA_VISIBLE_DEVICES": "-1",
+                "TF_CONFIG": json.dumps(
+                    {
+                        "cluster": {"worker": addresses},
+                        "task": {"type": "worker", "index": index},
+                    }
+                ),
+            },
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for index in range(2)
+    ]
+
+
+def test_two_workers_train_as_one_process_even_after_a_kill(
+    two_worker_config, tmp_path
+):
+    chief, other = start_workers(two_worker_config)
+    wait_for_checkpoint(chief, two_worker_config, 8)
+    other.send_signal(signal.SIGKILL)
+    other.communicate()
+    # A closed connection tells at once, a missing heartbeat in ten seconds.
+    _, stderr = chief.communicate(timeout=_PATIENCE)
+    assert chief.returncode == 1
+    last = own_lines(stderr)[-1]
+    assert last.startswith(
+        "error: worker 0: expected all 2 workers to stay, found one lost; "
+        "start all of them again"
+    )
+    assert runs.read_config(tmp_path / "run")["status"] == "incomplete"
+
+    workers = start_workers(two_worker_config)
+    for worker in workers:
+        _, stderr = worker.communicate(timeout=_PATIENCE)
+        assert worker.returncode == 0, stderr
+    assert first_step_logged_last(tmp_path / "run") > 8
+    assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
+    events = list((tmp_path / "run" / "tensorboard").iterdir())
+    assert not [path for path in events if f".{workers[1].pid}." in path.name]
+
+    alone = dataclasses.replace(
+        two_worker_config, run_dir=str(tmp_path / "one"), distribution="none"
+    )
+    train(alone)
+    assert_trained_alike(tmp_path / "one", tmp_path / "run")
+
+
+def assert_trained_alike(one, other):
+    expected, found = logged_losses(one), logged_losses(other)
+    assert expected.keys() == found.keys()
+    assert {step for step, _ in expected} == set(range(1, 25))
+    for key, value in expected.items():
+        np.testing.assert_allclose(found[key], value, rtol=1e-3, err_msg=key)
+    expected, found = checkpoint_values(one), checkpoint_values(other)
+    assert expected.keys() == found.keys()
+    kernels = [
+        name
+        for name, value in expected.items()
+        # A bias before instance normalisation has no gradient but rounding,
+        # which Adam blows up to full steps.
+        if "_trainable_variables" in name and value.ndim > 1
+    ]
+    assert len(kernels) > 20  # of four networks
+    for name in kernels:
+        difference = np.abs(found[name] - expected[name])
+        # Less than one of the 24 steps: what rounding turns round is little.
+        assert difference.mean() < 1e-5, name
+    for name, value in expected.items():
+        if value.dtype.kind in "iu":  # steps, and fakes seen by the pools
+            np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
+def logged_losses(run_dir):
+    """Returns the losses by (step, name); of a step done twice, the latter."""
+    losses = {}
+    for path in sorted((run_dir / "tensorboard").iterdir()):
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
+            event = tf.compat.v1.Event.FromString(data)
+            for value in event.summary.value:
+                if value.tag.split("/")[0] in (
+                    "cycle",
+                    "identity",
+                    "generator",
+                    "discriminator",
+                ):
+                    losses[event.step, value.tag] = float(
+                        tf.make_ndarray(value.tensor)
+                    )
+    return losses
+
+
+def test_workers_do_not_estimate_weights(tiny_config, tmp_path, monkeypatch):
+    monkeypatch.setenv(
+        "TF_CONFIG",
+        '{"cluster": {"worker": ["localhost:1", "localhost:2"]}, '
+        '"task": {"type": "worker", "index": 0}}',
+    )
+    config = dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        distribution="multi_worker",
+        batch_size=2,
+    )
+    with pytest.raises(UserError, match=r"run kliep_tf.estimate_weights first"):
+        train(config)
