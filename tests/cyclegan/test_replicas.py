@@ -67,7 +67,7 @@ ADAM = (
 )
 # Computes the same in less memory.
 FRUGAL_ADAM = (*ADAM[:2], {**ADAM[2], "rematerialize": True})
-# Compiles in a third of the time, to the same arithmetic.
+# Optimises the machine code less, for a test of a few steps.
 FAST_COMPILATION = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
