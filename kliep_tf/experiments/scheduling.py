@@ -140,9 +140,18 @@ def _start(job: Job, slot: _Slot, cache: Path) -> _Running:
             env=environment,
             # Ctrl-C reaches it through _stop, once.
             start_new_session=True,
+            preexec_fn=_hear_interrupts,
         )
     _keep_to(process.pid, slot.cores)
     return _Running(job, slot, process, log, time.monotonic())
+
+
+def _hear_interrupts() -> None:
+    """Undoes what a shell does to commands that it starts with `&`.
+
+    They ignore SIGINT, and so would all that they start.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _keep_to(pid: int, cores: frozenset[int]) -> None:

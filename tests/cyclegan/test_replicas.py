@@ -103,13 +103,19 @@ def one_device(tmp_path_factory):
 
 
 @pytest.mark.parametrize(
-    ("devices", "runs"), [(2, [SGD, FRUGAL_ADAM]), (4, [SGD, ADAM])]
+    ("devices", "runs"), [(2, [SGD, FRUGAL_ADAM]), (4, [ADAM])]
 )
 def test_replicas_step_as_one(devices, runs, one_device, tmp_path):
     """Weights, averages, and every figure: losses, accuracies, norms."""
     path = tmp_path / "found.npz"
     found = results_of(path, devices=devices, runs=runs)
-    assert_equal_results(found, one_device)
+    optimizers = tuple(optimizer for optimizer, _, _ in runs)
+    expected = {
+        name: value
+        for name, value in one_device.items()
+        if name.startswith(optimizers)
+    }
+    assert_equal_results(found, expected)
 
 
 def test_figures_of_replicas_are_there_to_be_compared(one_device):

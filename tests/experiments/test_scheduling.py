@@ -82,6 +82,9 @@ def test_each_named_device_has_one_job_at_a_time(tmp_path):
 
 def test_ctrl_c_stops_the_jobs_and_the_next_call_continues(tmp_path):
     code = (
+        # As in a shell's foreground, whatever runs these tests.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from kliep_tf.experiments.scheduling import run_jobs\n"
         "from tests.experiments.test_scheduling import make\n"
         f"run_jobs([make(1, seconds=60.0)], {str(tmp_path)!r})\n"
