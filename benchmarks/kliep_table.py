@@ -103,7 +103,7 @@ def _aims_of_selection(found: dict, size: str):
     for other in ("adapt", "densratio"):
         theirs = found[f"{other}, width selected"]
         yield _faster(f"{size}: 20 times faster than {other}", ours, theirs, 20)
-        if "error" in theirs:
+        if "error" in theirs and "error" in ours:
             yield _row(
                 f"{size}: lower error than {other}",
                 f"{ours['error']:.3f} against {theirs['error']:.3f}",
@@ -112,8 +112,9 @@ def _aims_of_selection(found: dict, size: str):
 
 
 def _faster(aim: str, ours: dict, theirs: dict, times: float) -> str:
-    if "steady" not in theirs:
-        return f"| {aim} | {theirs['failed']} | |"
+    for found in (ours, theirs):
+        if "steady" not in found:
+            return f"| {aim} | {found['failed']} | |"
     ratio = theirs["steady"] / ours["steady"]
     return _row(aim, f"{ratio:.1f} times", ratio >= times)
 
