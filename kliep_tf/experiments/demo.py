@@ -16,20 +16,26 @@ import hashlib
 from pathlib import Path
 
 from kliep_tf import cli, runs
-from kliep_tf.errors import UserError
 from kliep_tf.experiments import report
 from kliep_tf.experiments.demo_plan import METHODS, DemoConfig, paths, plan
+from kliep_tf.experiments.flagfiles import TRAIN_FLAGFILE, find_flagfile
 from kliep_tf.experiments.stages import Stage, Timings, run_stages
 
 PROGRAM = "kliep_tf.experiments.demo"
 
-_FLAGFILE = Path("configs", "demo.flags")
 _REPORT_STAGE = "report"
 
 
 def demo(config: DemoConfig) -> None:
     """Runs all stages and writes the report."""
-    flagfile = _train_flagfile(config)
+    flagfile = Path(
+        find_flagfile(
+            config.train_flagfile,
+            TRAIN_FLAGFILE,
+            "train_flagfile",
+            "kliep_tf.train",
+        )
+    )
     digest = hashlib.sha256(flagfile.read_bytes()).hexdigest()[:16]
     page = Path(config.output_dir, report.REPORT_HTML).resolve()
     with runs.claim(
@@ -85,27 +91,6 @@ def _report_inputs(
         stages=stages,
         timings=timings.as_dict(),
     )
-
-
-def _train_flagfile(config: DemoConfig) -> Path:
-    """Returns the flagfile given, or that of the checkout."""
-    if config.train_flagfile:
-        path = Path(config.train_flagfile)
-        if not path.is_file():
-            raise UserError(
-                f"--train_flagfile={path}: expected a flagfile of "
-                "kliep_tf.train, found no file"
-            )
-        return path
-    root = Path(__file__).resolve().parents[2]
-    path = root / _FLAGFILE
-    if not path.is_file():
-        raise UserError(
-            f"{path}: expected the flagfile of a checkout, found none; run "
-            "from one, or name a flagfile of kliep_tf.train by "
-            "--train_flagfile"
-        )
-    return path
 
 
 if __name__ == "__main__":

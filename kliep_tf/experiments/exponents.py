@@ -15,23 +15,19 @@ continues; trainings are shared with other experiments through --cache_dir.
 """
 
 import dataclasses
-from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from kliep_tf import cli, runs
+from kliep_tf import cli
 from kliep_tf.experiments import (
     comparison,
     comparison_figures,
     comparison_tables,
     recipes,
 )
-from kliep_tf.experiments.comparison_report import (
-    Section,
-    command_text,
-    write_report,
-)
-from kliep_tf.experiments.jobs import Job, write_manifest
-from kliep_tf.experiments.scheduling import run_jobs
+from kliep_tf.experiments.comparison_report import Section, command_text
+from kliep_tf.experiments.comparison_run import run_comparison
+from kliep_tf.experiments.jobs import Job
 
 PROGRAM = "kliep_tf.experiments.exponents"
 
@@ -61,31 +57,15 @@ def exponents(config: ExponentsConfig) -> None:
     """Runs what is missing and writes the report."""
     setting = recipes.make_setting(config)
     jobs = make_jobs(config, setting)
-    inputs = {
-        "source_records": setting.source.fingerprint,
-        "target_records": setting.target.fingerprint,
-        "val_records": setting.val.fingerprint,
-    }
-    with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
-        report = claim.directory / f"{_NAME}.md"
-        if claim.finished and report.exists():
-            print(f"{report}: already done")
-            return
-        cache = Path(config.cache_dir or claim.directory / "cache")
-        run_jobs(
-            list(jobs.values()),
-            cache,
-            parallel=config.parallel,
-            devices=config.devices,
-        )
-        write_manifest(claim.directory / "jobs.json", _parts(jobs), cache)
+
+    def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
         numbers = comparison.read_numbers(jobs, cache)
         base = recipes.parse_methods(config.methods)[0].name
-        sections = _sections(config, numbers, base)
         summary = {"rows": comparison.summarize(numbers)}
-        write_report(claim.directory, _NAME, _TITLE, sections, summary)
-        claim.finish()
-        print(report)
+        return _sections(config, numbers, base), summary
+
+    parts = {f"{row}, seed {seed}": job for (row, seed), job in jobs.items()}
+    run_comparison(PROGRAM, _NAME, _TITLE, setting, config, parts, describe)
 
 
 def make_jobs(
@@ -141,10 +121,6 @@ def _sections(
             comparison_tables.seeds_table(trained, measures, list(trained)),
         ),
     ]
-
-
-def _parts(jobs: Mapping[tuple[str, int], Job]) -> dict[str, Job]:
-    return {f"{row}, seed {seed}": job for (row, seed), job in jobs.items()}
 
 
 if __name__ == "__main__":

@@ -35,22 +35,37 @@ def frames_across_sky(pattern: str, number: int) -> list[str]:
     sky = CLASS_NAMES.index("sky")
     shares = []
     for row in range(len(index)):
-        label = _label(index, row)
+        label = _decode_label(_parse(index, row))
         labelled = label != IGNORE_LABEL
         shares.append(np.sum(label == sky) / max(labelled.sum(), 1))
-    order = np.lexsort((index.filenames, shares))
+    return spread_evenly(index.filenames, shares, number)
+
+
+def spread_evenly(
+    filenames: Sequence[str], values: Sequence[float], number: int
+) -> list[str]:
+    """Returns names spread evenly over the order of their values.
+
+    Args:
+        filenames: [N].
+        values: [N], one for each name; equal ones are ordered by name.
+        number: of names, at most.
+    """
+    order = np.lexsort((filenames, values))
     number = min(number, len(order))
     middles = (np.arange(number) + 0.5) / number * len(order)
-    return [str(index.filenames[row]) for row in order[middles.astype(int)]]
+    return [str(filenames[row]) for row in order[middles.astype(int)]]
 
 
 def _read(index: RecordIndex, row: int) -> Frame:
-    example = records.parse_example(tf.constant(index.read(row)))
+    example = _parse(index, row)
     image = images.decode_image(example[records.ENCODED]).numpy()
-    return Frame(image, _label(index, row))
+    return Frame(image, _decode_label(example))
 
 
-def _label(index: RecordIndex, row: int) -> np.ndarray:
-    example = records.parse_example(tf.constant(index.read(row)))
-    label = images.decode_label(example[records.LABEL_ENCODED])
-    return label.numpy()[..., 0]
+def _parse(index: RecordIndex, row: int) -> dict[str, tf.Tensor]:
+    return records.parse_example(tf.constant(index.read(row)))
+
+
+def _decode_label(example: dict[str, tf.Tensor]) -> np.ndarray:
+    return images.decode_label(example[records.LABEL_ENCODED]).numpy()[..., 0]

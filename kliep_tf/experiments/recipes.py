@@ -6,14 +6,13 @@ its generalisation) and, for Table III, a part of the source.
 """
 
 import dataclasses
-from pathlib import Path
 
 from kliep_tf import cli, runs
 from kliep_tf.data.weights import COHORTS
 from kliep_tf.errors import UserError
+from kliep_tf.experiments.flagfiles import TRAIN_FLAGFILE, find_flagfile
 from kliep_tf.experiments.jobs import FlagValue, Job, Output, Records
 
-TRAIN_FLAGFILE = "configs/demo.flags"
 SEGMENTER_FLAGFILE = "configs/city_segmenter.flags"
 # The judge, and the oracle of Table I that it is, come from this seed.
 JUDGE_SEED = 0
@@ -121,7 +120,10 @@ def make_setting(config: SettingConfig) -> Setting:
     source = Records(config.source_records)
     target = Records(config.target_records)
     segmenter_flagfile = find_flagfile(
-        config.segmenter_flagfile, SEGMENTER_FLAGFILE, "segmenter_flagfile"
+        config.segmenter_flagfile,
+        SEGMENTER_FLAGFILE,
+        "segmenter_flagfile",
+        "kliep_tf.train_segmenter",
     )
     size_flags = _size_flags(config)
     return Setting(
@@ -129,7 +131,10 @@ def make_setting(config: SettingConfig) -> Setting:
         target=target,
         val=Records(config.val_records),
         train_flagfile=find_flagfile(
-            config.train_flagfile, TRAIN_FLAGFILE, "train_flagfile"
+            config.train_flagfile,
+            TRAIN_FLAGFILE,
+            "train_flagfile",
+            "kliep_tf.train",
         ),
         segmenter_flagfile=segmenter_flagfile,
         size_flags=size_flags,
@@ -242,18 +247,6 @@ def evaluation(segmenter_job: Job, records: FlagValue, title: str) -> Job:
             "records": records,
         },
     )
-
-
-def find_flagfile(given: str, default: str, flag: str) -> str:
-    """Returns the flagfile given, or that of the checkout.
-
-    Raises:
-        UserError: there is no such file.
-    """
-    path = Path(given or Path(__file__).resolve().parents[2] / default)
-    if not path.is_file():
-        raise UserError(f"--{flag}={path}: expected a flagfile, found no file")
-    return str(path)
 
 
 def _size_flags(config: SettingConfig) -> dict[str, int]:

@@ -19,8 +19,7 @@ from kliep_tf.data import records
 from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.data.features import Features
 from kliep_tf.data.index import build_index
-from kliep_tf.data.pipeline import LabelledImages, make_image_dataset
-from kliep_tf.data.reading import make_example_dataset, read_all
+from kliep_tf.data.reading import make_example_dataset
 from kliep_tf.data.weights import ImportanceWeights, load_weights, temper
 from kliep_tf.density_ratio.diagnostics import matched_shares
 from kliep_tf.density_ratio.extraction import ExtractionSettings
@@ -30,6 +29,7 @@ from kliep_tf.experiments import (
     report_sections,
     report_sentences,
 )
+from kliep_tf.experiments.frames import read_frames, spread_evenly
 from kliep_tf.experiments.report_figures import JudgedFrame
 from kliep_tf.experiments.report_page import to_html, to_markdown
 from kliep_tf.experiments.stages import Stage
@@ -111,10 +111,7 @@ def choose_frames(histogram: Features, number: int = _NUM_FRAMES) -> list[str]:
         number: of frames, at most.
     """
     sky = histogram.values[:, CLASS_NAMES.index("sky")]
-    order = np.lexsort((histogram.filenames, sky))
-    number = min(number, len(order))
-    middles = (np.arange(number) + 0.5) / number * len(order)
-    return [str(histogram.filenames[row]) for row in order[middles.astype(int)]]
+    return spread_evenly(histogram.filenames, sky, number)
 
 
 def _collect(
@@ -202,36 +199,23 @@ def _judge_frames(
 ) -> list[JudgedFrame]:
     """Returns these frames with what the judge sees in their translations."""
     judge = load_segmenter(inputs.judge)
-    sources = _read_frames(inputs.source_records, names)
+    sources = read_frames(inputs.source_records, names)
     translated = {
-        method: _read_frames(pattern, names)
+        method: [frame.image for frame in read_frames(pattern, names)]
         for method, pattern in inputs.translated_records.items()
     }
     return [
         JudgedFrame(
             filename=name,
-            source=sources[name].image,
-            label=sources[name].label[..., 0],
+            source=source.image,
+            label=source.label,
             translations={
-                method: frames[name].image
-                for method, frames in translated.items()
+                method: found[row] for method, found in translated.items()
             },
             predictions={
-                method: predict_labels(judge, frames[name].image[np.newaxis])[0]
-                for method, frames in translated.items()
+                method: predict_labels(judge, found[row][np.newaxis])[0]
+                for method, found in translated.items()
             },
         )
-        for name in names
+        for row, (name, source) in enumerate(zip(names, sources, strict=True))
     ]
-
-
-def _read_frames(
-    pattern: str, names: Sequence[str]
-) -> dict[str, LabelledImages]:
-    paths = records.resolve_records(pattern, "records")
-    examples = read_all(make_image_dataset(paths), "records")
-    return {
-        example.filename.decode(): example
-        for example in examples
-        if example.filename.decode() in names
-    }

@@ -7,8 +7,8 @@ Table I, paired differences, semantic consistency, and pictures.
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from kliep_tf import runs
 from kliep_tf.data.datasets import color_table
 from kliep_tf.experiments import (
     comparison,
@@ -17,14 +17,10 @@ from kliep_tf.experiments import (
     recipes,
 )
 from kliep_tf.experiments.comparison import Row
-from kliep_tf.experiments.comparison_report import (
-    Section,
-    command_text,
-    write_report,
-)
+from kliep_tf.experiments.comparison_report import Section, command_text
+from kliep_tf.experiments.comparison_run import run_comparison
 from kliep_tf.experiments.frames import frames_across_sky, read_frames
-from kliep_tf.experiments.jobs import FlagValue, Job, Output, write_manifest
-from kliep_tf.experiments.scheduling import run_jobs
+from kliep_tf.experiments.jobs import FlagValue, Job, Output
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 
 _NUM_FRAMES = 4
@@ -58,27 +54,8 @@ def run_study(
     """Runs what is missing and writes the report."""
     scored = comparison.segmentations(setting, study.rows)
     judged = comparison.judgements(setting, study.rows)
-    inputs = {
-        "source_records": setting.source.fingerprint,
-        "target_records": setting.target.fingerprint,
-        "val_records": setting.val.fingerprint,
-    }
-    with runs.claim(
-        config.output_dir, study.program, config, inputs=inputs
-    ) as claim:
-        report = claim.directory / f"{study.name}.md"
-        if claim.finished and report.exists():
-            print(f"{report}: already done")
-            return
-        cache = Path(config.cache_dir or claim.directory / "cache")
-        run_jobs(
-            [*scored.values(), *judged.values()],
-            cache,
-            parallel=config.parallel,
-            devices=config.devices,
-        )
-        parts = _parts(scored, judged)
-        write_manifest(claim.directory / "jobs.json", parts, cache)
+
+    def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
         scores = comparison.read_numbers(scored, cache)
         seen = comparison.read_numbers(judged, cache)
         sections = [
@@ -87,15 +64,20 @@ def run_study(
             *_consistency_sections(study, seen),
             *_picture_sections(study, setting, scored, cache),
         ]
-        numbers = {
+        return sections, {
             "segmentation": comparison.summarize(scores),
             "consistency": comparison.summarize(seen),
         }
-        write_report(
-            claim.directory, study.name, study.title, sections, numbers
-        )
-        claim.finish()
-        print(report)
+
+    run_comparison(
+        study.program,
+        study.name,
+        study.title,
+        setting,
+        config,
+        _parts(scored, judged),
+        describe,
+    )
 
 
 def _score_sections(

@@ -12,6 +12,7 @@ from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.data.features import Features
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import demo as program
+from kliep_tf.experiments import flagfiles
 from kliep_tf.experiments.demo_plan import DemoConfig, plan
 from kliep_tf.experiments.report import choose_frames
 from kliep_tf.train import TrainConfig
@@ -184,8 +185,8 @@ def test_missing_train_flagfile_is_named(tmp_path):
 
 
 def test_away_from_a_checkout_the_flagfile_is_asked_for(tmp_path, monkeypatch):
-    elsewhere = tmp_path / "site" / "kliep_tf" / "experiments" / "demo.py"
-    monkeypatch.setattr(program, "__file__", str(elsewhere))
+    elsewhere = tmp_path / "site" / "kliep_tf" / "experiments" / "flagfiles.py"
+    monkeypatch.setattr(flagfiles, "__file__", str(elsewhere))
     with pytest.raises(UserError, match="run from one, or name a flagfile"):
         program.demo(DemoConfig(output_dir=str(tmp_path / "out")))
 
