@@ -10,7 +10,7 @@ from kliep_tf.data.index import RecordIndex, image_sizes
 from kliep_tf.errors import UserError
 
 # Of an example's seed; crop, flip and colours are split off the same one.
-_SCALE_STREAM = 3
+SCALE_STREAM = 3
 # 0.29 x 100 is a little below 29.
 _ROUNDING = 1e-6
 
@@ -50,7 +50,7 @@ class Augmentation:
             size = images.random_size(
                 size or tf.shape(image)[:2],
                 (self.min_scale, self.max_scale),
-                tf.random.fold_in(seed, _SCALE_STREAM),
+                tf.random.fold_in(seed, SCALE_STREAM),
             )
         if size is not None:
             image = images.resize_image(image, size)

@@ -7,15 +7,17 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import images
-from kliep_tf.data.augmentation import Augmentation, check_sizes
+from kliep_tf.data.augmentation import (
+    SCALE_STREAM,
+    Augmentation,
+    check_sizes,
+)
 from kliep_tf.data.datasets import IGNORE_LABEL
 from kliep_tf.data.index import RecordIndex, image_sizes
 from kliep_tf.errors import UserError
 
 # Mid-grey: 0 once images are in [-1, 1].
 _PADDING_COLOR = 127
-# The seeds of crop, flip and colours are split off the same seed.
-_SCALE_STREAM = 3
 
 
 @dataclasses.dataclass(frozen=True)
@@ -100,12 +102,11 @@ class SegmentationAugmentation:
         """Brings both to the size that is asked for, times the scale."""
         size = self.base.image_size
         if self.rescales:
-            seed = tf.random.fold_in(seed, _SCALE_STREAM)
-            scale = tf.random.stateless_uniform(
-                [], seed, self.min_scale, self.max_scale
+            size = images.random_size(
+                size or tf.shape(image)[:2],
+                (self.min_scale, self.max_scale),
+                tf.random.fold_in(seed, SCALE_STREAM),
             )
-            size = tf.cast(size or tf.shape(image)[:2], tf.float32) * scale
-            size = tf.maximum(tf.cast(tf.round(size), tf.int32), 1)
         elif size is None:
             return image, label
         return images.resize_image(image, size), images.resize_label(

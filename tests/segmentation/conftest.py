@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from kliep_tf.data import records
@@ -82,3 +83,16 @@ def street_records(tmp_path_factory) -> Path:
     """24 labelled streets of 32x64."""
     frames = [_draw_street(seed) for seed in range(24)]
     return _write_records(tmp_path_factory.mktemp("streets"), frames)
+
+
+@pytest.fixture(scope="session")
+def red_is_the_class(tmp_path_factory):
+    """A segmenter that reads the train id off the red channel."""
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: tf.cast(images[..., 0], tf.int32),
+        [tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    path = tmp_path_factory.mktemp("segmenter") / "model"
+    tf.saved_model.save(module, str(path), module.serve)
+    return path

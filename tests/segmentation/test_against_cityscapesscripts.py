@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from kliep_tf.data.datasets import CLASS_NAMES, label_id_table
@@ -19,19 +18,6 @@ cityscapes_labels = pytest.importorskip("cityscapesscripts.helpers.labels")
 BUS, TRAIN, MOTORCYCLE = (
     CLASS_NAMES.index(name) for name in ("bus", "train", "motorcycle")
 )
-
-
-@pytest.fixture(scope="module")
-def red_is_the_class(tmp_path_factory):
-    """A segmenter that reads the train id off the red channel."""
-    module = tf.Module()
-    module.serve = tf.function(
-        lambda images: tf.cast(images[..., 0], tf.int32),
-        [tf.TensorSpec([None, None, None, 3], tf.uint8)],
-    )
-    path = tmp_path_factory.mktemp("segmenter") / "model"
-    tf.saved_model.save(module, str(path), module.serve)
-    return path
 
 
 def _frames() -> list[tuple[np.ndarray, np.ndarray]]:

@@ -5,7 +5,6 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
-import tensorflow as tf
 from PIL import Image
 
 from kliep_tf import evaluate as program
@@ -18,19 +17,6 @@ from kliep_tf.evaluate import EvaluateConfig, evaluate
 from kliep_tf.segmentation.evaluation import count_frames
 
 ROAD, SKY = CLASS_NAMES.index("road"), CLASS_NAMES.index("sky")
-
-
-@pytest.fixture(scope="module")
-def red_is_the_class(tmp_path_factory):
-    """A segmenter that reads the train id off the red channel."""
-    module = tf.Module()
-    module.serve = tf.function(
-        lambda images: tf.cast(images[..., 0], tf.int32),
-        [tf.TensorSpec([None, None, None, 3], tf.uint8)],
-    )
-    path = tmp_path_factory.mktemp("segmenter") / "model"
-    tf.saved_model.save(module, str(path), module.serve)
-    return path
 
 
 def _frame(prediction, label) -> tuple[np.ndarray, np.ndarray]:
