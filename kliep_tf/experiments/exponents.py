@@ -32,6 +32,7 @@ from kliep_tf.experiments.comparison_report import (
 )
 from kliep_tf.experiments.jobs import Job, write_manifest
 from kliep_tf.experiments.scheduling import run_jobs
+from kliep_tf.experiments.setting_flags import SettingConfig
 
 PROGRAM = "kliep_tf.experiments.exponents"
 
@@ -42,7 +43,7 @@ _JUDGE = "judge on new target frames"
 
 
 @dataclasses.dataclass(frozen=True)
-class ExponentsConfig(recipes.SettingConfig):
+class ExponentsConfig(SettingConfig):
     """The flags of this program."""
 
     methods: tuple[str, ...] = cli.flag(
@@ -102,8 +103,8 @@ def make_jobs(
         ),
     ]
     jobs = comparison.judgements(setting, rows)
-    jobs[_JUDGE, 0] = recipes.evaluation(
-        setting.judge, setting.val, "the judge on new frames of the target"
+    jobs[_JUDGE, 0] = recipes.validation(
+        setting, setting.judge, "the judge on new frames of the target"
     )
     return jobs
 
