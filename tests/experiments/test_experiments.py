@@ -151,7 +151,10 @@ def test_exponents_reports_what_the_judge_saw(
     assert "already done" in capsys.readouterr().out
 
 
-def test_table1_scores_every_row(common, source_records, saved_model, tmp_path):
+@pytest.mark.parametrize("val_scale", [1.0, 0.5])
+def test_table1_scores_every_row(
+    common, source_records, saved_model, tmp_path, val_scale
+):
     published = tmp_path / "published.csv"
     published.write_text("name,sky,mIoU\ntheirs,12.5,34.5\n")
     config = table1.Table1Config(
@@ -159,6 +162,7 @@ def test_table1_scores_every_row(common, source_records, saved_model, tmp_path):
         methods=METHODS,
         translated=(f"copied={source_records}",),
         reference_rows=str(published),
+        val_scale=val_scale,
         **common,
     )
     setting = recipes.make_setting(config)
