@@ -8,6 +8,8 @@ import pytest
 
 from kliep_tf import cli
 from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE
+from kliep_tf.experiments.cohorts import CohortsConfig
+from kliep_tf.experiments.table1 import Table1Config
 from kliep_tf.train import TrainConfig
 from kliep_tf.train_segmenter import TrainSegmenterConfig
 from tests.conftest import ROOT
@@ -19,14 +21,26 @@ CONFIGS = ROOT / "configs"
 # A new flagfile gets a line here, or the tests fail.
 PROGRAMS = {
     "city_segmenter.flags": TrainSegmenterConfig,
+    "cohorts_city.flags": CohortsConfig,
+    "cohorts_deeplab_v2.flags": CohortsConfig,
+    "cohorts_deeplab_v3plus.flags": CohortsConfig,
+    "cohorts_drn_c_26.flags": CohortsConfig,
     "convert_cityscapes.flags": ConvertCityscapesConfig,
+    "convert_cityscapes_val.flags": ConvertCityscapesConfig,
     "convert_gta5.flags": ConvertGta5Config,
     "deeplab_v2.flags": TrainSegmenterConfig,
     "deeplab_v3plus.flags": TrainSegmenterConfig,
     "demo.flags": TrainConfig,
     "drn_c_26.flags": TrainSegmenterConfig,
+    "full_size.flags": CohortsConfig,
     "gta2cs.flags": TrainConfig,
     "gta2cs_half.flags": TrainConfig,
+    "gta2cs_one_gpu.flags": TrainConfig,
+    "table1_camvid.flags": Table1Config,
+    "table1_city.flags": Table1Config,
+    "table1_deeplab_v2.flags": Table1Config,
+    "table1_deeplab_v3plus.flags": Table1Config,
+    "table1_drn_c_26.flags": Table1Config,
 }
 
 # What whoever uses a flagfile has to add.
@@ -37,6 +51,7 @@ ADDED = {
         "--target_records=target",
         "--run_dir=run",
     ],
+    "full_size.flags": ["--output_dir=out"],
 }
 
 FLAGFILES = sorted(path.name for path in CONFIGS.iterdir())
@@ -83,8 +98,8 @@ def test_flagfile_sets_each_flag_once(name):
 
 @pytest.mark.parametrize("name", FLAGFILES)
 def test_command_line_overrides_flagfile(name):
-    config = parse(name, "--seed=12345")
-    assert config.seed == 12345
+    flag = "num_seeds" if "num_seeds" in vars(parse(name)) else "seed"
+    assert getattr(parse(name, f"--{flag}=12345"), flag) == 12345
 
 
 @pytest.mark.parametrize("name", FLAGFILES)
@@ -92,7 +107,7 @@ def test_paths_are_relative_to_the_working_directory(name):
     config = parse(name)
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name.endswith(("_dir", "_records")):
+        if field.name.endswith(("_dir", "_records", "_flagfile", "_weights")):
             assert not os.path.isabs(value), field.name
 
 
@@ -118,6 +133,23 @@ def test_gta2cs_half_differs_in_its_exponents_alone(monkeypatch):
         source_weight_exponent=1.0,
         target_weight_exponent=1.0,
     ) == parse("gta2cs.flags")
+
+
+def test_gta2cs_on_one_gpu_sees_the_same_images(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    one, all_gpus = parse("gta2cs_one_gpu.flags"), parse("gta2cs.flags")
+    assert (one.distribution, one.batch_size) == ("none", 1)
+    assert one.steps == all_gpus.steps * all_gpus.batch_size
+    same = {
+        name: getattr(all_gpus, name)
+        for name in ("distribution", "batch_size", "steps")
+    }
+    unseen = {
+        field.name: getattr(all_gpus, field.name)
+        for field in dataclasses.fields(TrainConfig)
+        if not field.metadata["affects_output"]
+    }
+    assert dataclasses.replace(one, **same, **unseen) == all_gpus
 
 
 @pytest.mark.parametrize("num_gpus", [1, 2, 4, 8])

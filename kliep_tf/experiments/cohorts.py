@@ -17,14 +17,18 @@ import dataclasses
 
 from kliep_tf import cli
 from kliep_tf.experiments import comparison, recipes
-from kliep_tf.experiments.segmentation_study import Study, run_study
+from kliep_tf.experiments.segmentation_study import (
+    Study,
+    StudyConfig,
+    run_study,
+)
 from kliep_tf.experiments.table1 import REMARK
 
 PROGRAM = "kliep_tf.experiments.cohorts"
 
 
 @dataclasses.dataclass(frozen=True)
-class CohortsConfig(recipes.SettingConfig):
+class CohortsConfig(StudyConfig):
     """The flags of this program."""
 
 

@@ -100,8 +100,8 @@ def segmentations(
     for row in rows:
         for seed, images in row.images.items():
             trained = recipes.segmenter(setting, images, seed, row.name)
-            jobs[row.name, seed] = recipes.evaluation(
-                trained, setting.val, f"score of {row.name}, seed {seed}"
+            jobs[row.name, seed] = recipes.validation(
+                setting, trained, f"score of {row.name}, seed {seed}"
             )
     return jobs
 

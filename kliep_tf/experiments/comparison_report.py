@@ -1,6 +1,8 @@
 """What a comparison leaves: NAME.md, NAME.json and its figures."""
 
+import csv
 import dataclasses
+import io
 import json
 import math
 import shlex
@@ -70,10 +72,17 @@ def command_text(program: str, config: Any) -> str:
         if value == field.default:
             continue
         if isinstance(value, tuple):
-            value = ",".join(value)
+            value = _as_list_flag(value)
         words.append(shlex.quote(f"--{field.name}={value}"))
     lines = " \\\n    ".join([f"python -m {program}", *words])
     return f"```\n{lines}\n```"
+
+
+def _as_list_flag(values: Sequence[str]) -> str:
+    """Returns what absl reads as these values, those with a comma quoted."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow(values)
+    return line.getvalue()
 
 
 def _without_nan(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """One comparison from its claim to its report."""
 
+import types
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from kliep_tf.experiments import recipes
 from kliep_tf.experiments.comparison_report import Section, write_report
 from kliep_tf.experiments.jobs import Job, write_manifest
 from kliep_tf.experiments.scheduling import run_jobs
+from kliep_tf.experiments.setting_flags import SettingConfig
 
 # Takes the cache; returns the report's sections and the numbers of its JSON.
 Describe = Callable[[Path], tuple[Sequence[Section], Mapping[str, Any]]]
@@ -19,9 +21,10 @@ def run_comparison(
     name: str,
     title: str,
     setting: recipes.Setting,
-    config: recipes.SettingConfig,
+    config: SettingConfig,
     jobs: Mapping[str, Job],
     describe: Describe,
+    more_inputs: Mapping[str, str] = types.MappingProxyType({}),
 ) -> None:
     """Runs the jobs that are missing and writes the report.
 
@@ -33,11 +36,13 @@ def run_comparison(
         config: the program's flags.
         jobs: by the part that each plays, for the manifest.
         describe: called when all jobs are done.
+        more_inputs: fingerprints of what is read besides the records.
     """
     inputs = {
         "source_records": setting.source.fingerprint,
         "target_records": setting.target.fingerprint,
         "val_records": setting.val.fingerprint,
+        **more_inputs,
     }
     with runs.claim(config.output_dir, program, config, inputs=inputs) as claim:
         report = claim.directory / f"{name}.md"

@@ -28,6 +28,7 @@ from kliep_tf.experiments import (
 from kliep_tf.experiments.comparison_report import Section, command_text
 from kliep_tf.experiments.comparison_run import run_comparison
 from kliep_tf.experiments.jobs import Job
+from kliep_tf.experiments.setting_flags import SettingConfig
 
 PROGRAM = "kliep_tf.experiments.exponents"
 
@@ -38,7 +39,7 @@ _JUDGE = "judge on new target frames"
 
 
 @dataclasses.dataclass(frozen=True)
-class ExponentsConfig(recipes.SettingConfig):
+class ExponentsConfig(SettingConfig):
     """The flags of this program."""
 
     methods: tuple[str, ...] = cli.flag(
@@ -82,8 +83,8 @@ def make_jobs(
         ),
     ]
     jobs = comparison.judgements(setting, rows)
-    jobs[_JUDGE, 0] = recipes.evaluation(
-        setting.judge, setting.val, "the judge on new frames of the target"
+    jobs[_JUDGE, 0] = recipes.validation(
+        setting, setting.judge, "the judge on new frames of the target"
     )
     return jobs
 

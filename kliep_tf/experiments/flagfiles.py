@@ -5,6 +5,7 @@ from pathlib import Path
 from kliep_tf.errors import UserError
 
 TRAIN_FLAGFILE = "configs/demo.flags"
+SEGMENTER_FLAGFILE = "configs/city_segmenter.flags"
 
 
 def find_flagfile(given: str, default: str, flag: str, program: str) -> str:

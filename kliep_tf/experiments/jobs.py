@@ -18,9 +18,11 @@ from pathlib import Path
 
 from kliep_tf import runs
 from kliep_tf.data.records import resolve_records
+from kliep_tf.data.tensors import tensor_files
 from kliep_tf.errors import UserError
 
 _COMPLETE = "complete"
+_NESTED = ("--flagfile=", "-flagfile=")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,6 +38,27 @@ class Records:
 
 
 @dataclasses.dataclass(frozen=True)
+class Tensors:
+    """Pretrained weights that no job makes: a file or a checkpoint's prefix."""
+
+    path: str
+
+    @functools.cached_property
+    def fingerprint(self) -> str:
+        """Changes with the files' names, sizes and modification times.
+
+        Raises:
+            UserError: there is no such file.
+        """
+        try:
+            return runs.fingerprint(tensor_files(self.path))
+        except OSError:
+            raise UserError(
+                f"{self.path}: expected a file of weights, found none"
+            ) from None
+
+
+@dataclasses.dataclass(frozen=True)
 class Output:
     """What another job makes, for a flag.
 
@@ -48,7 +71,7 @@ class Output:
     part: str = ""
 
 
-FlagValue = str | int | float | bool | Records | Output
+FlagValue = str | int | float | bool | Records | Tensors | Output
 
 
 @dataclasses.dataclass(frozen=True, eq=False)
@@ -157,6 +180,8 @@ def _describe(value: FlagValue) -> str:
         return f"output {value.job.digest} {value.part}"
     if isinstance(value, Records):
         return f"records {value.fingerprint}"
+    if isinstance(value, Tensors):
+        return f"weights {value.fingerprint}"
     return f"value {value}"
 
 
@@ -165,20 +190,33 @@ def _as_argument(value: FlagValue, cache_dir: Path) -> str:
         return str(value.job.output_dir(cache_dir) / value.part)
     if isinstance(value, Records):
         return value.pattern
+    if isinstance(value, Tensors):
+        return value.path
     return str(value)
 
 
-def _flagfile_lines(path: str) -> list[str]:
+def _flagfile_lines(path: str, inside: tuple[str, ...] = ()) -> list[str]:
     """Returns the flags in a flagfile, so that a new comment changes nothing.
 
+    A flagfile named in it is replaced by its flags, as absl does, so that the
+    identity follows them too.
+
     Raises:
-        UserError: there is no such file.
+        UserError: there is no such file, or it names itself.
     """
     if not path:
         return []
+    if path in inside:
+        raise UserError(f"{path}: expected a flagfile, found it within itself")
     try:
         lines = Path(path).read_text(encoding="utf-8").splitlines()
     except (FileNotFoundError, IsADirectoryError):
         raise UserError(f"{path}: expected a flagfile, found none") from None
-    stripped = [line.strip() for line in lines]
-    return [line for line in stripped if line.startswith("-")]
+    found = []
+    for line in map(str.strip, lines):
+        if line.startswith(_NESTED):
+            nested = line.partition("=")[2].strip()
+            found += _flagfile_lines(nested, (*inside, path))
+        elif line.startswith("-"):
+            found.append(line)
+    return found

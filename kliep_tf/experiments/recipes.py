@@ -7,74 +7,25 @@ its generalisation) and, for Table III, a part of the source.
 
 import dataclasses
 
-from kliep_tf import cli, runs
+from kliep_tf import runs
 from kliep_tf.data.weights import COHORTS
 from kliep_tf.errors import UserError
-from kliep_tf.experiments.flagfiles import TRAIN_FLAGFILE, find_flagfile
-from kliep_tf.experiments.jobs import FlagValue, Job, Output, Records
+from kliep_tf.experiments.flagfiles import (
+    SEGMENTER_FLAGFILE,
+    TRAIN_FLAGFILE,
+    find_flagfile,
+)
+from kliep_tf.experiments.jobs import (
+    FlagValue,
+    Job,
+    Output,
+    Records,
+    Tensors,
+)
+from kliep_tf.experiments.setting_flags import SettingConfig, check_setting
 
-SEGMENTER_FLAGFILE = "configs/city_segmenter.flags"
 # The judge, and the oracle of Table I that it is, come from this seed.
 JUDGE_SEED = 0
-
-
-@dataclasses.dataclass(frozen=True)
-class SettingConfig:
-    """The flags that all experiments on a pair of domains have."""
-
-    output_dir: str = cli.flag("where table, figures and numbers go")
-    source_records: str = cli.flag("labelled rendered images")
-    target_records: str = cli.flag(
-        "labelled real images to train on; a CycleGAN sees no label of theirs, "
-        "the judge and the oracle do"
-    )
-    val_records: str = cli.flag("labelled real images to score on")
-    cache_dir: str = cli.flag(
-        "where all trainings go, under digests of what went into them; name "
-        "one directory for several experiments and they share what is the "
-        "same. By default cache/ in the output directory",
-        default="",
-        affects_output=False,
-    )
-    train_flagfile: str = cli.flag(
-        f"flags of kliep_tf.train; by default {TRAIN_FLAGFILE} of this "
-        "checkout",
-        default="",
-    )
-    segmenter_flagfile: str = cli.flag(
-        "flags of kliep_tf.train_segmenter, for the judge and all rows; by "
-        f"default {SEGMENTER_FLAGFILE} of this checkout",
-        default="",
-    )
-    image_height: int = cli.flag(
-        "height that images are resized to in all trainings; 0 leaves it to "
-        "the flagfiles",
-        default=0,
-    )
-    image_width: int = cli.flag("width, likewise", default=0)
-    features: str = cli.flag(
-        "what estimate_weights compares", default="segmenter_histogram"
-    )
-    features_steps: int = cli.flag(
-        "steps of the segmenter whose class shares are compared; it learns "
-        "from the source's labels alone",
-        default=600,
-    )
-    min_ess: float = cli.flag(
-        "least effective sample size of the weights, as a share of the images",
-        default=0.3,
-    )
-    num_seeds: int = cli.flag("trainings of each row", default=3)
-    parallel: int = cli.flag(
-        "programs at once, sharing the CPU cores",
-        default=1,
-        affects_output=False,
-    )
-    devices: tuple[str, ...] = cli.flag(
-        "GPU numbers, such as 0,1,2,3: one program at once on each",
-        default=(),
-        affects_output=False,
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,21 +53,36 @@ class Method:
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What all methods of an experiment share."""
+    """What all methods of an experiment share.
+
+    Attributes:
+        source: the rendered images.
+        target: the real ones to train on.
+        val: the real ones to score on.
+        train_flagfile: of the CycleGANs.
+        segmenter_flagfile: of the judge's and the rows' segmenters.
+        size_flags: of every training.
+        segmenter_flags: of the judge's and the rows' segmenters.
+        val_flags: of every evaluation on `val`.
+        weights: the importance weights.
+        judge: a segmenter of the target.
+    """
 
     source: Records
     target: Records
     val: Records
     train_flagfile: str
     segmenter_flagfile: str
-    size_flags: dict[str, int]
+    size_flags: dict[str, FlagValue]
+    segmenter_flags: dict[str, FlagValue]
+    val_flags: dict[str, FlagValue]
     weights: Job
     judge: Job
 
 
 def make_setting(config: SettingConfig) -> Setting:
     """Returns the setting that the flags describe."""
-    cli.require_positive(config, "num_seeds", "parallel", "features_steps")
+    check_setting(config)
     source = Records(config.source_records)
     target = Records(config.target_records)
     segmenter_flagfile = find_flagfile(
@@ -125,7 +91,13 @@ def make_setting(config: SettingConfig) -> Setting:
         "segmenter_flagfile",
         "kliep_tf.train_segmenter",
     )
-    size_flags = _size_flags(config)
+    size_flags = _size_flags(config.image_height, config.image_width)
+    segmenter_flags = dict(size_flags)
+    if config.backbone_weights:
+        segmenter_flags["backbone_weights"] = Tensors(config.backbone_weights)
+    # What is left at its default is no flag of a job, so that jobs of earlier
+    # versions are found again.
+    val_flags = {} if config.val_scale == 1 else {"scales": config.val_scale}
     return Setting(
         source=source,
         target=target,
@@ -138,13 +110,15 @@ def make_setting(config: SettingConfig) -> Setting:
         ),
         segmenter_flagfile=segmenter_flagfile,
         size_flags=size_flags,
+        segmenter_flags=segmenter_flags,
+        val_flags=val_flags,
         weights=_weights(config, source, target, size_flags),
         judge=_segmenter(
             "the judge: a segmenter of the target",
             target,
             JUDGE_SEED,
             segmenter_flagfile,
-            size_flags,
+            segmenter_flags,
         ),
     )
 
@@ -220,7 +194,7 @@ def translation(setting: Setting, method: Method, seed: int) -> Job:
 
 def judgement(setting: Setting, records: FlagValue, title: str) -> Job:
     """Returns what the judge sees in labelled records."""
-    return evaluation(setting.judge, records, f"the judge on {title}")
+    return _evaluation(setting.judge, records, f"the judge on {title}", {})
 
 
 def segmenter(
@@ -232,30 +206,19 @@ def segmenter(
         records,
         seed,
         setting.segmenter_flagfile,
-        setting.size_flags,
+        setting.segmenter_flags,
     )
 
 
-def evaluation(segmenter_job: Job, records: FlagValue, title: str) -> Job:
-    """Returns the scores of a segmenter on labelled records."""
-    return Job(
-        title,
-        "kliep_tf.evaluate",
-        "output_dir",
-        {
-            "segmenter": Output(segmenter_job, runs.SAVED_MODEL),
-            "records": records,
-        },
-    )
+def validation(setting: Setting, segmenter_job: Job, title: str) -> Job:
+    """Returns the scores of a segmenter on the target's validation images."""
+    return _evaluation(segmenter_job, setting.val, title, setting.val_flags)
 
 
-def _size_flags(config: SettingConfig) -> dict[str, int]:
-    if not config.image_height and not config.image_width:
+def _size_flags(height: int, width: int) -> dict[str, FlagValue]:
+    if not height and not width:
         return {}
-    return {
-        "image_height": config.image_height,
-        "image_width": config.image_width,
-    }
+    return {"image_height": height, "image_width": width}
 
 
 def _weights(config, source, target, size_flags) -> Job:
@@ -265,6 +228,7 @@ def _weights(config, source, target, size_flags) -> Job:
         "features": config.features,
         "min_ess": config.min_ess,
     }
+    seen = _size_flags(config.features_height, config.features_width)
     if config.features == "segmenter_histogram":
         job = Job(
             "segmenter of the source, for the weights' features",
@@ -276,20 +240,34 @@ def _weights(config, source, target, size_flags) -> Job:
                 # Strong colours carry it over to the target.
                 "color_jitter": 1.0,
                 "seed": JUDGE_SEED,
-                **size_flags,
+                **(seen or size_flags),
             },
         )
         flags["segmenter"] = Output(job, runs.SAVED_MODEL)
+        flags |= seen
     return Job(
         "importance weights", "kliep_tf.estimate_weights", "weights_dir", flags
     )
 
 
-def _segmenter(title, records, seed, flagfile, size_flags) -> Job:
+def _segmenter(title, records, seed, flagfile, more_flags) -> Job:
     return Job(
         title,
         "kliep_tf.train_segmenter",
         "run_dir",
-        {"train_records": records, "seed": seed, **size_flags},
+        {"train_records": records, "seed": seed, **more_flags},
         flagfile,
+    )
+
+
+def _evaluation(segmenter_job, records, title, more_flags) -> Job:
+    return Job(
+        title,
+        "kliep_tf.evaluate",
+        "output_dir",
+        {
+            "segmenter": Output(segmenter_job, runs.SAVED_MODEL),
+            "records": records,
+            **more_flags,
+        },
     )

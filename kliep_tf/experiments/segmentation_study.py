@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from kliep_tf import cli, runs
 from kliep_tf.data.datasets import color_table
 from kliep_tf.experiments import (
     comparison,
@@ -21,10 +22,24 @@ from kliep_tf.experiments.comparison_report import Section, command_text
 from kliep_tf.experiments.comparison_run import run_comparison
 from kliep_tf.experiments.frames import frames_across_sky, read_frames
 from kliep_tf.experiments.jobs import FlagValue, Job, Output
+from kliep_tf.experiments.reference_rows import read_reference_rows
+from kliep_tf.experiments.setting_flags import SettingConfig
+from kliep_tf.segmentation.averaging import average_over
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 
 _NUM_FRAMES = 4
 _SHOWN_SEED = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class StudyConfig(SettingConfig):
+    """The flags of both tables."""
+
+    reference_rows: str = cli.flag(
+        "CSV file of published rows to show below the table, in per cent: a "
+        "column name, then classes (road, ...) and mIoU; empty is unknown",
+        default="",
+    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,11 +64,16 @@ class Study:
 
 
 def run_study(
-    study: Study, setting: recipes.Setting, config: recipes.SettingConfig
+    study: Study, setting: recipes.Setting, config: StudyConfig
 ) -> None:
     """Runs what is missing and writes the report."""
     scored = comparison.segmentations(setting, study.rows)
     judged = comparison.judgements(setting, study.rows)
+    # Read before the first job: a slip in it must not show after days.
+    reference, inputs = {}, {}
+    if config.reference_rows:
+        reference = read_reference_rows(config.reference_rows)
+        inputs["reference_rows"] = runs.fingerprint([config.reference_rows])
 
     def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
         scores = comparison.read_numbers(scored, cache)
@@ -61,13 +81,17 @@ def run_study(
         sections = [
             Section("Command", command_text(study.program, config)),
             *_score_sections(study, scores),
+            *_reference_sections(config.reference_rows, reference),
             *_consistency_sections(study, seen),
-            *_picture_sections(study, setting, scored, cache),
+            *_picture_sections(study, setting, scored, cache, config.val_scale),
         ]
-        return sections, {
+        numbers = {
             "segmentation": comparison.summarize(scores),
             "consistency": comparison.summarize(seen),
         }
+        if reference:
+            numbers["reference"] = comparison.summarize(reference)
+        return sections, numbers
 
     run_comparison(
         study.program,
@@ -77,6 +101,7 @@ def run_study(
         config,
         _parts(scored, judged),
         describe,
+        inputs,
     )
 
 
@@ -109,6 +134,22 @@ def _score_sections(
     return sections
 
 
+def _reference_sections(
+    path: str, reference: comparison_tables.Numbers
+) -> list[Section]:
+    if not reference:
+        return []
+    return [
+        Section(
+            "Published rows, for reference",
+            f"From `{path}`, in per cent, as given there. Data, image sizes, "
+            "networks and trainings are others than above: these rows say "
+            "what has been reported and do not compare with ours."
+            f"\n\n{comparison_tables.class_table(reference)}",
+        )
+    ]
+
+
 def _consistency_sections(
     study: Study, seen: comparison_tables.Numbers
 ) -> list[Section]:
@@ -130,6 +171,7 @@ def _picture_sections(
     setting: recipes.Setting,
     scored: Mapping[tuple[str, int], Job],
     cache: Path,
+    val_scale: float,
 ) -> list[Section]:
     translations = {
         row.name: _pattern(row.images[_SHOWN_SEED], cache)
@@ -160,6 +202,7 @@ def _picture_sections(
                     for name, output in segmenters.items()
                 },
                 val_names,
+                val_scale,
             ),
             "predictions",
         ),
@@ -177,7 +220,7 @@ def _draw_translations(
 
 
 def _draw_predictions(
-    val: str, models: Mapping[str, str], names: Sequence[str]
+    val: str, models: Mapping[str, str], names: Sequence[str], scale: float
 ) -> bytes:
     frames = read_frames(val, names)
     columns = {
@@ -185,7 +228,7 @@ def _draw_predictions(
         "labels": [color_table()[frame.label] for frame in frames],
     }
     for title, model in models.items():
-        segmenter = load_segmenter(model)
+        segmenter = average_over(load_segmenter(model), (scale,), flip=False)
         columns[title] = [
             color_table()[predict_labels(segmenter, frame.image[None])[0]]
             for frame in frames

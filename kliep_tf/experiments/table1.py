@@ -20,7 +20,11 @@ from kliep_tf.errors import UserError
 from kliep_tf.experiments import comparison, recipes
 from kliep_tf.experiments.comparison import Row
 from kliep_tf.experiments.jobs import Records
-from kliep_tf.experiments.segmentation_study import Study, run_study
+from kliep_tf.experiments.segmentation_study import (
+    Study,
+    StudyConfig,
+    run_study,
+)
 
 PROGRAM = "kliep_tf.experiments.table1"
 
@@ -33,7 +37,7 @@ REMARK = (
 
 
 @dataclasses.dataclass(frozen=True)
-class Table1Config(recipes.SettingConfig):
+class Table1Config(StudyConfig):
     """The flags of this program."""
 
     methods: tuple[str, ...] = cli.flag(

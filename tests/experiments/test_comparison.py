@@ -1,7 +1,12 @@
+import shlex
+
 import numpy as np
 
+from kliep_tf import cli
 from kliep_tf.experiments import comparison_figures, comparison_tables
+from kliep_tf.experiments.comparison_report import command_text
 from kliep_tf.experiments.statistics import compare
+from kliep_tf.experiments.table1 import Table1Config
 from tests.experiments.pictures import png_size
 
 NUMBERS = {
@@ -55,6 +60,15 @@ def test_class_table_has_19_classes_and_the_mean():
     assert header.count("|") == line.count("|") == 22
     assert header.endswith("mIoU |")
     assert line.endswith("50.0 |")
+
+
+def test_command_of_a_report_gives_its_configuration_again():
+    config = Table1Config(
+        "out", "s", "t", "v", methods=("CycleGAN:0:0", "KLIEP (1,1):1:1")
+    )
+    text = command_text("table1", config)
+    words = shlex.split(text.strip("`\n").replace("\\\n", " "))
+    assert cli.parse(Table1Config, words[2:]) == config
 
 
 def test_figures_are_drawn():

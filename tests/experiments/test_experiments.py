@@ -151,11 +151,18 @@ def test_exponents_reports_what_the_judge_saw(
     assert "already done" in capsys.readouterr().out
 
 
-def test_table1_scores_every_row(common, source_records, saved_model, tmp_path):
+@pytest.mark.parametrize("val_scale", [1.0, 0.5])
+def test_table1_scores_every_row(
+    common, source_records, saved_model, tmp_path, val_scale
+):
+    published = tmp_path / "published.csv"
+    published.write_text("name,sky,mIoU\ntheirs,12.5,34.5\n")
     config = table1.Table1Config(
         output_dir=str(tmp_path / "out"),
         methods=METHODS,
         translated=(f"copied={source_records}",),
+        reference_rows=str(published),
+        val_scale=val_scale,
         **common,
     )
     setting = recipes.make_setting(config)
@@ -179,6 +186,11 @@ def test_table1_scores_every_row(common, source_records, saved_model, tmp_path):
     sky = np.array(confusion_of(scored["plain", 1]))[SKY, SKY] / 100
     assert scores["plain"]["sky"]["values"][1] == pytest.approx(sky)
     assert "oracle" not in numbers["consistency"]
+    assert numbers["reference"]["theirs"]["sky"]["values"] == [0.125]
+    report = (tmp_path / "out" / "table1.md").read_text()
+    ours, below = report.split("## Published rows, for reference")
+    assert "| theirs |" not in ours
+    assert "| theirs |" in below
     for name in ("scores", "consistency", "translations", "predictions"):
         assert (tmp_path / "out" / f"table1_{name}.png").exists()
     entry = read_json(tmp_path / "out", "jobs.json")["score of oracle, seed 0"]
@@ -202,6 +214,71 @@ def test_each_cohort_trains_on_its_third_and_translates_everything(common):
         assert training.flags["source_weight_exponent"] == 0.0
         translation = recipes.translation(setting, method, 0)
         assert translation.flags["source_records"] is setting.source
+
+
+def every_job(config: table1.Table1Config) -> dict[str, list[Job]]:
+    """Returns the jobs of a table by the last part of their module."""
+    setting = recipes.make_setting(config)
+    scored, judged = study_jobs(table1.make_study(config, setting), setting)
+    found: dict[str, list[Job]] = {}
+    for job in in_order([*scored.values(), *judged.values()]):
+        found.setdefault(job.module.rpartition(".")[2], []).append(job)
+    return found
+
+
+def test_validation_images_of_twice_the_size_are_seen_at_half(common):
+    config = table1.Table1Config(output_dir="x", val_scale=0.5, **common)
+    setting = recipes.make_setting(config)
+    scored, judged = study_jobs(table1.make_study(config, setting), setting)
+    assert all(job.flags["scales"] == 0.5 for job in scored.values())
+    # The judge sees the source's images as they are.
+    assert not any("scales" in job.flags for job in judged.values())
+    words = scored["oracle", 0].command(Path("cache"))[2:]
+    assert cli.parse(EvaluateConfig, words).scales == ("0.5",)
+
+
+def test_pretrained_weights_are_for_the_rows_and_the_judge(common, tmp_path):
+    weights = tmp_path / "resnet101.npz"
+    weights.write_bytes(b"weights")
+    config = table1.Table1Config(
+        output_dir="x", backbone_weights=str(weights), **common
+    )
+    jobs = every_job(config)["train_segmenter"]
+    (features,) = (job for job in jobs if "features" in job.title)
+    assert "backbone_weights" not in features.flags
+    others = [job for job in jobs if job is not features]
+    assert len(others) == 5 * config.num_seeds
+    for job in others:
+        words = job.command(Path("cache"))[2:]
+        parsed = cli.parse(TrainSegmenterConfig, words)
+        assert parsed.backbone_weights == str(weights)
+
+
+def test_features_are_seen_at_the_size_that_they_were_learned_at(common):
+    config = table1.Table1Config(
+        output_dir="x", features_height=16, features_width=32, **common
+    )
+    jobs = every_job(config)
+    (weights,) = jobs["estimate_weights"]
+    learned = weights.flags["segmenter"].job
+    for job in (learned, weights):
+        size = (job.flags["image_height"], job.flags["image_width"])
+        assert size == (16, 32)
+    others = [job for job in jobs["train_segmenter"] if job is not learned]
+    assert not any("image_height" in job.flags for job in others)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"val_scale": 0.0}, "--val_scale=0.0: expected a number above 0"),
+        ({"features_height": 16}, "expected both or neither"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(common, flags, message):
+    config = table1.Table1Config(output_dir="x", **common, **flags)
+    with pytest.raises(UserError, match=message):
+        recipes.make_setting(config)
 
 
 def test_shipped_flagfiles_are_the_default(common):

@@ -7,6 +7,7 @@ from kliep_tf.experiments.jobs import (
     Job,
     Output,
     Records,
+    Tensors,
     in_order,
     write_manifest,
 )
@@ -56,6 +57,40 @@ def test_comments_of_a_flagfile_do_not_count_its_flags_do(tmp_path):
         path.write_text(text)
         digests.append(make(flagfile=str(path)).digest)
     assert digests[0] == digests[1] != digests[2]
+
+
+def test_flags_of_a_nested_flagfile_count_as_if_they_stood_there(tmp_path):
+    flat, inner, outer = (tmp_path / name for name in ("f", "i", "o"))
+    flat.write_text("--seconds=1\n--fail\n")
+    outer.write_text(f"# in two files\n--flagfile={inner}\n--fail\n")
+    digests = []
+    for seconds in (1, 2):
+        inner.write_text(f"--seconds={seconds}\n")
+        digests.append(make(flagfile=str(outer)).digest)
+    assert digests[0] == make(flagfile=str(flat)).digest != digests[1]
+
+
+def test_a_flagfile_within_itself_is_refused(tmp_path):
+    path = tmp_path / "flags"
+    path.write_text(f"--flagfile={path}\n")
+    with pytest.raises(UserError, match="found it within itself"):
+        _ = make(flagfile=str(path)).digest
+
+
+def test_identity_follows_pretrained_weights(tmp_path):
+    path = tmp_path / "weights.npz"
+    digests = []
+    for content in (b"some", b"others"):
+        path.write_bytes(content)
+        digests.append(make(add=Tensors(str(path))).digest)
+    assert digests[0] != digests[1]
+    words = make(add=Tensors(str(path))).command(tmp_path)
+    assert words[-1] == f"--add={path}"
+
+
+def test_missing_pretrained_weights_are_one_line():
+    with pytest.raises(UserError, match=r"none\.npz: expected a file of"):
+        _ = make(add=Tensors("none.npz")).digest
 
 
 def test_missing_flagfile_is_one_line():

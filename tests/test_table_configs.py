@@ -1,0 +1,151 @@
+"""The flagfiles of Tables I and III: what they share, and all their jobs."""
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from kliep_tf import cli
+from kliep_tf.estimate_weights import EstimateConfig
+from kliep_tf.evaluate import EvaluateConfig
+from kliep_tf.experiments import (
+    cohorts,
+    comparison,
+    demo_plan,
+    recipes,
+    table1,
+)
+from kliep_tf.experiments.cohorts import CohortsConfig
+from kliep_tf.experiments.jobs import Job, in_order
+from kliep_tf.experiments.table1 import Table1Config
+from kliep_tf.train import TrainConfig
+from kliep_tf.train_segmenter import TrainSegmenterConfig
+from kliep_tf.translate import TranslateConfig
+from tests.test_configs import PROGRAMS, fits_networks, parse
+
+TABLES = [
+    name
+    for name, program in PROGRAMS.items()
+    if program in (Table1Config, CohortsConfig) and name != "full_size.flags"
+]
+NETWORKS = {
+    "drn_c_26": "drn_c_26",
+    "deeplab_v3plus": "deeplab_v3plus_xception65",
+    "deeplab_v2": "deeplab_v2_resnet101",
+}
+JOB_CONFIGS = {
+    "kliep_tf.estimate_weights": EstimateConfig,
+    "kliep_tf.evaluate": EvaluateConfig,
+    "kliep_tf.train": TrainConfig,
+    "kliep_tf.train_segmenter": TrainSegmenterConfig,
+    "kliep_tf.translate": TranslateConfig,
+}
+
+
+@pytest.mark.parametrize("kind", ["table1", "cohorts"])
+@pytest.mark.parametrize("network", NETWORKS)
+def test_full_size_tables_train_the_networks_they_are_called_by(kind, network):
+    config = parse(f"{kind}_{network}.flags")
+    segmenter = Path(config.segmenter_flagfile).name
+    assert parse(segmenter).network == NETWORKS[network]
+    assert config.output_dir == f"results/{kind}_{network}"
+    # Their recipes presume pretrained weights.
+    assert bool(config.backbone_weights) == ("deeplab" in network)
+
+
+def test_full_size_tables_share_all_but_the_segmenters():
+    own = ("output_dir", "segmenter_flagfile", "backbone_weights")
+    common = vars(parse("full_size.flags"))
+    names = [
+        f"{kind}_{network}.flags"
+        for kind in ("table1", "cohorts")
+        for network in NETWORKS
+    ]
+    for name in names:
+        config = vars(parse(name))
+        for flag in common.keys() - set(own):
+            assert config[flag] == common[flag], (name, flag)
+
+
+def test_full_size_tables_read_what_the_converters_write():
+    config = parse("full_size.flags")
+    train = parse("convert_cityscapes.flags")
+    val = parse("convert_cityscapes_val.flags")
+    for records, converter in (
+        (config.source_records, parse("convert_gta5.flags")),
+        (config.target_records, train),
+        (config.val_records, val),
+    ):
+        assert Path(records).parent == Path(converter.output_dir)
+        assert Path(records).name == f"{converter.split}-*"
+    # Cityscapes' own size, 1024x2048, seen at the training's.
+    assert (val.image_height, val.image_width) == (0, 0)
+    seen = [config.val_scale * length for length in (1024, 2048)]
+    assert seen == [train.image_height, train.image_width]
+    assert config.train_flagfile == "configs/gta2cs_one_gpu.flags"
+
+
+def jobs_of(config, source, target) -> list[Job]:
+    """Returns the jobs of a table on these records."""
+    config = dataclasses.replace(
+        config,
+        source_records=str(source),
+        target_records=str(target),
+        val_records=str(target),
+    )
+    module = table1 if isinstance(config, Table1Config) else cohorts
+    setting = recipes.make_setting(config)
+    rows = module.make_study(config, setting).rows
+    scored = comparison.segmentations(setting, rows)
+    judged = comparison.judgements(setting, rows)
+    return in_order([*scored.values(), *judged.values()])
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_every_job_of_a_table_has_the_flags_of_its_program(
+    name, source_records, target_records, tmp_path
+):
+    config = parse(name)
+    if config.backbone_weights:
+        weights = tmp_path / "weights.npz"
+        weights.write_bytes(b"weights")
+        config = dataclasses.replace(config, backbone_weights=str(weights))
+    jobs = jobs_of(config, source_records, target_records)
+    assert {job.module for job in jobs} == set(JOB_CONFIGS)
+    for job in jobs:
+        words = job.command(Path("cache"))[2:]
+        parsed = cli.parse(JOB_CONFIGS[job.module], words)
+        if isinstance(parsed, TrainConfig):
+            lengths = (
+                parsed.crop_height or parsed.image_height,
+                parsed.crop_width or parsed.image_width,
+            )
+            assert all(map(fits_networks, lengths)), lengths
+
+
+@pytest.mark.parametrize("kind", ["table1", "cohorts"])
+def test_networks_share_cyclegans_and_translations(
+    kind, source_records, target_records
+):
+    digests = []
+    for network in NETWORKS:
+        config = parse(f"{kind}_{network}.flags", "--backbone_weights=")
+        jobs = jobs_of(config, source_records, target_records)
+        digests.append(
+            {
+                job.digest
+                for job in jobs
+                if job.module in ("kliep_tf.train", "kliep_tf.translate")
+            }
+        )
+        assert len(digests[-1]) == 2 * 3 * config.num_seeds
+    assert digests[0] == digests[1] == digests[2]
+
+
+@pytest.mark.parametrize("kind", ["table1", "cohorts"])
+def test_tables_of_the_city_read_what_make_demo_writes(kind):
+    config = parse(f"{kind}_city.flags")
+    written = demo_plan.paths(demo_plan.DemoConfig(output_dir="demo"))
+    assert config.source_records == written["source_records"]
+    assert config.target_records == written["target_train"]
+    assert config.val_records == written["target_val"]
