@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.experiments import recipes
 from kliep_tf.experiments.jobs import FlagValue, Job, Output
 from kliep_tf.experiments.report_numbers import consistency_numbers
@@ -113,8 +112,8 @@ def read_numbers(
 
     Returns:
         By row, then by measure ("mean_iou", "sky_kept", ..., and the IoU of
-        every class under its name): the values by ascending seed, NaN where
-        undefined.
+        every class under its name): the values by ascending seed, NaN for a
+        class that is not labelled. The mean is over the labelled classes.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for (row, _), job in sorted(jobs.items(), key=lambda item: item[0][1]):
@@ -159,10 +158,17 @@ def differences(
 
 def _measures(matrix: Sequence[Sequence[int]]) -> dict[str, float]:
     numbers = consistency_numbers(matrix)
-    names = ("mean_iou", "sky_kept", "sky_to_vegetation", "pixel_accuracy")
+    names = ("sky_kept", "sky_to_vegetation", "pixel_accuracy")
     measures = {name: numbers[name] for name in names}
-    for name in CLASS_NAMES:
-        measures[name] = numbers["per_class"][name]["iou"]
+    iou = {
+        name: found["iou"] if found["labelled_share"] else None
+        for name, found in numbers["per_class"].items()
+    }
+    # Over the classes that the labels know: CamVid has 11 of the 19, and what
+    # is taken for one of the others is wrong in the row of its label already.
+    labelled = [value for value in iou.values() if value is not None]
+    measures |= iou
+    measures["mean_iou"] = float(np.mean(labelled)) if labelled else None
     return {
         name: np.nan if value is None else value
         for name, value in measures.items()

@@ -63,8 +63,17 @@ def draw_panels(
                 axis = axes[row, column]
                 axis.imshow(image, interpolation="nearest")
                 axis.set(xticks=[], yticks=[])
+        # In the picture: beside it, long names would run into each other.
         for row, name in enumerate(row_names):
-            axes[row, 0].set_ylabel(name)
+            axes[row, 0].text(
+                0.01,
+                0.03,
+                name,
+                transform=axes[row, 0].transAxes,
+                fontsize=6,
+                color="white",
+                bbox={"facecolor": "black", "pad": 1, "linewidth": 0},
+            )
         return _to_png(figure)
 
 

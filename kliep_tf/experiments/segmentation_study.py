@@ -113,8 +113,9 @@ def _score_sections(
         Section(
             "Segmenters on the target's validation images",
             "Intersection over union in per cent, means over seeds; the mean "
-            "IoU with its 95 % interval (Student's t). One segmenter a row and "
-            f"seed.\n\n{comparison_tables.class_table(scores)}\n\n"
+            "IoU, over the classes that are labelled, with its 95 % interval "
+            "(Student's t). One segmenter a row and seed.\n\n"
+            f"{comparison_tables.class_table(scores)}\n\n"
             f"{study.remark}",
             comparison_figures.draw_measures(scores, measures),
             "scores",
