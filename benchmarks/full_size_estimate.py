@@ -1,6 +1,6 @@
 """How many GPU hours and how much disk do the tables take at full size?
 
-    python benchmarks/full_size_estimate.py [--gpu=A100] [--precision=tf32] \
+    python benchmarks/full_size_estimate.py [--gpu=A100] [--precision=tf32] \\
         [--compute_share=0.3] [--bandwidth_share=0.6] [--markdown=FILE]
 
 An estimate, not a measurement: the jobs are those of configs/table1_*.flags

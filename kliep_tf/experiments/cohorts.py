@@ -1,8 +1,8 @@
 """Table III: does it matter which source images the translation learns from?
 
-    python -m kliep_tf.experiments.cohorts --output_dir=results/cohorts \
-        --source_records=records/gta5 \
-        --target_records='records/cityscapes/train-*' \
+    python -m kliep_tf.experiments.cohorts --output_dir=results/cohorts \\
+        --source_records=records/gta5 \\
+        --target_records='records/cityscapes/train-*' \\
         --val_records='records/cityscapes/val-*'
 
 The source is split by importance into three equal parts: low, medium, high. One

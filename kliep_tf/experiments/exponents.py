@@ -1,8 +1,8 @@
 """Which exponents of the weights keep the meaning of what is translated?
 
-    python -m kliep_tf.experiments.exponents --output_dir=results/exponents \
-        --source_records=records/gta5 \
-        --target_records='records/cityscapes/train-*' \
+    python -m kliep_tf.experiments.exponents --output_dir=results/exponents \\
+        --source_records=records/gta5 \\
+        --target_records='records/cityscapes/train-*' \\
         --val_records='records/cityscapes/val-*'
 
 Trains CycleGANs that differ in their exponents (a on the source terms, b on

@@ -27,14 +27,20 @@ _NESTED = ("--flagfile=", "-flagfile=")
 
 @dataclasses.dataclass(frozen=True)
 class Records:
-    """Records that no job makes: a directory or a glob, for a flag."""
+    """Records that no job makes, for a flag.
+
+    Attributes:
+        pattern: a directory or a glob.
+        flag: of the experiment that named them, for messages.
+    """
 
     pattern: str
+    flag: str = "records"
 
     @functools.cached_property
     def fingerprint(self) -> str:
         """Changes with the shards' names, sizes and modification times."""
-        return runs.fingerprint(resolve_records(self.pattern, "records"))
+        return runs.fingerprint(resolve_records(self.pattern, self.flag))
 
 
 @dataclasses.dataclass(frozen=True)

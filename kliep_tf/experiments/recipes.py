@@ -83,8 +83,8 @@ class Setting:
 def make_setting(config: SettingConfig) -> Setting:
     """Returns the setting that the flags describe."""
     check_setting(config)
-    source = Records(config.source_records)
-    target = Records(config.target_records)
+    source = Records(config.source_records, "source_records")
+    target = Records(config.target_records, "target_records")
     segmenter_flagfile = find_flagfile(
         config.segmenter_flagfile,
         SEGMENTER_FLAGFILE,
@@ -101,7 +101,7 @@ def make_setting(config: SettingConfig) -> Setting:
     return Setting(
         source=source,
         target=target,
-        val=Records(config.val_records),
+        val=Records(config.val_records, "val_records"),
         train_flagfile=find_flagfile(
             config.train_flagfile,
             TRAIN_FLAGFILE,

@@ -1,8 +1,8 @@
 """Table I: does translation help a segmenter of the target?
 
-    python -m kliep_tf.experiments.table1 --output_dir=results/table1 \
-        --source_records=records/gta5 \
-        --target_records='records/cityscapes/train-*' \
+    python -m kliep_tf.experiments.table1 --output_dir=results/table1 \\
+        --source_records=records/gta5 \\
+        --target_records='records/cityscapes/train-*' \\
         --val_records='records/cityscapes/val-*'
 
 Rows: no adaptation (a segmenter trained on the source as it is), a CycleGAN
@@ -92,7 +92,9 @@ def _further_rows(config: Table1Config) -> list[Row]:
                 f"--translated: expected NAME=RECORDS, found {text!r}"
             )
         rows.append(
-            comparison.same_images_row(name, Records(pattern), config.num_seeds)
+            comparison.same_images_row(
+                name, Records(pattern, "translated"), config.num_seeds
+            )
         )
     return rows
 

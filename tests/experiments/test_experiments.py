@@ -329,6 +329,15 @@ def test_methods_of_another_form_are_refused(bad):
         recipes.parse_methods((bad,))
 
 
+@pytest.mark.parametrize("flag", ["source_records", "val_records"])
+def test_missing_records_are_named_by_their_flag(common, flag, tmp_path):
+    config = table1.Table1Config(
+        output_dir=str(tmp_path / "out"), **(common | {flag: "none/all-*"})
+    )
+    with pytest.raises(UserError, match=rf"--{flag}=none/all-\*: expected"):
+        table1.table1(config)
+
+
 def test_missing_flagfile_is_named(common):
     config = table1.Table1Config(
         output_dir="x", **(common | {"train_flagfile": "none.flags"})
