@@ -9,6 +9,7 @@ import pytest
 from kliep_tf import cli
 from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE
 from kliep_tf.experiments.cohorts import CohortsConfig
+from kliep_tf.experiments.exponents import ExponentsConfig
 from kliep_tf.experiments.table1 import Table1Config
 from kliep_tf.train import TrainConfig
 from kliep_tf.train_segmenter import TrainSegmenterConfig
@@ -32,6 +33,7 @@ PROGRAMS = {
     "deeplab_v3plus.flags": TrainSegmenterConfig,
     "demo.flags": TrainConfig,
     "drn_c_26.flags": TrainSegmenterConfig,
+    "exponents_city.flags": ExponentsConfig,
     "full_size.flags": CohortsConfig,
     "gta2cs.flags": TrainConfig,
     "gta2cs_half.flags": TrainConfig,
