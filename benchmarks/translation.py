@@ -98,20 +98,28 @@ def _compare(directory: Path, results: list[dict]) -> None:
 
 _PAGE = """# Full frames, whole and in tiles
 
-Written by `{command}` on {cpus} CPU cores (load average {load:.1f} at the
-start), TensorFlow {tensorflow}: the published generator (9 residual blocks, 64
-filters, random weights) from its SavedModel, one frame, each row a process of
-its own. Memory is the process's peak in MiB; the base is that of TensorFlow,
-the SavedModel and a frame of 32x32.
+Written by
+
+    {command}
+
+on {cpus} CPU cores shared with other programs (load average {load:.1f}: the
+processor seconds say what it costs), TensorFlow {tensorflow}. The published
+generator (9 residual blocks, 64 filters, random weights) from its SavedModel,
+one frame, each row a process of its own. Memory is the process's peak in MiB;
+the base is that of TensorFlow, the SavedModel and a frame of 32x32.
 
 | frame | tiles of | seconds | CPU seconds | peak | base | above the base | \
-largest difference, levels | pixel values that differ |
+largest difference, levels | values that differ |
 |---|---|---|---|---|---|---|---|---|
 {rows}
 
-A difference of one level is a value that lay between two. Whole frames are the
-less exact: float32 sums over all pixels give a variance that is off by some
-1e-4 of itself, those over strips by less.
+In tiles, two activations at a quarter of height and width are kept, 128 bytes a
+pixel of the frame: 64 MiB at 512x1024, 256 MiB at 1024x2048. The rest is the
+tile, which grows with its height and the frame's width, and the frame itself.
+
+A difference of one level is a value that lay between two. Tiles make more of
+them in larger frames because the whole frame's statistics are float32 sums over
+all of its pixels.
 """
 
 

@@ -7,10 +7,12 @@ the result is the whole image's, up to rounding.
 
 Activations are kept at the lowest resolution alone, that of the residual
 blocks: a block's input and one more, each replaced row by row. Those at full
-and half resolution are computed anew, some eighth more work, each time that
-statistics or results are taken of what follows them. So the memory is that of
-two activations at a quarter of the resolution, which grows with the frame, and
-of some strips, which does not: DESCRIBE.
+and half resolution are computed anew whenever statistics or results are taken
+of what follows them, in all some eighth more work. Memory is therefore not
+bounded by the strips: it grows with the frame as two activations at a quarter
+of height and width do, with 64 filters 128 bytes a pixel of the frame (256 MiB
+at 1024x2048), and with the strip's height times the frame's width.
+docs/results/translation.md has what was measured.
 """
 
 import dataclasses
