@@ -74,7 +74,7 @@ def write_saved_model(
             and gives names that end in _bytes as {"b64": ...}.
         translate_uint8: images, uint8 [N, H, W, 3], to translated, the same.
         translate_uint8_tiled: the same of images and tile_height, int32 [],
-            in memory bounded as `TiledGenerator` says.
+            in the memory that `kliep_tf.cyclegan.tiling` tells of.
         translate_float: images, float32 [N, H, W, 3] in [-1, 1], to
             translated, the same.
     """

@@ -1,18 +1,17 @@
 """What TensorBoard shows of a CycleGAN besides its losses."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
 
+from kliep_tf.cyclegan.grids import draw_grid
 from kliep_tf.cyclegan.model import CycleGAN
 from kliep_tf.cyclegan.networks import SIZE_MULTIPLE
 from kliep_tf.data import images, records
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.weights import effective_sample_size
 
-# Full frames in a grid would take megabytes a picture and no more be seen.
-_MAX_COLUMN_WIDTH = 512
 _COLUMNS = "One example a row; columns: original, translated, translated back."
 
 
@@ -46,15 +45,20 @@ class TranslationGrids:
     def write(self, step: int) -> None:
         """Writes both grids to the default summary writer."""
         to_target, to_source = self._model.shown_generators
-        for direction, examples, forward, backward in (
-            ("source_to_target", self._source, to_target, to_source),
-            ("target_to_source", self._target, to_source, to_target),
+        for original, other, examples, forward, backward in (
+            ("source", "target", self._source, to_target, to_source),
+            ("target", "source", self._target, to_source, to_target),
         ):
+            direction = f"{original}_to_{other}"
             translated = _apply(forward, examples)
-            columns = [examples, translated, _apply(backward, translated)]
+            columns = {
+                original: examples,
+                f"translated to {other}": translated,
+                f"back to {original}": _apply(backward, translated),
+            }
             tf.summary.image(
                 f"pictures/{direction}_and_back",
-                _grid(columns)[None],
+                draw_grid(columns)[None],
                 step,
                 description=_COLUMNS,
             )
@@ -107,16 +111,3 @@ def _apply(generator: Callable, examples: np.ndarray) -> np.ndarray:
     # One example at a time: memory as for one image, whatever their number.
     made = [generator(example[None], training=False) for example in examples]
     return np.concatenate([image.numpy() for image in made])
-
-
-def _grid(columns: Sequence[np.ndarray]) -> np.ndarray:
-    """Returns uint8 [n h, 3 w, 3] of three columns [n, H, W, 3]."""
-    pictures = np.stack(columns, axis=2)  # [n, H, 3, W, 3]
-    number, height, count, width, _ = pictures.shape
-    grid = pictures.reshape(number * height, count * width, 3)
-    grid = images.to_uint8(grid)
-    if width > _MAX_COLUMN_WIDTH:
-        height = round(height * _MAX_COLUMN_WIDTH / width)
-        size = (number * height, count * _MAX_COLUMN_WIDTH)
-        grid = images.resize_image(grid[None], size)[0]
-    return grid.numpy()

@@ -1,26 +1,35 @@
-"""A generator on full frames in bounded memory: tiles, but no seams.
+"""A generator on full frames, strip by strip, but without seams.
 
-Instance normalisation takes the mean and variance of a whole image, so tiles
+Instance normalisation takes the mean and variance of a whole image, so strips
 that are translated one by one differ where they meet, however much they
-overlap. Here every convolution runs over the whole image, tile by tile, before
-the normalisation after it takes the statistics of all its tiles together: the
-result is the whole image's, up to rounding.
+overlap. Here every normalisation takes the statistics of all strips together:
+the result is the whole image's, up to rounding.
 
-A tile is a strip of rows across the whole width; the rows that a convolution
-needs beyond it are its neighbours'. Activations are kept between layers at
-half and quarter resolution. Those at full resolution, the largest and the
-cheapest to compute, are computed a second time instead.
+Activations are kept at the lowest resolution alone, that of the residual
+blocks: a block's input and one more, each replaced row by row. Those at full
+and half resolution are computed anew whenever statistics or results are taken
+of what follows them, in all some eighth more work. Memory is therefore not
+bounded by the strips: it grows with the frame as two activations at a quarter
+of height and width do, with 64 filters 128 bytes a pixel of the frame (256 MiB
+at 1024x2048), and with the strip's height times the frame's width.
+docs/results/translation.md has what was measured.
 """
 
 import dataclasses
-from collections.abc import Callable
 from fractions import Fraction
-from typing import NamedTuple
 
 import keras
 import tensorflow as tf
 
 from kliep_tf.cyclegan.layers import InstanceNormalization, ReflectionPadding
+from kliep_tf.cyclegan.strips import (
+    Moments,
+    Rows,
+    measure,
+    overwrite,
+    rows_of,
+    store,
+)
 
 _CONVOLVING = (
     ReflectionPadding,
@@ -29,10 +38,14 @@ _CONVOLVING = (
     keras.layers.Conv2DTranspose,
 )
 _ACTIVATING = (keras.layers.ReLU, keras.layers.Activation)
+# Rows before a block's input and its inner activation. A 3x3 convolution that
+# replaces the latter moves it up by one row, so that the strip that comes next
+# still finds the row above it.
+_SLOT = 1
 
 
 class TiledGenerator:
-    """Computes what a generator of `make_generator` does, tile by tile."""
+    """Computes what a generator of `make_generator` does, strip by strip."""
 
     def __init__(self, generator: keras.Model):
         """Takes a float32 generator and shares its variables.
@@ -47,47 +60,27 @@ class TiledGenerator:
 
         Args:
             image: float32 [1, H, W, 3] in [-1, 1]; H and W multiples of 4.
-            tile_height: int32 [], rows of a tile, at each resolution: a row
-                takes as much memory at half the width and twice the channels.
+            tile_height: int32 [], rows of the image in a strip; at lower
+                resolutions a strip has as many fewer rows, at least one.
 
         Returns:
             float32 [1, H, W, 3] in [-1, 1].
         """
-        activations = [_stored(image)]
-        scale = Fraction(1)
+        rows = rows_of(image)
+        inputs = [rows]  # of every stage
         for stage in self._stages:
-            scale *= stage.scale
-            rows = stage.convolve(activations[-1])
+            strip_height = _scaled(tile_height, stage.output_scale)
+            rows = stage.convolve(rows)
             if stage.norm is not None:
-                if scale < 1:
-                    rows, moments = _store_and_measure(rows, tile_height)
-                else:
-                    moments = _measure(rows, tile_height)
+                rows, moments = _measured(stage, rows, strip_height)
                 rows = _normalized(rows, moments, stage.norm.epsilon)
             if stage.ends_block:
-                # Stored, or every row taken later would be a sum over blocks.
-                rows = _store(_sum(activations[-2], rows), tile_height)
+                rows, _ = overwrite(inputs[-2].add(rows), strip_height, _SLOT)
             if stage.activation is not None:
-                rows = _mapped(stage.activation, rows)
-            activations.append(rows)
-        return _store(rows, tile_height).take(0, rows.height)
-
-
-class _Rows(NamedTuple):
-    """An activation [1, H, W, C]: stored, or computed where it is taken.
-
-    Attributes:
-        height: int32 [], H.
-        take: returns rows `start` to `stop`, [1, stop - start, W, C].
-    """
-
-    height: tf.Tensor
-    take: Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-
-
-class _Moments(NamedTuple):
-    mean: tf.Tensor  # float32 [C]
-    variance: tf.Tensor  # float32 [C]
+                rows = rows.map(stage.activation)
+            inputs.append(rows)
+        rows, _ = store(rows, strip_height)
+        return rows.take(0, rows.height)
 
 
 @dataclasses.dataclass
@@ -99,12 +92,16 @@ class _Stage:
         norm: the normalisation, if there is one.
         ends_block: the input of the stage before is added.
         activation: applied last, if there is one.
+        output_scale: height of the output, by that of the image.
+        is_lowest: no other stage's output is lower.
     """
 
     layers: list[keras.Layer]
     norm: InstanceNormalization | None = None
     ends_block: bool = False
-    activation: keras.Layer | None = None
+    activation: keras.layers.Layer | None = None
+    output_scale: Fraction = Fraction(1)
+    is_lowest: bool = False
 
     @property
     def scale(self) -> Fraction:
@@ -120,28 +117,96 @@ class _Stage:
 
     @property
     def halo(self) -> int:
-        """Rows of input beyond a tile's own that its output depends on."""
+        """Rows of input beyond a strip's own that its output depends on."""
         reach = self.layers[-1].kernel_size[0] // 2
         # Whole strides only: a strip's first row must not change parity.
         stride = self.scale.denominator
         return -(-reach // stride) * stride
 
-    def convolve(self, rows: _Rows) -> _Rows:
+    def convolve(self, rows: Rows) -> Rows:
         """Returns the convolution, computed where it is taken."""
         up, down = self.scale.numerator, self.scale.denominator
 
-        def take(start, stop):
+        def read(stored, start, stop):
             first = tf.maximum(start // up * down - self.halo, 0)
             last = -(-stop // up) * down + self.halo
-            output = rows.take(first, tf.minimum(last, rows.height))
+            last = tf.minimum(last, rows.height)
+            strip = _Strip(
+                rows.read(stored, first, last),
+                first,
+                reaches_bottom=last == rows.height,
+            )
             for layer in self.layers:
-                output = layer(output)
-            # The strip's own padding reached the halo alone, which goes; at
-            # the image's border there is no halo, and the padding is right.
-            skipped = start - first * up // down
-            return output[:, skipped : skipped + stop - start]
+                strip = _apply(layer, strip)
+            skipped = start - strip.first
+            return strip.values[:, skipped : skipped + stop - start]
 
-        return _Rows(rows.height * up // down, take)
+        channels = self.layers[-1].filters
+        return Rows(rows.height * up // down, channels, rows.stored, read)
+
+
+@dataclasses.dataclass
+class _Strip:
+    """Some rows on their way through a stage's layers.
+
+    Attributes:
+        values: float32 [1, h, W, C].
+        first: int32 [], which row of the whole the first of them is.
+        reaches_bottom: bool [], the whole's last row is among them.
+    """
+
+    values: tf.Tensor
+    first: tf.Tensor
+    reaches_bottom: tf.Tensor
+
+
+def _apply(layer: keras.Layer, strip: _Strip) -> _Strip:
+    """Returns rows of what `layer` makes of the whole.
+
+    The rows beside an edge at which more rows would follow are wrong where a
+    layer pads by itself, and missing where the padding is a layer.
+    """
+    if isinstance(layer, ReflectionPadding):
+        return _padded(strip, layer.padding)
+    first = strip.first
+    if isinstance(layer, keras.layers.UpSampling2D):
+        first = first * layer.size[0]
+    elif isinstance(layer, keras.layers.Conv2DTranspose):
+        first = first * layer.strides[0]
+    elif layer.padding == "valid":
+        first = first + layer.kernel_size[0] // 2
+    else:
+        first = first // layer.strides[0]
+    return _Strip(layer(strip.values), first, strip.reaches_bottom)
+
+
+def _padded(strip: _Strip, padding: int) -> _Strip:
+    """Pads left and right, and at the top and bottom of the whole alone."""
+    top = tf.where(strip.first == 0, padding, 0)
+    bottom = tf.where(strip.reaches_bottom, padding, 0)
+    paddings = [[0, 0], [top, bottom], [padding, padding], [0, 0]]
+    values = tf.pad(strip.values, paddings, "REFLECT")
+    return _Strip(values, strip.first - top, strip.reaches_bottom)
+
+
+def _measured(
+    stage: _Stage, rows: Rows, strip_height: tf.Tensor
+) -> tuple[Rows, Moments]:
+    """Returns a stage's convolution, stored at the lowest resolution."""
+    if not stage.is_lowest:
+        return rows, measure(rows, strip_height)
+    if stage.ends_block:
+        return overwrite(rows, strip_height, _SLOT - 1)
+    return store(rows, strip_height, _SLOT)
+
+
+def _normalized(rows: Rows, moments: Moments, epsilon: float) -> Rows:
+    factor = tf.math.rsqrt(moments.variance + epsilon)
+    return rows.map(lambda values: (values - moments.mean) * factor)
+
+
+def _scaled(tile_height: tf.Tensor, scale: Fraction) -> tf.Tensor:
+    return tf.maximum(tile_height * scale.numerator // scale.denominator, 1)
 
 
 def _split_into_stages(generator: keras.Model) -> list[_Stage]:
@@ -161,112 +226,15 @@ def _split_into_stages(generator: keras.Model) -> list[_Stage]:
             stages[-1].activation = layer
         else:
             raise TypeError(f"{layer}: not known how to tile this layer")
+    _find_scales(stages)
     return stages
 
 
-def _stored(values: tf.Tensor) -> _Rows:
-    return _Rows(tf.shape(values)[1], lambda start, stop: values[:, start:stop])
-
-
-def _mapped(function: Callable, rows: _Rows) -> _Rows:
-    return _Rows(
-        rows.height, lambda start, stop: function(rows.take(start, stop))
-    )
-
-
-def _sum(first: _Rows, second: _Rows) -> _Rows:
-    return _Rows(
-        first.height,
-        lambda start, stop: first.take(start, stop) + second.take(start, stop),
-    )
-
-
-def _normalized(rows: _Rows, moments: _Moments, epsilon: float) -> _Rows:
-    factor = tf.math.rsqrt(moments.variance + epsilon)
-    return _mapped(lambda values: (values - moments.mean) * factor, rows)
-
-
-def _store(rows: _Rows, tile_height: tf.Tensor) -> _Rows:
-    (tiles,) = _over_tiles(lambda values: [values[0]], rows, tile_height)
-    return _stored(tiles.concat()[None])
-
-
-def _measure(rows: _Rows, tile_height: tf.Tensor) -> _Moments:
-    moments = _over_tiles(_tile_moments, rows, tile_height)
-    return _pooled(*(array.stack() for array in moments))
-
-
-def _store_and_measure(
-    rows: _Rows, tile_height: tf.Tensor
-) -> tuple[_Rows, _Moments]:
-    tiles, *moments = _over_tiles(
-        lambda values: [values[0], *_tile_moments(values)], rows, tile_height
-    )
-    stored = _stored(tiles.concat()[None])
-    return stored, _pooled(*(array.stack() for array in moments))
-
-
-def _over_tiles(
-    function: Callable[[tf.Tensor], list[tf.Tensor]],
-    rows: _Rows,
-    tile_height: tf.Tensor,
-) -> list[tf.TensorArray]:
-    """Returns what `function` makes of each tile, one array a result.
-
-    Args:
-        function: of float32 [1, h, W, C], h up to `tile_height`.
-        rows: taken tile by tile, one at a time.
-        tile_height: int32 [].
-    """
-    number = -(-rows.height // tile_height)
-
-    def add_tile(tile, arrays):
-        start = tile * tile_height
-        stop = tf.minimum(start + tile_height, rows.height)
-        results = function(rows.take(start, stop))
-        return tile + 1, [
-            array.write(tile, result)
-            for array, result in zip(arrays, results, strict=True)
-        ]
-
-    arrays = [
-        tf.TensorArray(
-            tf.float32,
-            number,
-            infer_shape=False,
-            element_shape=_any_height(example.shape),
-        )
-        for example in function(rows.take(0, 1))
-    ]
-    _, arrays = tf.while_loop(
-        lambda tile, _: tile < number,
-        add_tile,
-        (0, arrays),
-        parallel_iterations=1,
-    )
-    return arrays
-
-
-def _any_height(shape: tf.TensorShape) -> tf.TensorShape:
-    return tf.TensorShape([None, *shape[1:]]) if shape.rank == 3 else shape
-
-
-def _tile_moments(values: tf.Tensor) -> list[tf.Tensor]:
-    mean, variance = tf.nn.moments(values, [0, 1, 2])
-    return [tf.cast(tf.size(values), tf.float32), mean, variance]
-
-
-def _pooled(
-    sizes: tf.Tensor, means: tf.Tensor, variances: tf.Tensor
-) -> _Moments:
-    """Returns the moments of the union of tiles from those of each.
-
-    Args:
-        sizes: float32 [T], in any unit.
-        means: float32 [T, C].
-        variances: float32 [T, C].
-    """
-    shares = (sizes / tf.reduce_sum(sizes))[:, None]
-    mean = tf.reduce_sum(shares * means, 0)
-    spread = variances + tf.square(means - mean)
-    return _Moments(mean, tf.reduce_sum(shares * spread, 0))
+def _find_scales(stages: list[_Stage]) -> None:
+    scale = Fraction(1)
+    for stage in stages:
+        scale *= stage.scale
+        stage.output_scale = scale
+    lowest = min(stage.output_scale for stage in stages)
+    for stage in stages:
+        stage.is_lowest = stage.output_scale == lowest

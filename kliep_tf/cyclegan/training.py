@@ -27,11 +27,20 @@ from kliep_tf.training.workers import Team, Worker
 
 _NUM_GRID_EXAMPLES = 4
 # What the table of hyperparameters compares runs by.
-_METRICS = ("cycle/source", "cycle/target")
-_CONSISTENCY_METRICS = (
+_METRICS = (
     "consistency/mean_iou",
     "consistency/sky_kept",
     "consistency/sky_to_vegetation",
+    "weights/source_effective_share",
+    "cycle/source",
+    "cycle/target",
+)
+_LEADING = (
+    "source_weight_exponent",
+    "target_weight_exponent",
+    "learning_rate",
+    "steps",
+    "seed",
 )
 
 # Takes a generator of images and returns scalars by name.
@@ -195,13 +204,12 @@ def _describe_batch(data: CycleGANData, batch_size: int, step: int) -> str:
 def _write_constants(
     directory: str, data: CycleGANData, shown: Monitoring
 ) -> None:
-    metrics = _METRICS
-    if shown.make_consistency_check:
-        metrics += _CONSISTENCY_METRICS
     with tf.summary.create_file_writer(directory).as_default():
         board.write_command(shown.program, shown.config)
         board.write_config(dataclasses.asdict(shown.config))
-        board.write_hyperparameters(shown.run_name, shown.config, metrics)
+        board.write_hyperparameters(
+            shown.run_name, shown.config, _METRICS, _LEADING
+        )
         monitoring.write_weights("source", data.source_weights)
         monitoring.write_weights("target", data.target_weights)
 

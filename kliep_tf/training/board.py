@@ -38,7 +38,10 @@ def write_command(program: str, config: Any) -> None:
 
 
 def write_hyperparameters(
-    name: str, config: Any, metrics: Sequence[str]
+    name: str,
+    config: Any,
+    metrics: Sequence[str],
+    leading: Sequence[str] = (),
 ) -> None:
     """Enters the run in the table of the HPARAMS tab.
 
@@ -46,7 +49,11 @@ def write_hyperparameters(
         name: of the run, in the table's first column.
         config: the program's frozen dataclass. Left out are flags that do not
             affect the output, and paths.
-        metrics: scalars whose last values the table shows.
+        metrics: scalars whose last values the table shows. Of a folder of
+            runs the tab takes them from one: give all runs the same, those
+            that a run does not write too.
+        leading: flags that the table shows first. It shows five unless asked
+            for more, and without this the first five of the alphabet.
     """
     values = {
         field.name: getattr(config, field.name)
@@ -59,17 +66,26 @@ def write_hyperparameters(
         for key, value in values.items()
         if value not in (None, "") and not key.endswith(_PATHS)
     }
-    hparams.hparams_config(
-        hparams=[hparams.HParam(key) for key in values],
-        metrics=[hparams.Metric(metric) for metric in metrics],
+    # Flags that differ between runs stand first in the table. This run alone
+    # cannot tell which do, so those are called different that are to lead.
+    experiment = hparams_summary.experiment_pb(
+        [
+            api_pb2.HParamInfo(name=key, differs=key in leading)
+            for key in values
+        ],
+        [hparams.Metric(metric).as_proto() for metric in metrics],
     )
+    _write_raw(experiment)
     hparams.hparams(values, trial_id=name)
 
 
 def write_success() -> None:
     """Marks the run as finished in the table of the HPARAMS tab."""
-    ended = hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS)
-    tf.summary.experimental.write_raw_pb(ended.SerializeToString(), 0)
+    _write_raw(hparams_summary.session_end_pb(api_pb2.STATUS_SUCCESS))
+
+
+def _write_raw(summary: Any) -> None:
+    tf.summary.experimental.write_raw_pb(summary.SerializeToString(), 0)
 
 
 def _flag(name: str, value: Any) -> str:

@@ -1,10 +1,15 @@
+import json
+import subprocess
+import sys
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from kliep_tf.cyclegan.networks import UPSAMPLINGS, make_generator
-from kliep_tf.cyclegan.tiling import TiledGenerator, _pooled
+from kliep_tf.cyclegan.tiling import TiledGenerator
+from tests.conftest import ROOT
 
 
 def make_small_generator(upsampling="transposed"):
@@ -41,18 +46,6 @@ def test_tiles_translated_apart_would_differ_however_much_they_overlap():
     np.testing.assert_allclose(tiled, whole, atol=5e-6)
 
 
-def test_moments_of_tiles_make_those_of_the_whole():
-    # 1 2 3 has mean 2 and variance 2/3; 10 has mean 10 and variance 0.
-    found = _pooled(
-        tf.constant([3.0, 1.0]),
-        tf.constant([[2.0], [10.0]]),
-        tf.constant([[2 / 3], [0.0]]),
-    )
-    values = np.array([1, 2, 3, 10])
-    assert found.mean.numpy() == pytest.approx([values.mean()])
-    assert found.variance.numpy() == pytest.approx([values.var()])
-
-
 def test_tiles_share_the_generators_weights():
     generator = make_small_generator()
     tiled = TiledGenerator(generator)
@@ -60,6 +53,90 @@ def test_tiles_share_the_generators_weights():
     image = random_image(16, 16)
     found = tiled(image, tf.constant(8))
     np.testing.assert_allclose(found, generator(image), atol=5e-6)
+
+
+class _SeeingReLU(keras.layers.ReLU):
+    """Notes the height and width of what it is given."""
+
+    seen = ()  # not a list, of which Keras would keep a copy
+
+    def call(self, inputs):
+        _SeeingReLU.seen += (tuple(inputs.shape[1:3]),)
+        return super().call(inputs)
+
+
+def test_no_layer_sees_more_than_a_strip():
+    def replace(layer):
+        if isinstance(layer, keras.layers.ReLU):
+            return _SeeingReLU(name=layer.name)
+        return layer.from_config(layer.get_config())
+
+    generator = keras.models.clone_model(
+        make_small_generator(), clone_function=replace
+    )
+    _SeeingReLU.seen = ()
+    TiledGenerator(generator)(random_image(128, 32), tf.constant(16))
+    # On the way down 16 rows of the image are 4 at a quarter, for which 2 * 4
+    # and 2 more on each side are taken at half, 2 * 12 and 2 more in full. On
+    # the way up rows 16 to 32 take 13 to 35 in full, those 6 to 18 and one more
+    # on each side at half. A block's convolutions take one more on each side.
+    assert {width for _, width in _SeeingReLU.seen} == {32, 16, 8}
+    for width, most in ((32, 28), (16, 14), (8, 6)):
+        heights = [h for h, w in _SeeingReLU.seen if w == width]
+        assert max(heights) == most
+
+
+def test_rows_are_stored_at_the_lowest_resolution_alone():
+    generator = make_small_generator()  # 4, 8 and 16 channels; 2 blocks
+    tiled = tf.function(TiledGenerator(generator), autograph=False)
+    graph = tiled.get_concrete_function(
+        tf.TensorSpec([1, None, None, 3]), tf.TensorSpec([], tf.int32)
+    ).graph
+    shapes = [
+        tf.get_static_value(operation.inputs[0]).tolist()
+        for operation in graph.get_operations()
+        if operation.type == "TensorListReserve"
+    ]
+    rows = [shape for shape in shapes if len(shape) == 2]
+    # The first block's input, one activation within each block; the output.
+    assert rows == [[-1, 16], [-1, 16], [-1, 16], [-1, 3]]
+
+
+_MEMORY_PROGRAM = """
+import json, pathlib, re
+import tensorflow as tf
+from kliep_tf.cyclegan.networks import make_generator
+from kliep_tf.cyclegan.tiling import TiledGenerator
+
+def peak():
+    # Not by getrusage: a process starts with its parent's maximum.
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(re.findall(r"VmHWM:\\s*(\\d+) kB", status)[0]) / 1024
+
+generator = make_generator(filters=32, num_residual_blocks=1)
+tiled = tf.function(TiledGenerator(generator), autograph=False)
+tiled(tf.zeros([1, 32, 32, 3]), tf.constant(16))
+peaks = [peak()]
+image = tf.zeros([1, 512, 512, 3])
+tiled(image, tf.constant(16))
+peaks.append(peak())
+generator(image)
+peaks.append(peak())
+print(json.dumps(peaks))
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_memory_is_a_fraction_of_the_whole_images():
+    """One activation at full resolution takes 32 MiB, at a quarter 8."""
+    done = subprocess.run(
+        [sys.executable, "-c", _MEMORY_PROGRAM],
+        check=True,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+    )
+    before, tiled, whole = json.loads(done.stdout)
+    assert tiled - before < 0.25 * (whole - before), (before, tiled, whole)
 
 
 def test_layers_that_cannot_be_tiled_are_refused():

@@ -89,3 +89,28 @@ def test_hyperparameters_are_what_affects_the_result(tmp_path):
         "scales",
         "loss",
     }
+
+
+def test_table_of_runs_leads_with_what_it_is_told_to(tmp_path):
+    values = written(
+        tmp_path,
+        lambda: board.write_hyperparameters(
+            "a", SmallConfig(run_dir="runs/a"), ["x/y", "z"], ["steps"]
+        ),
+    )
+    content = values["_hparams_/experiment"].metadata.plugin_data.content
+    experiment = plugin_data_pb2.HParamsPluginData.FromString(
+        content
+    ).experiment
+    leading = {info.name: info.differs for info in experiment.hparam_infos}
+    assert leading == {
+        "steps": True,
+        "flip": False,
+        "scales": False,
+        "loss": False,
+    }
+    names = [info.name for info in experiment.metric_infos]
+    assert [(name.group, name.tag) for name in names] == [
+        ("", "x/y"),
+        ("", "z"),
+    ]
