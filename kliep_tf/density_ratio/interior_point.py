@@ -26,7 +26,7 @@ _TO_BOUNDARY = 0.995
 # Of the float32 products P'DP, relative to their diagonal: what rounding
 # leaves, so that nearly equal columns do not make the system indefinite.
 _RIDGE = 2e-7
-_BLOCK = 32
+_BLOCK = 8
 
 
 class Solution(NamedTuple):
@@ -63,7 +63,7 @@ def solve(
 
     Args:
         kernels: [b, n] float32, P' with each point's column scaled at will
-            (that does not change the problem); b is a multiple of 32. Rows of
+            (that does not change the problem); b is a multiple of 8. Rows of
             zeros are padding.
         present: [b] bool, False for padding.
         q: [n] float64, weights of the points, sum 1; 0 takes one out.
@@ -220,7 +220,7 @@ def _apply(inverse: _Inverse, x: tf.Tensor) -> tf.Tensor:
 
 
 def inverse_of_positive(matrix: tf.Tensor) -> tf.Tensor:
-    """Returns the inverse of a positive definite [b, b], b a multiple of 32.
+    """Returns the inverse of a positive definite [b, b], b a multiple of 8.
 
     Gauss-Jordan elimination in blocks. On CPU, XLA's own Cholesky factor of
     128 columns takes twenty times as long as this inverse.
@@ -245,7 +245,7 @@ def inverse_of_positive(matrix: tf.Tensor) -> tf.Tensor:
 
 
 def _small_inverse(block: tf.Tensor) -> tf.Tensor:
-    """Returns the inverse of a positive definite [32, 32], row by row."""
+    """Returns the inverse of a positive definite [8, 8], row by row."""
     identity = tf.eye(_BLOCK, dtype=block.dtype)
 
     def eliminate(i: tf.Tensor, block: tf.Tensor):
