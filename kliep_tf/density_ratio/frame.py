@@ -85,7 +85,8 @@ def _largest_square(points: np.ndarray, origin: np.ndarray) -> float:
     """Returns max |x - origin|^2, the difference not taken: half the time."""
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         squares = np.einsum("nd,nd->n", points, points)
-        return float((squares - 2.0 * points @ origin).max() + origin @ origin)
+        squares -= 2.0 * (points @ origin)
+        return float(squares.max() + origin @ origin)
 
 
 def _largest_row(moved: np.ndarray) -> float:

@@ -145,7 +145,6 @@ class SquaredDistances:
         self, function: Callable[[slice, tf.Tensor], _Result]
     ) -> Iterator[tuple[int, int, _Result]]:
         """Yields (first, last + 1, function(points' slice, distances))."""
-
         starts = range(0, self.num_points, self._rows)
 
         def of_block(first: int) -> tuple[int, int, _Result]:
