@@ -23,6 +23,8 @@ import tensorflow as tf
 
 MAX_ITERATIONS = 60
 _TO_BOUNDARY = 0.995
+_START = 0.9  # of the first coefficients; the rest is the uniform mixture
+_MARGIN = 1.02  # by which no z is 0 at first
 # Of the float32 products P'DP, relative to their diagonal: what rounding
 # leaves, so that nearly equal columns do not make the system indefinite.
 _RIDGE = 2e-7
@@ -58,6 +60,7 @@ def solve(
     present: tf.Tensor,
     q: tf.Tensor,
     tolerance: tf.Tensor,
+    start: tf.Tensor | None = None,
 ) -> Solution:
     """Returns the optimal coefficients.
 
@@ -68,8 +71,10 @@ def solve(
         present: [b] bool, False for padding.
         q: [n] float64, weights of the points, sum 1; 0 takes one out.
         tolerance: [] float64, the gap to reach, in nats.
+        start: [b] float64 on the simplex, coefficients of a problem much like
+            this one; they save iterations.
     """
-    start = _start(kernels, q, present)
+    begin = _begin(kernels, q, present, start)
 
     def unfinished(state: _State) -> tf.Tensor:
         return (state.best_gap > tolerance) & tf.reduce_all(
@@ -79,7 +84,7 @@ def solve(
     end = tf.while_loop(
         unfinished,
         lambda state: [_iterate(kernels, q, state)],
-        [start],
+        [begin],
         maximum_iterations=MAX_ITERATIONS,
     )[0]
     return Solution(end.best_a, end.best_gap, end.num_iterations)
@@ -88,13 +93,15 @@ def solve(
 compiled_solve = tf.function(solve, jit_compile=True, autograph=False)
 
 
-def _start(kernels: tf.Tensor, q: tf.Tensor, present: tf.Tensor) -> _State:
-    """Returns the uniform mixture, v scaled so that z is positive."""
+def _begin(kernels, q, present, start) -> _State:
+    """Returns a mixture well inside the simplex; v makes z positive."""
     share = tf.cast(present, tf.float64)
     a = tf.maximum(share, 1e-3) / tf.reduce_sum(share)
+    if start is not None:
+        a += _START * (start - a)
     w = _times(kernels, a)
     prices = _transposed_times(kernels, q / w)
-    scale = 1.1 * tf.reduce_max(prices)
+    scale = _MARGIN * tf.reduce_max(prices)
     return _State(
         primal=tf.concat([a, w], 0),
         dual=tf.concat([1.0 - prices / scale, q / (w * scale)], 0),

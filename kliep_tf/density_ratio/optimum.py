@@ -153,6 +153,7 @@ def solve_columns(
     solver: Solver,
     tolerance: float = _SOLVER_TOLERANCE,
     screen: bool = False,
+    start: np.ndarray | None = None,
 ) -> Columns:
     """Returns the coefficients over these columns with their certificate.
 
@@ -164,6 +165,7 @@ def solve_columns(
         solver: `interior_point.solve` or what has its arguments.
         tolerance: of the solver, in nats.
         screen: whether to look first for columns that may carry weight.
+        start: [width], coefficients of a problem much like this one.
     """
     columns, log_scale = kernels.scaled_kernels(
         to_target.whole(),
@@ -172,7 +174,7 @@ def solve_columns(
     )
     q = np.zeros(columns.shape[1])
     q[: len(log_q)] = np.exp(log_q)
-    problem = Problem(columns, np.isfinite(log_means), q, solver)
+    problem = Problem(columns, np.isfinite(log_means), q, solver, start)
     found = (
         problem.solve_screened(tolerance, TOLERANCE)
         if screen

@@ -52,12 +52,14 @@ class Problem:
         present: [b] bool, False for padding.
         q: [n] float64, weights of the points.
         solver: `interior_point.solve` or what has its arguments.
+        start: [b] float64, coefficients of a problem much like this one.
     """
 
     columns: tf.Tensor
     present: np.ndarray
     q: np.ndarray
     solver: Solver
+    start: np.ndarray | None = None
 
     def solve(self, tolerance: float) -> Certified:
         """Returns the optimum to a tolerance in nats."""
@@ -94,10 +96,18 @@ class Problem:
             tf.constant(self.present),
             tf.constant(self.q),
             tf.constant(tolerance, tf.float64),
+            tf.constant(self._start()),
         )
         a = solution.a.numpy()
         a = np.where(self.present & (a > _LEAST_COEFFICIENT), a, 0.0)
         return a / a.sum(), int(solution.num_iterations)
+
+    def _start(self) -> np.ndarray:
+        """Returns where the solver starts, uniform if nothing is known."""
+        start = self.present.astype(np.float64)
+        if self.start is not None and (self.start * start).sum() > 0.0:
+            start *= self.start
+        return start / start.sum()
 
     def _certified(self, a: np.ndarray, num_iterations: int) -> Certified:
         prices, ratio = self._prices(a)
