@@ -131,11 +131,16 @@ class Problem:
         if active.sum() > _MOST_ACTIVE:
             return None, num_iterations
         prices, _ = self._prices(a)
+        if not np.isfinite(prices).all():
+            return None, num_iterations
         dearest = np.argsort(-np.where(active, np.inf, prices), kind="stable")
         return np.sort(dearest[:_SOME_COLUMNS]), num_iterations
 
     def _prices(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Returns sum_j q_j P[j, l] / (P a)_j of every l, and P a."""
+        """Returns sum_j q_j P[j, l] / (P a)_j of every l, and P a.
+
+        Not finite where the columns of `a` leave a point out.
+        """
         columns = np.asarray(self.columns)
         ratio, prices = np.empty(len(self.q)), np.zeros(len(a))
         for first in range(0, len(self.q), _CERTIFIED_AT_ONCE):
@@ -143,11 +148,9 @@ class Problem:
             block = columns[:, part].astype(np.float64)
             ratio[part] = a @ block
             # Points of weight 0 may have no kernel that reaches them.
-            shares = np.divide(
-                self.q[part],
-                ratio[part],
-                out=np.zeros(block.shape[1]),
-                where=self.q[part] > 0,
-            )
-            prices += block @ shares
+            shares = np.zeros(block.shape[1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                weighty = self.q[part] > 0
+                np.divide(self.q[part], ratio[part], shares, where=weighty)
+                prices += block @ shares
         return prices, ratio
