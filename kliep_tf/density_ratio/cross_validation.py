@@ -132,10 +132,10 @@ class _Part:
         return cls(
             to_source=kernels.SquaredDistances(
                 source[source_rows], some.points, samples.frame, dtype
-            ),
+            ).as_one_block(),
             to_target=kernels.SquaredDistances(
                 target[target_rows], some.points, samples.frame, dtype
-            ),
+            ).as_one_block(),
             source_folds=_folds(source[source_rows], num_folds, rng),
             target_folds=folds[np.searchsorted(rows, target_rows)],
             center_folds=center_folds,

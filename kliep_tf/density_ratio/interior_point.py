@@ -24,7 +24,7 @@ import tensorflow as tf
 MAX_ITERATIONS = 60
 _TO_BOUNDARY = 0.995
 _START = 0.9  # of the first coefficients; the rest is the uniform mixture
-_MARGIN = 1.02  # by which no z is 0 at first
+_MARGINS = (0.01, 0.1)  # of z from 0 at first, at least and at most
 # Of the float32 products P'DP, relative to their diagonal: what rounding
 # leaves, so that nearly equal columns do not make the system indefinite.
 _RIDGE = 2e-7
@@ -94,21 +94,25 @@ compiled_solve = tf.function(solve, jit_compile=True, autograph=False)
 
 
 def _begin(kernels, q, present, start) -> _State:
-    """Returns a mixture well inside the simplex; v makes z positive."""
+    """Returns a mixture well inside the simplex; v makes z positive.
+
+    The farther from the optimum, the farther from 0.
+    """
     share = tf.cast(present, tf.float64)
     a = tf.maximum(share, 1e-3) / tf.reduce_sum(share)
     if start is not None:
         a += _START * (start - a)
     w = _times(kernels, a)
     prices = _transposed_times(kernels, q / w)
-    scale = _MARGIN * tf.reduce_max(prices)
+    gap = _gap(prices, a)
+    scale = (1.0 + tf.clip_by_value(gap, *_MARGINS)) * tf.reduce_max(prices)
     return _State(
         primal=tf.concat([a, w], 0),
         dual=tf.concat([1.0 - prices / scale, q / (w * scale)], 0),
         prices=prices,
         dual_products=prices / scale,
         best_a=a / tf.reduce_sum(a),
-        best_gap=_gap(prices, a),
+        best_gap=gap,
         num_iterations=tf.constant(0),
     )
 

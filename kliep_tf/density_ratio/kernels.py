@@ -20,7 +20,7 @@ import tensorflow as tf
 from kliep_tf.density_ratio import blocks
 from kliep_tf.density_ratio.frame import Frame
 
-_BLOCK_ENTRIES = 1 << 20  # of a block, of features or distances
+_BLOCK_ENTRIES = 1 << 21  # distances in a block, and twice its features
 _BLOCK_ROWS = 64  # a multiple of which a block has
 _KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
 
@@ -64,7 +64,8 @@ class SquaredDistances:
         self._dtype = dtype
         self._centers = _with_squares(frame.place(centers, dtype, self.width))
         self._present = tf.constant(np.arange(self.width) < len(centers))
-        limit = max(256, _BLOCK_ENTRIES // max(self.width, points.shape[1]))
+        entries = max(self.width, 2 * points.shape[1])
+        limit = max(256, _BLOCK_ENTRIES // entries)
         self._rows = _even_blocks(self.num_points, limit)
         self._keep = keep and self.num_points * self.width <= _KEPT_ENTRIES
         self._kept: dict[int, tf.Tensor] = {}
@@ -75,11 +76,20 @@ class SquaredDistances:
 
     def whole(self) -> tf.Tensor:
         """Returns all as one tensor [width, padded_size(N)]."""
-        parts = [block[:, : b - a] for a, b, block in self.blocks()]
+        found = list(self.blocks())
+        if len(found) == 1:
+            return found[0][2]
+        parts = [block[:, : b - a] for a, b, block in found]
         padding = padded_size(self.num_points) - self.num_points
         return tf.concat(
             [*parts, tf.zeros([self.width, padding], self._dtype)], axis=1
         )
+
+    def as_one_block(self) -> "SquaredDistances":
+        """Computes all and keeps it in one piece, for very many passes."""
+        whole = self.whole()
+        self._keep, self._rows, self._kept = True, whole.shape[1], {0: whole}
+        return self
 
     def log_sums_over_points(
         self, log_weights: np.ndarray, inverse_width: float
