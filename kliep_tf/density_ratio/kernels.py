@@ -7,8 +7,9 @@ along memory, which is what there is most of.
 
 TensorFlow Probability's psd_kernels take the same product and about as long
 (10,000 points, 100 centers, d = 300, under XLA on a busy machine: 15 CPU ms;
-squared_distances and an exponential after it 24), but give the kernel itself:
-it underflows at small widths, and each width would take the product anew.
+squared_distances, when XLA took its norms, and an exponential after it 24), but
+give the kernel itself: it underflows at small widths, and each width would take
+the product anew.
 """
 
 from collections.abc import Callable, Iterator
