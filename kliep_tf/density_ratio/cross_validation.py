@@ -11,7 +11,7 @@ import dataclasses
 
 import numpy as np
 
-from kliep_tf.density_ratio import kernels, optimum
+from kliep_tf.density_ratio import blocks, kernels, optimum
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.errors import UserError
 
@@ -95,20 +95,12 @@ def cross_validate(
     """
     rng = np.random.default_rng(options.seed)
     part = _Part.draw(samples, centers, widths, options, rng)
-    scores, sizes, likelihoods = [], [], []
-    for width in widths:
-        inverse_width = samples.frame.inverse_width(width)
-        log_source, log_target = part.fit(inverse_width, options, None)
-        weights = np.exp(log_source - log_source.max())
-        sizes.append(weights.sum() ** 2 / (weights**2).sum() / len(weights))
-        likelihoods.append(log_target.mean())
-        folds = range(part.num_folds)
-        scores.append(
-            np.mean([part.score(inverse_width, options, f) for f in folds])
-        )
-    return SelectionTable(
-        widths, np.array(scores), np.array(sizes), np.array(likelihoods)
-    )
+
+    def row(i: int) -> tuple[float, float, float]:
+        return part.row(samples.frame.inverse_width(widths[i]), options)
+
+    rows = list(blocks.in_order(row, range(len(widths))))
+    return SelectionTable(widths, *np.array(rows).T)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -140,21 +132,64 @@ class _Part:
         return cls(
             to_source=kernels.SquaredDistances(
                 source[source_rows], some.points, samples.frame, dtype
-            ),
+            ).as_one_block(),
             to_target=kernels.SquaredDistances(
                 target[target_rows], some.points, samples.frame, dtype
-            ),
+            ).as_one_block(),
             source_folds=_folds(source[source_rows], num_folds, rng),
             target_folds=folds[np.searchsorted(rows, target_rows)],
             center_folds=center_folds,
             num_folds=num_folds,
         )
 
-    def fit(self, inverse_width, options, fold) -> tuple:
-        """Returns log w over all source and target points here.
+    def row(self, inverse_width, options) -> tuple[float, float, float]:
+        """Returns the score, ESS and J of one width."""
+        whole, log_source, log_target = self.fit(inverse_width, options, None)
+        weights = np.exp(log_source - log_source.max())
+        ess = weights.sum() ** 2 / (weights**2).sum() / len(weights)
+        scores = [
+            self.score(inverse_width, options, fold, np.exp(whole.log_a))
+            for fold in range(self.num_folds)
+        ]
+        return np.mean(scores), ess, log_target.mean()
 
-        Fitted without `fold`; None leaves nothing out.
+    def score(self, inverse_width, options, fold, start) -> float:
+        """Returns the held-out score of one fold, in nats."""
+        _, log_source, log_target = self.fit(
+            inverse_width, options, fold, start
+        )
+        score = np.mean(log_target[self.target_folds == fold])
+        if options.score == "nwj":
+            held_out = log_source[self.source_folds == fold]
+            with np.errstate(over="ignore"):
+                score += 1.0 - np.mean(np.exp(held_out))
+        return float(score)
+
+    def fit(self, inverse_width, options, fold, start=None) -> tuple:
+        """Returns what was found, log w over all source and target points.
+
+        Fitted without `fold`; None leaves nothing out. `start` are the
+        coefficients of such a fit.
         """
+        log_means = self._log_means(inverse_width, options, fold)
+        columns = optimum.solve_columns(
+            self.to_target,
+            log_means,
+            _log_share(self.target_folds != fold),
+            inverse_width,
+            options.solver,
+            tolerance=_TOLERANCE,
+            start=start,
+        )
+        log_alpha = optimum.log_coefficients(columns.log_a, log_means)
+        return (
+            columns,
+            self.to_source.log_sums_over_centers(log_alpha, inverse_width),
+            self.to_target.log_sums_over_centers(log_alpha, inverse_width),
+        )
+
+    def _log_means(self, inverse_width, options, fold) -> np.ndarray:
+        """Returns the columns' log source means, +inf for those held out."""
         inside = self.source_folds != fold
         if options.score == "lcv":
             inside[:] = True
@@ -165,35 +200,11 @@ class _Part:
             options.constant_basis,
             _log_share(inside),
         )
-        if fold is not None:
-            held_out = np.flatnonzero(self.center_folds == fold)
-            masked = log_means.copy()
-            masked[held_out] = np.inf
-            if np.isfinite(masked).any():
-                log_means = masked
-        columns = optimum.solve_columns(
-            self.to_target,
-            log_means,
-            _log_share(self.target_folds != fold),
-            inverse_width,
-            options.solver,
-            tolerance=_TOLERANCE,
-        )
-        log_alpha = optimum.log_coefficients(columns.log_a, log_means)
-        return (
-            self.to_source.log_sums_over_centers(log_alpha, inverse_width),
-            self.to_target.log_sums_over_centers(log_alpha, inverse_width),
-        )
-
-    def score(self, inverse_width, options, fold) -> float:
-        """Returns the held-out score of one fold, in nats."""
-        log_source, log_target = self.fit(inverse_width, options, fold)
-        score = np.mean(log_target[self.target_folds == fold])
-        if options.score == "nwj":
-            held_out = log_source[self.source_folds == fold]
-            with np.errstate(over="ignore"):
-                score += 1.0 - np.mean(np.exp(held_out))
-        return float(score)
+        if fold is None:
+            return log_means
+        masked = log_means.copy()
+        masked[np.flatnonzero(self.center_folds == fold)] = np.inf
+        return masked if np.isfinite(masked).any() else log_means
 
 
 def _folds(points: np.ndarray, num_folds: int, rng) -> np.ndarray:

@@ -20,13 +20,15 @@ def solve(
     present: tf.Tensor,
     q: tf.Tensor,
     tolerance: tf.Tensor,
+    start: tf.Tensor | None = None,
 ) -> interior_point.Solution:
     """Returns where gradient ascent ends; arguments as in interior_point.
 
     In the simplex form the plane is sum_l a_l = 1. The gradient is taken with
     respect to a, which is the paper's up to the scale of each column.
     """
-    del tolerance  # It stops when it no longer gains.
+    # It starts in the middle, and stops when it no longer gains.
+    del start, tolerance
     kernels = tf.cast(kernels, tf.float64)
     present = tf.cast(present, tf.float64)
     a = present / tf.reduce_sum(present)

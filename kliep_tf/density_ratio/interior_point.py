@@ -23,10 +23,12 @@ import tensorflow as tf
 
 MAX_ITERATIONS = 60
 _TO_BOUNDARY = 0.995
+_START = 0.9  # of the first coefficients; the rest is the uniform mixture
+_MARGINS = (0.01, 0.1)  # of z from 0 at first, at least and at most
 # Of the float32 products P'DP, relative to their diagonal: what rounding
 # leaves, so that nearly equal columns do not make the system indefinite.
 _RIDGE = 2e-7
-_BLOCK = 32
+_BLOCK = 8
 
 
 class Solution(NamedTuple):
@@ -58,18 +60,21 @@ def solve(
     present: tf.Tensor,
     q: tf.Tensor,
     tolerance: tf.Tensor,
+    start: tf.Tensor | None = None,
 ) -> Solution:
     """Returns the optimal coefficients.
 
     Args:
         kernels: [b, n] float32, P' with each point's column scaled at will
-            (that does not change the problem); b is a multiple of 32. Rows of
+            (that does not change the problem); b is a multiple of 8. Rows of
             zeros are padding.
         present: [b] bool, False for padding.
         q: [n] float64, weights of the points, sum 1; 0 takes one out.
         tolerance: [] float64, the gap to reach, in nats.
+        start: [b] float64 on the simplex, coefficients of a problem much like
+            this one; they save iterations.
     """
-    start = _start(kernels, q, present)
+    begin = _begin(kernels, q, present, start)
 
     def unfinished(state: _State) -> tf.Tensor:
         return (state.best_gap > tolerance) & tf.reduce_all(
@@ -79,7 +84,7 @@ def solve(
     end = tf.while_loop(
         unfinished,
         lambda state: [_iterate(kernels, q, state)],
-        [start],
+        [begin],
         maximum_iterations=MAX_ITERATIONS,
     )[0]
     return Solution(end.best_a, end.best_gap, end.num_iterations)
@@ -88,20 +93,26 @@ def solve(
 compiled_solve = tf.function(solve, jit_compile=True, autograph=False)
 
 
-def _start(kernels: tf.Tensor, q: tf.Tensor, present: tf.Tensor) -> _State:
-    """Returns the uniform mixture, v scaled so that z is positive."""
+def _begin(kernels, q, present, start) -> _State:
+    """Returns a mixture well inside the simplex; v makes z positive.
+
+    The farther from the optimum, the farther from 0.
+    """
     share = tf.cast(present, tf.float64)
     a = tf.maximum(share, 1e-3) / tf.reduce_sum(share)
+    if start is not None:
+        a += _START * (start - a)
     w = _times(kernels, a)
     prices = _transposed_times(kernels, q / w)
-    scale = 1.1 * tf.reduce_max(prices)
+    gap = _gap(prices, a)
+    scale = (1.0 + tf.clip_by_value(gap, *_MARGINS)) * tf.reduce_max(prices)
     return _State(
         primal=tf.concat([a, w], 0),
         dual=tf.concat([1.0 - prices / scale, q / (w * scale)], 0),
         prices=prices,
         dual_products=prices / scale,
         best_a=a / tf.reduce_sum(a),
-        best_gap=_gap(prices, a),
+        best_gap=gap,
         num_iterations=tf.constant(0),
     )
 
@@ -220,7 +231,7 @@ def _apply(inverse: _Inverse, x: tf.Tensor) -> tf.Tensor:
 
 
 def inverse_of_positive(matrix: tf.Tensor) -> tf.Tensor:
-    """Returns the inverse of a positive definite [b, b], b a multiple of 32.
+    """Returns the inverse of a positive definite [b, b], b a multiple of 8.
 
     Gauss-Jordan elimination in blocks. On CPU, XLA's own Cholesky factor of
     128 columns takes twenty times as long as this inverse.
@@ -245,7 +256,7 @@ def inverse_of_positive(matrix: tf.Tensor) -> tf.Tensor:
 
 
 def _small_inverse(block: tf.Tensor) -> tf.Tensor:
-    """Returns the inverse of a positive definite [32, 32], row by row."""
+    """Returns the inverse of a positive definite [8, 8], row by row."""
     identity = tf.eye(_BLOCK, dtype=block.dtype)
 
     def eliminate(i: tf.Tensor, block: tf.Tensor):

@@ -7,19 +7,25 @@ along memory, which is what there is most of.
 
 TensorFlow Probability's psd_kernels take the same product and about as long
 (10,000 points, 100 centers, d = 300, under XLA on a busy machine: 15 CPU ms;
-squared_distances and an exponential after it 24), but give the kernel itself:
-it underflows at small widths, and each width would take the product anew.
+squared_distances, when XLA took its norms, and an exponential after it 24), but
+give the kernel itself: it underflows at small widths, and each width would take
+the product anew.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
 
+from kliep_tf.density_ratio import blocks
 from kliep_tf.density_ratio.frame import Frame
 
-_BLOCK_ENTRIES = 1 << 21  # of the blocks, of features or distances, at once
+_BLOCK_ENTRIES = 1 << 21  # distances in a block, and twice its features
+_BLOCK_ROWS = 64  # a multiple of which a block has
 _KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
+
+_Result = TypeVar("_Result")
 
 
 def padded_size(size: int, least: int = 256) -> int:
@@ -57,26 +63,34 @@ class SquaredDistances:
         self._points = points
         self._frame = frame
         self._dtype = dtype
-        self._centers = tf.constant(
-            frame.place(centers, dtype, self.width, np.nan)
-        )
-        limit = max(256, _BLOCK_ENTRIES // max(self.width, points.shape[1]))
+        self._centers = _with_squares(frame.place(centers, dtype, self.width))
+        self._present = tf.constant(np.arange(self.width) < len(centers))
+        entries = max(self.width, 2 * points.shape[1])
+        limit = max(256, _BLOCK_ENTRIES // entries)
         self._rows = _even_blocks(self.num_points, limit)
-        keep &= self.num_points * self.width <= _KEPT_ENTRIES
-        self._kept = list(self._compute()) if keep else None
+        self._keep = keep and self.num_points * self.width <= _KEPT_ENTRIES
+        self._kept: dict[int, tf.Tensor] = {}
 
     def blocks(self) -> Iterator[tuple[int, int, tf.Tensor]]:
         """Yields (first, last + 1, [width, points padded] distances)."""
-        yield from self._compute() if self._kept is None else self._kept
+        return self._of_blocks(lambda _, block: block)
 
     def whole(self) -> tf.Tensor:
         """Returns all as one tensor [width, padded_size(N)]."""
-        blocks = list(self.blocks())
-        if len(blocks) == 1:
-            return blocks[0][2]
-        whole = tf.concat([block[:, : b - a] for a, b, block in blocks], axis=1)
-        size = padded_size(self.num_points)
-        return tf.pad(whole, [[0, 0], [0, size - self.num_points]])
+        found = list(self.blocks())
+        if len(found) == 1:
+            return found[0][2]
+        parts = [block[:, : b - a] for a, b, block in found]
+        padding = padded_size(self.num_points) - self.num_points
+        return tf.concat(
+            [*parts, tf.zeros([self.width, padding], self._dtype)], axis=1
+        )
+
+    def as_one_block(self) -> "SquaredDistances":
+        """Computes all and keeps it in one piece, for very many passes."""
+        whole = self.whole()
+        self._keep, self._rows, self._kept = True, whole.shape[1], {0: whole}
+        return self
 
     def log_sums_over_points(
         self, log_weights: np.ndarray, inverse_width: float
@@ -85,12 +99,15 @@ class SquaredDistances:
 
         `log_weights` is float64 [N]; -inf leaves a point out.
         """
-        total = np.full(self.width, -np.inf)
         inverse_width = tf.constant(inverse_width, tf.float64)
-        for first, last, block in self.blocks():
-            weights = _padded(log_weights[first:last], block.shape[1], -np.inf)
-            sums = _log_sums_over_points(block, weights, inverse_width)
-            total = np.logaddexp(total, sums.numpy())
+
+        def log_sums(part: slice, block: tf.Tensor) -> np.ndarray:
+            weights = _padded(log_weights[part], block.shape[1], -np.inf)
+            return _log_sums_over_points(block, weights, inverse_width).numpy()
+
+        total = np.full(self.width, -np.inf)
+        for _, _, sums in self._of_blocks(log_sums):
+            total = np.logaddexp(total, sums)
         return total
 
     def prices(
@@ -104,13 +121,14 @@ class SquaredDistances:
         `log_means` is [b], of the centers without padding. Terms below e^-87
         count as 0 and above e^80 as e^80: at an optimum none is above 1.
         """
-        total = np.zeros(self.width)
         log_means = _padded(log_means, self.width, np.inf)
         inverse_width = tf.constant(inverse_width, tf.float64)
-        for first, last, block in self.blocks():
-            weights = _padded(log_weights[first:last], block.shape[1], -np.inf)
-            total += _prices(block, weights, log_means, inverse_width).numpy()
-        return total
+
+        def prices(part: slice, block: tf.Tensor) -> np.ndarray:
+            weights = _padded(log_weights[part], block.shape[1], -np.inf)
+            return _prices(block, weights, log_means, inverse_width).numpy()
+
+        return sum(prices for _, _, prices in self._of_blocks(prices))
 
     def log_sums_over_centers(
         self, log_weights: np.ndarray, inverse_width: float
@@ -119,21 +137,46 @@ class SquaredDistances:
 
         `log_weights` is float64 [width]; -inf leaves a center out.
         """
-        sums = np.empty(self.num_points)
-        log_weights = tf.constant(log_weights, tf.float64)
+        rows = _rows_with_weight(log_weights)
+        log_weights = tf.constant(log_weights[rows], tf.float64)
+        rows = tf.constant(rows, tf.int32)
         inverse_width = tf.constant(inverse_width, tf.float64)
-        for first, last, block in self.blocks():
-            part = _log_sums_over_centers(block, log_weights, inverse_width)
-            sums[first:last] = part.numpy()[: last - first]
-        return sums
 
-    def _compute(self) -> Iterator[tuple[int, int, tf.Tensor]]:
-        for first in range(0, self.num_points, self._rows):
+        def log_sums(_, block: tf.Tensor) -> np.ndarray:
+            return _log_sums_over_centers(
+                block, rows, log_weights, inverse_width
+            ).numpy()
+
+        total = np.empty(self.num_points)
+        for first, last, sums in self._of_blocks(log_sums):
+            total[first:last] = sums[: last - first]
+        return total
+
+    def _of_blocks(
+        self, function: Callable[[slice, tf.Tensor], _Result]
+    ) -> Iterator[tuple[int, int, _Result]]:
+        """Yields (first, last + 1, function(points' slice, distances))."""
+        starts = range(0, self.num_points, self._rows)
+
+        def of_block(first: int) -> tuple[int, int, _Result]:
             last = min(first + self._rows, self.num_points)
-            points = self._frame.place(
-                self._points[first:last], self._dtype, padded_size(self._rows)
-            )
-            yield first, last, squared_distances(self._centers, points)
+            part = slice(first, last)
+            block = self._kept.get(first)
+            if block is None:
+                block = self._compute(part)
+            if self._keep:
+                self._kept[first] = block
+            return first, last, function(part, block)
+
+        if len(self._kept) == len(starts):
+            return map(of_block, starts)
+        return blocks.in_order(of_block, starts)
+
+    def _compute(self, part: slice) -> tf.Tensor:
+        points = self._frame.place(self._points[part], self._dtype, self._rows)
+        return squared_distances(
+            *self._centers, self._present, *_with_squares(points)
+        )
 
 
 def padded_width(num_centers: int) -> int:
@@ -141,17 +184,35 @@ def padded_width(num_centers: int) -> int:
     return padded_size(num_centers + 1, least=128)
 
 
+def close_width(num_centers: int) -> int:
+    """Returns the same with less padding, for what costs more than compiling.
+
+    From 96 in steps of 8: one shape serves all small numbers of centers.
+    """
+    return max(96, -(-(num_centers + 1) // 8) * 8)
+
+
 @tf.function(jit_compile=True, autograph=False)
-def squared_distances(centers: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
-    """Returns [b, N] squared distances; 0 to a center that is NaN (padding)."""
-    padding = tf.math.is_nan(centers[:, :1])
-    centers = tf.where(padding, tf.zeros_like(centers), centers)
+def squared_distances(
+    centers: tf.Tensor,
+    center_squares: tf.Tensor,
+    present: tf.Tensor,
+    points: tf.Tensor,
+    point_squares: tf.Tensor,
+) -> tf.Tensor:
+    """Returns [b, N] squared distances; 0 to a center that is padding.
+
+    Args:
+        centers: [b, d], zeros for padding.
+        center_squares: [b], their squared norms.
+        present: [b] bool, False for padding.
+        points: [N, d].
+        point_squares: [N], their squared norms.
+    """
     products = tf.linalg.matmul(centers, points, transpose_b=True)
-    squares = tf.reduce_sum(centers**2, axis=1)[:, None] + tf.reduce_sum(
-        points**2, axis=1
-    )
+    squares = center_squares[:, None] + point_squares
     distances = tf.maximum(squares - 2.0 * products, 0.0)
-    return tf.where(padding, tf.zeros_like(distances), distances)
+    return tf.where(present[:, None], distances, tf.zeros_like(distances))
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -188,7 +249,8 @@ def _prices(distances, log_weights, log_means, inverse_width):
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _log_sums_over_centers(distances, log_weights, inverse_width):
+def _log_sums_over_centers(distances, rows, log_weights, inverse_width):
+    distances = tf.gather(distances, rows)
     logs = _log_kernels(distances, log_weights[:, None], inverse_width)
     largest = tf.maximum(tf.reduce_max(logs, axis=0), logs.dtype.min)
     terms = tf.cast(tf.exp(logs - largest), tf.float64)
@@ -209,12 +271,34 @@ def _sum_over_points(terms):
     return tf.linalg.matvec(tf.cast(terms, tf.float64), ones)
 
 
+def _rows_with_weight(log_weights: np.ndarray) -> np.ndarray:
+    """Returns the rows that are not -inf, and some that are.
+
+    32, 64, 128, ... rows: few sizes, because XLA compiles for each.
+    """
+    order = np.argsort(np.isneginf(log_weights), kind="stable")
+    number = max(32, int(np.isfinite(log_weights).sum()))
+    return order[: 1 << (number - 1).bit_length()]
+
+
+def _with_squares(points: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns points [N, d] and their squared norms [N].
+
+    NumPy's sums along the rows are several times as fast as XLA's.
+    """
+    squares = np.einsum("nd,nd->n", points, points)
+    return tf.constant(points), tf.constant(squares)
+
+
 def _even_blocks(size: int, limit: int) -> int:
     """Returns the rows of each block so that blocks are about equal."""
     count = -(-size // limit)
-    return -(-size // count)
+    if count == 1:
+        return padded_size(size)
+    return -(-size // (count * _BLOCK_ROWS)) * _BLOCK_ROWS
 
 
 def _padded(values: np.ndarray, size: int, value: float) -> tf.Tensor:
-    padding = (0, size - len(values))
-    return tf.constant(np.pad(values, padding, constant_values=value))
+    padded = np.full(size, value)
+    padded[: len(values)] = values
+    return tf.constant(padded)

@@ -2,25 +2,21 @@
 
 The columns are kernel centers and, beside them, the constant function. The
 certificate is `log max_l g_l` with the prices `g_l = mean_j P[j, l] / w_j`
-(see `interior_point`), recomputed here by float64 products.
+(see `interior_point`), recomputed by float64 products (`simplex`).
 """
 
 import dataclasses
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
 from kliep_tf.density_ratio import interior_point, kernels
 from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio.simplex import Problem, Solver
 
 TOLERANCE = 1e-6  # of the certificate, in nats
 # Below the tolerance, so that the recomputed certificate stays below it.
 _SOLVER_TOLERANCE = 1e-7
-_LEAST_COEFFICIENT = 1e-10
-_CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
-
-Solver = Callable[..., interior_point.Solution]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,17 +71,29 @@ def solve_all(
 ) -> Optimum:
     """Returns the optimum over all of `centers` [b, d], in one solve."""
     inverse_width = samples.frame.inverse_width(bandwidth)
-    to_source = kernels.SquaredDistances(
-        samples.source, centers, samples.frame, dtype
-    )
-    to_target = kernels.SquaredDistances(
-        samples.target, centers, samples.frame, dtype
+    to_source, to_target = (
+        kernels.SquaredDistances(
+            points,
+            centers,
+            samples.frame,
+            dtype,
+            width=kernels.close_width(len(centers)),
+        )
+        for points in (samples.source, samples.target)
     )
     log_q = uniform(len(samples.target))
     log_means = source_means(
         to_source, len(centers), inverse_width, constant_basis
     )
-    columns = solve_columns(to_target, log_means, log_q, inverse_width, solver)
+    columns = solve_columns(
+        to_target,
+        log_means,
+        log_q,
+        inverse_width,
+        solver,
+        # Gradient ascent is there to show where it ends by itself.
+        screen=solver is interior_point.compiled_solve,
+    )
     return normalised(
         log_coefficients(columns.log_a, log_means),
         to_source,
@@ -144,8 +152,21 @@ def solve_columns(
     inverse_width: float,
     solver: Solver,
     tolerance: float = _SOLVER_TOLERANCE,
+    screen: bool = False,
+    start: np.ndarray | None = None,
 ) -> Columns:
-    """Returns the coefficients over these columns with their certificate."""
+    """Returns the coefficients over these columns with their certificate.
+
+    Args:
+        to_target: distances of the columns' centers to the target.
+        log_means: [width], log of the columns' source means.
+        log_q: [N_t], log weights of the target points.
+        inverse_width: see `Frame`.
+        solver: `interior_point.solve` or what has its arguments.
+        tolerance: of the solver, in nats.
+        screen: whether to look first for columns that may carry weight.
+        start: [width], coefficients of a problem much like this one.
+    """
     columns, log_scale = kernels.scaled_kernels(
         to_target.whole(),
         tf.constant(log_means, tf.float64),
@@ -153,23 +174,18 @@ def solve_columns(
     )
     q = np.zeros(columns.shape[1])
     q[: len(log_q)] = np.exp(log_q)
-    present = np.isfinite(log_means)
-    solution = solver(
-        columns,
-        tf.constant(present),
-        tf.constant(q),
-        tf.constant(tolerance, tf.float64),
+    problem = Problem(columns, np.isfinite(log_means), q, solver, start)
+    found = (
+        problem.solve_screened(tolerance, TOLERANCE)
+        if screen
+        else problem.solve(tolerance)
     )
-    a = solution.a.numpy()
-    a = np.where(present & (a > _LEAST_COEFFICIENT), a, 0.0)
-    a /= a.sum()
-    gap, ratio = _certificate(np.asarray(columns), a, q)
     with np.errstate(divide="ignore"):
-        log_ratio = np.log(ratio) + log_scale.numpy()
+        log_ratio = np.log(found.ratio) + log_scale.numpy()
         return Columns(
-            log_a=np.log(a),
-            gap=gap,
-            num_iterations=int(solution.num_iterations),
+            log_a=np.log(found.a),
+            gap=found.gap,
+            num_iterations=found.num_iterations,
             log_ratio=log_ratio[: len(log_q)],
         )
 
@@ -178,32 +194,6 @@ def log_coefficients(log_a: np.ndarray, log_means: np.ndarray) -> np.ndarray:
     """Returns log alpha [width], -inf for columns that are not present."""
     present = np.isfinite(log_means)
     return np.where(present, log_a - np.where(present, log_means, 0), -np.inf)
-
-
-def _certificate(
-    columns: np.ndarray, a: np.ndarray, q: np.ndarray
-) -> tuple[float, np.ndarray]:
-    """Returns log max_l sum_j q_j P[j, l] / (P a)_j, and P a [n].
-
-    Args:
-        columns: [b, n] float32, P', each point's column scaled at will.
-        a: [b] float64, on the simplex.
-        q: [n] float64, weights of the points.
-    """
-    ratio, prices = np.empty(len(q)), np.zeros(len(a))
-    for first in range(0, len(q), _CERTIFIED_AT_ONCE):
-        part = slice(first, first + _CERTIFIED_AT_ONCE)
-        block = columns[:, part].astype(np.float64)
-        ratio[part] = a @ block
-        # Points of weight 0 may have no kernel that reaches them.
-        shares = np.divide(
-            q[part],
-            ratio[part],
-            out=np.zeros(block.shape[1]),
-            where=q[part] > 0,
-        )
-        prices += block @ shares
-    return max(float(np.log(prices.max())), 0.0), ratio
 
 
 def normalised(

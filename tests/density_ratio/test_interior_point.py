@@ -69,3 +69,12 @@ def test_gradient_ascent_gets_near_on_an_easy_problem():
     solution = gradient_ascent.compiled_solve(*arguments(np.eye(3), q))
     np.testing.assert_allclose(solution.a[:3], q, atol=0.02)
     np.testing.assert_allclose(tf.reduce_sum(solution.a), 1)
+
+
+def test_a_start_saves_iterations_alone():
+    columns = np.random.default_rng(2).random((6, 3))
+    plain = interior_point.compiled_solve(*arguments(columns))
+    again = interior_point.compiled_solve(*arguments(columns), plain.a)
+    np.testing.assert_allclose(again.a, plain.a, atol=1e-5)
+    assert again.gap <= 1e-8
+    assert again.num_iterations < plain.num_iterations

@@ -69,6 +69,13 @@ def test_blocks_and_the_whole_agree(monkeypatch):
         whole.whole().numpy()[:, :1000],
         atol=1e-15,
     )
+    joined = blocks.as_one_block()
+    assert len(list(joined.blocks())) == 1
+    np.testing.assert_allclose(
+        joined.log_sums_over_points(np.zeros(1000), 2.0),
+        whole.log_sums_over_points(np.zeros(1000), 2.0),
+        rtol=1e-12,
+    )
 
 
 def test_median_distance_by_hand():

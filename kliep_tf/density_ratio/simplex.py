@@ -1,0 +1,156 @@
+"""KLIEP over one matrix of kernels: solved, certified, screened.
+
+Few columns carry weight at the optimum. A solve on a part of the points says
+which ones may, and all points are then solved over those alone: a third of the
+time. The certificate over all columns tells whether one was missed.
+"""
+
+import dataclasses
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from kliep_tf.density_ratio import interior_point
+
+_LEAST_COEFFICIENT = 1e-10
+_CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
+# With fewer points a solve over all columns costs no more.
+_SCREENED_POINTS = 6000
+_SOME_POINTS = 1024
+_SOME_COLUMNS = 32
+_MOST_ACTIVE = 24  # of them
+_ACTIVE = 1e-3  # weight
+_ROUGH_TOLERANCE = 1e-2  # nats; so few points tell no more
+
+Solver = Callable[..., interior_point.Solution]
+
+
+@dataclasses.dataclass(frozen=True)
+class Certified:
+    """Coefficients and how good they are.
+
+    Attributes:
+        a: [b] float64, on the simplex.
+        ratio: [n] float64, P a.
+        gap: the certificate over all columns, recomputed in float64.
+        num_iterations: of the solver.
+    """
+
+    a: np.ndarray
+    ratio: np.ndarray
+    gap: float
+    num_iterations: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Problem:
+    """maximise sum_j q_j log (P a)_j over the simplex.
+
+    Attributes:
+        columns: [b, n] float32, P'; see `interior_point.solve`.
+        present: [b] bool, False for padding.
+        q: [n] float64, weights of the points.
+        solver: `interior_point.solve` or what has its arguments.
+        start: [b] float64, coefficients of a problem much like this one.
+    """
+
+    columns: tf.Tensor
+    present: np.ndarray
+    q: np.ndarray
+    solver: Solver
+    start: np.ndarray | None = None
+
+    def solve(self, tolerance: float) -> Certified:
+        """Returns the optimum to a tolerance in nats."""
+        return self._certified(*self._coefficients(tolerance))
+
+    def solve_screened(self, tolerance: float, largest_gap: float) -> Certified:
+        """Returns the same, by way of the columns that may carry weight.
+
+        All columns are solved if more than a few may, or if the certificate
+        is then above `largest_gap`.
+        """
+        if np.count_nonzero(self.q) < _SCREENED_POINTS:
+            return self.solve(tolerance)
+        likely, num_iterations = self._likely_columns()
+        if likely is not None:
+            part = Problem(
+                tf.gather(self.columns, likely),
+                self.present[likely],
+                self.q,
+                self.solver,
+            )
+            a = np.zeros(len(self.present))
+            a[likely], more = part._coefficients(tolerance)
+            num_iterations += more
+            found = self._certified(a, num_iterations)
+            if found.gap <= largest_gap:
+                return found
+        a, more = self._coefficients(tolerance)
+        return self._certified(a, num_iterations + more)
+
+    def _coefficients(self, tolerance: float) -> tuple[np.ndarray, int]:
+        solution = self.solver(
+            self.columns,
+            tf.constant(self.present),
+            tf.constant(self.q),
+            tf.constant(tolerance, tf.float64),
+            tf.constant(self._start()),
+        )
+        a = solution.a.numpy()
+        a = np.where(self.present & (a > _LEAST_COEFFICIENT), a, 0.0)
+        return a / a.sum(), int(solution.num_iterations)
+
+    def _start(self) -> np.ndarray:
+        """Returns where the solver starts, uniform if nothing is known."""
+        start = self.present.astype(np.float64)
+        if self.start is not None and (self.start * start).sum() > 0.0:
+            start *= self.start
+        return start / start.sum()
+
+    def _certified(self, a: np.ndarray, num_iterations: int) -> Certified:
+        prices, ratio = self._prices(a)
+        gap = max(float(np.log(prices.max())), 0.0)
+        return Certified(a, ratio, gap, num_iterations)
+
+    def _likely_columns(self) -> tuple[np.ndarray | None, int]:
+        """Returns 32 columns, None if more may carry weight; iterations."""
+        points = np.flatnonzero(self.q)
+        points = points[
+            np.linspace(0, len(points) - 1, _SOME_POINTS, dtype=int)
+        ]
+        rough = Problem(
+            tf.gather(self.columns, points, axis=1),
+            self.present,
+            self.q[points] / self.q[points].sum(),
+            self.solver,
+        )
+        a, num_iterations = rough._coefficients(_ROUGH_TOLERANCE)
+        active = a > _ACTIVE
+        if active.sum() > _MOST_ACTIVE:
+            return None, num_iterations
+        prices, _ = self._prices(a)
+        if not np.isfinite(prices).all():
+            return None, num_iterations
+        dearest = np.argsort(-np.where(active, np.inf, prices), kind="stable")
+        return np.sort(dearest[:_SOME_COLUMNS]), num_iterations
+
+    def _prices(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Returns sum_j q_j P[j, l] / (P a)_j of every l, and P a.
+
+        Not finite where the columns of `a` leave a point out.
+        """
+        columns = np.asarray(self.columns)
+        ratio, prices = np.empty(len(self.q)), np.zeros(len(a))
+        for first in range(0, len(self.q), _CERTIFIED_AT_ONCE):
+            part = slice(first, first + _CERTIFIED_AT_ONCE)
+            block = columns[:, part].astype(np.float64)
+            ratio[part] = a @ block
+            # Points of weight 0 may have no kernel that reaches them.
+            shares = np.zeros(block.shape[1])
+            with np.errstate(divide="ignore", invalid="ignore"):
+                weighty = self.q[part] > 0
+                np.divide(self.q[part], ratio[part], shares, where=weighty)
+                prices += block @ shares
+        return prices, ratio
