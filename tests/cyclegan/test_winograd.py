@@ -130,6 +130,17 @@ def test_generator_is_the_same_function_of_the_same_variables(tmp_path):
         np.testing.assert_allclose(writer(IMAGES), reader(IMAGES), atol=1e-5)
 
 
+def test_bfloat16_generator_with_winograd_is_close_to_the_float32_one():
+    exact = make_generator(**OPTIONS)
+    rounded = make_generator(**OPTIONS, winograd=True, dtype="mixed_bfloat16")
+    # Ten times the initial weights: tanh then gives all of -1 to 1.
+    exact.set_weights([10 * weight for weight in exact.get_weights()])
+    rounded.set_weights(exact.get_weights())
+    difference = np.abs(rounded(IMAGES) - exact(IMAGES))
+    assert np.abs(exact(IMAGES)).mean() > 0.3
+    assert difference.mean() < 0.03
+
+
 def test_images_of_unknown_size_are_convolved_directly():
     generator = make_generator(**OPTIONS, winograd=True)
     unknown = tf.TensorSpec([None, None, None, 3])
