@@ -9,9 +9,11 @@ that has PyTorch, the same step there (train_step_torch.py) take turns, each in
 a process of its own, so that whatever else the machine does slows all of them.
 
 Prints JSON. GFLOP/s count the convolutions of a step by its layers' shapes,
-`gemm_share` is that rate by the one of a float32 matrix product of 2048^3 in
-the same process. `speedup` is PyTorch's median by ours. The first step of a
-process includes making the networks, tracing and, once, oneDNN's choices.
+however they are computed. `gemm_share` is that rate by the one of a float32
+matrix product of 2048^3 in the same process; Winograd's filtering, which saves
+multiplications, brings it above 1. `speedup` is PyTorch's median by ours. The
+first step of a process includes making the networks, tracing and, once,
+oneDNN's choices.
 """
 
 import argparse
@@ -155,8 +157,9 @@ def _markdown(results: list[dict], repeats: int) -> str:
         "`python benchmarks/train_step.py`. Speed-ups are over PyTorch's step "
         "in the same run, by",
         "wall clock and by CPU time; `of GEMM` is the rate of the step's "
-        "convolutions by that of a",
-        "float32 matrix product in the same process.",
+        "convolutions, by what they",
+        "would multiply if computed as written, by that of a float32 matrix "
+        "product in the same process.",
         "",
         "| size | identity | step in | first step, s | s | CPU s | GFLOP/s | "
         "of GEMM | peak MB | speed-up | by CPU |",

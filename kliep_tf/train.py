@@ -208,6 +208,7 @@ def _model_settings(
         pool_size=config.pool_size,
         generator_ema=config.generator_ema,
         rematerialize=config.rematerialize,
+        convolution=config.convolution,
         dtype="mixed_bfloat16" if config.mixed_precision else "float32",
         jit_compile=config.jit_compile,
         seed=config.seed,

@@ -5,6 +5,7 @@ import dataclasses
 from kliep_tf import cli
 from kliep_tf.cyclegan.losses import ADVERSARIAL_LOSSES
 from kliep_tf.cyclegan.networks import UPSAMPLINGS
+from kliep_tf.cyclegan.settings import CONVOLUTIONS
 from kliep_tf.data import weights
 from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
 from kliep_tf.errors import UserError
@@ -126,6 +127,13 @@ class TrainConfig:
         "save memory at full frames: compute the generators' activations a "
         "second time for the gradient instead of keeping them",
         default=False,
+    )
+    convolution: str = cli.flag(
+        "of the generators' residual blocks: direct; winograd, the same but "
+        "for rounding by a quarter of the multiplications, with more memory; "
+        "auto: winograd on CPUs where it is faster",
+        default="auto",
+        choices=CONVOLUTIONS,
     )
     mixed_precision: bool = cli.flag(
         "compute in bfloat16, keep variables in float32", default=False

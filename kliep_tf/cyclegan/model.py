@@ -1,5 +1,6 @@
 """The importance-weighted CycleGAN: one forward pass, two updates (eq. 12)."""
 
+import contextlib
 import functools
 from collections.abc import Mapping
 
@@ -20,6 +21,7 @@ from kliep_tf.cyclegan.settings import (
     make_generators,
 )
 from kliep_tf.cyclegan.spectral_norm import iterate_spectral_norms
+from kliep_tf.cyclegan.winograd import kernels_transformed_once
 from kliep_tf.data.pipeline import UnpairedBatch
 from kliep_tf.training.distribution import all_reduce_sum
 
@@ -200,7 +202,8 @@ class CycleGAN(keras.Model):
     def _compute_generator_gradients(self, batch: UnpairedBatch):
         """Returns gradients, both fakes and the generators' losses."""
         with tf.GradientTape() as tape:
-            made = self._translate(batch)
+            with self._kernels_transformed():
+                made = self._translate(batch)
             losses = self._objectives.generator_losses(
                 batch,
                 made,
@@ -212,6 +215,14 @@ class CycleGAN(keras.Model):
         variables = [variable.value for variable in self._generator_variables]
         gradients = tape.gradient(total, variables)
         return gradients, made.fake_target, made.fake_source, losses
+
+    def _kernels_transformed(self) -> contextlib.AbstractContextManager:
+        # A recomputed part would not pass gradients to what it did not make.
+        if self.settings.rematerialize:
+            return contextlib.nullcontext()
+        return kernels_transformed_once(
+            self.source_to_target, self.target_to_source
+        )
 
     def _translate(self, batch: UnpairedBatch) -> Translations:
         fake_target, same_target = self._fake_and_same(

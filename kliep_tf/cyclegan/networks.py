@@ -11,6 +11,7 @@ import keras
 
 from kliep_tf.cyclegan.layers import InstanceNormalization, ReflectionPadding
 from kliep_tf.cyclegan.spectral_norm import SpectralConv2D
+from kliep_tf.cyclegan.winograd import WinogradConv2D
 
 # Two stride-2 stages: a generator halves height and width twice.
 SIZE_MULTIPLE = 4
@@ -24,6 +25,7 @@ def make_generator(
     filters: int = 64,
     num_residual_blocks: int = 9,
     upsampling: str = "transposed",
+    winograd: bool = False,
     dtype: str = "float32",
     seed: int = 0,
     name: str = "generator",
@@ -38,6 +40,8 @@ def make_generator(
         upsampling: "transposed" convolutions as in the paper, or "resize":
             nearest neighbours and a convolution, which leaves no checkerboard
             (Odena et al. 2016) and has as many parameters.
+        winograd: compute the residual blocks' convolutions by
+            `WinogradConv2D`. Variables and checkpoints are the same.
         dtype: a Keras dtype policy, such as "mixed_bfloat16"; the output is
             float32 in any case.
         seed: of the initial weights.
@@ -51,7 +55,7 @@ def make_generator(
         x = layer.conv(factor * filters, 3, strides=2, padding="same")(x)
         x = layer.norm_relu(x)
     for _ in range(num_residual_blocks):
-        x = _residual_block(x, 4 * filters, layer)
+        x = _residual_block(x, 4 * filters, winograd, layer)
     for factor in (2, 1):
         x = layer.norm_relu(_upsample(x, factor * filters, upsampling, layer))
     x = layer.conv(3, 7)(layer.pad(3)(x))
@@ -97,13 +101,14 @@ def _upsample(x, filters: int, kind: str, layer: "_LayerMaker"):
     if kind == "transposed":
         return layer.transposed_conv(filters, 3)(x)
     x = keras.layers.UpSampling2D(2, dtype=layer.dtype)(x)
-    return layer.conv(filters, 3)(layer.pad(1)(x))
+    return layer.mirrored_conv(x, filters)
 
 
-def _residual_block(x, filters: int, layer: "_LayerMaker"):
+def _residual_block(x, filters: int, winograd: bool, layer: "_LayerMaker"):
     """R256: two 3x3 convolutions, no activation after the sum."""
-    y = layer.norm_relu(layer.conv(filters, 3)(layer.pad(1)(x)))
-    y = layer.norm()(layer.conv(filters, 3)(layer.pad(1)(y)))
+    conv = layer.winograd_conv if winograd else layer.mirrored_conv
+    y = layer.norm_relu(conv(x, filters))
+    y = layer.norm()(conv(y, filters))
     return keras.layers.Add(dtype=layer.dtype)([x, y])
 
 
@@ -127,6 +132,17 @@ class _LayerMaker:
             kernel_initializer=self._initializer,
             dtype=self.dtype,
         )
+
+    def mirrored_conv(self, x, filters: int):
+        return self.conv(filters, 3)(self.pad(1)(x))
+
+    def winograd_conv(self, x, filters: int):
+        conv = WinogradConv2D(
+            filters, kernel_initializer=self._initializer, dtype=self.dtype
+        )
+        # Checkpoints count layers: the padding that `conv` does itself keeps
+        # its place.
+        return conv(self.pad(0)(x))
 
     def transposed_conv(self, filters: int, size: int) -> keras.layers.Layer:
         return keras.layers.Conv2DTranspose(

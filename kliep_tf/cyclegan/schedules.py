@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from kliep_tf.cyclegan.fused_adam import FusedAdam
+
 
 @keras.saving.register_keras_serializable("kliep_tf")
 class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
@@ -45,6 +47,6 @@ def make_optimizer(
     learning_rate: float, num_steps: int
 ) -> keras.optimizers.Optimizer:
     """Returns Adam as CycleGAN uses it: beta 0.5 and 0.999, linear decay."""
-    return keras.optimizers.Adam(
+    return FusedAdam(
         LinearDecay(learning_rate, num_steps), beta_1=0.5, beta_2=0.999
     )
