@@ -67,14 +67,15 @@ def make_frame(source: np.ndarray, target: np.ndarray) -> Frame:
 
 
 def _largest_norm(points: np.ndarray, origin: np.ndarray) -> float:
+    # Squares of numbers far from 0 would hide how close these are.
+    least_square = max(float(origin @ origin), 1e-20)
     origin = origin.astype(points.dtype)
     rows = max(1, _CACHED_ENTRIES // points.shape[1])
     largest = 0.0
     for first in range(0, len(points), rows):
         part = points[first : first + rows]
         square = _largest_square(part, origin)
-        # Squares of numbers far from 0 would hide how close these are.
-        if max(float(origin @ origin), 1e-20) < square < 1e30:
+        if least_square < square < 1e30:
             largest = max(largest, float(np.sqrt(square)))
         else:
             largest = max(largest, _largest_row(part - origin))

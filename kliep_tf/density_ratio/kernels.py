@@ -7,13 +7,12 @@ along memory, which is what there is most of.
 
 TensorFlow Probability's psd_kernels take the same product and about as long
 (10,000 points, 100 centers, d = 300, under XLA on a busy machine: 15 CPU ms;
-squared_distances, when XLA took its norms, and an exponential after it 24), but
-give the kernel itself: it underflows at small widths, and each width would take
-the product anew.
+an exponential of distances whose norms XLA took: 24), but give the kernel
+itself: it underflows at small widths, and each would take the product anew.
 """
 
 from collections.abc import Callable, Iterator
-from typing import TypeVar
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -24,8 +23,6 @@ from kliep_tf.density_ratio.frame import Frame
 _BLOCK_ENTRIES = 1 << 21  # distances in a block, and twice its features
 _BLOCK_ROWS = 64  # a multiple of which a block has
 _KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
-
-_Result = TypeVar("_Result")
 
 
 def padded_size(size: int, least: int = 256) -> int:
@@ -153,15 +150,14 @@ class SquaredDistances:
         return total
 
     def _of_blocks(
-        self, function: Callable[[slice, tf.Tensor], _Result]
-    ) -> Iterator[tuple[int, int, _Result]]:
+        self, function: Callable[[slice, tf.Tensor], Any]
+    ) -> Iterator[tuple[int, int, Any]]:
         """Yields (first, last + 1, function(points' slice, distances))."""
         starts = range(0, self.num_points, self._rows)
 
-        def of_block(first: int) -> tuple[int, int, _Result]:
+        def of_block(first: int) -> tuple[int, int, Any]:
             last = min(first + self._rows, self.num_points)
-            part = slice(first, last)
-            block = self._kept.get(first)
+            part, block = slice(first, last), self._kept.get(first)
             if block is None:
                 block = self._compute(part)
             if self._keep:

@@ -104,3 +104,19 @@ def test_precision_follows_the_width():
     frame = frame_of(np.array([[-1.0], [1.0]]))
     assert frame.dtype_for(1.0) == np.float32
     assert frame.dtype_for(1e-3) == np.float64
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize(
+    "spread, offset", [(1, 0), (1, 1e3), (1, 1e6), (1e-3, 1), (1e30, 0)]
+)
+def test_the_unit_is_the_largest_distance(spread, offset, dtype):
+    rng = np.random.default_rng(0)
+    source, target = (
+        (spread * rng.normal(size=(size, 3)) + offset).astype(dtype)
+        for size in (300, 200)
+    )
+    frame = make_frame(source, target)
+    points = np.concatenate([source, target]).astype(np.float64)
+    distances = np.sqrt(np.sum((points - frame.origin) ** 2, axis=1))
+    assert frame.scale == pytest.approx(distances.max(), rel=1e-5)
