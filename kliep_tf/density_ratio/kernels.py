@@ -20,7 +20,7 @@ import tensorflow as tf
 from kliep_tf.density_ratio import blocks
 from kliep_tf.density_ratio.frame import Frame
 
-_BLOCK_ENTRIES = 1 << 21  # distances in a block, and twice its features
+_BLOCK_ENTRIES = 1 << 21  # of a block, of features or distances
 _BLOCK_ROWS = 64  # a multiple of which a block has
 _KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
 
@@ -62,8 +62,7 @@ class SquaredDistances:
         self._dtype = dtype
         self._centers = _with_squares(frame.place(centers, dtype, self.width))
         self._present = tf.constant(np.arange(self.width) < len(centers))
-        entries = max(self.width, 2 * points.shape[1])
-        limit = max(256, _BLOCK_ENTRIES // entries)
+        limit = max(256, _BLOCK_ENTRIES // max(self.width, points.shape[1]))
         self._rows = _even_blocks(self.num_points, limit)
         self._keep = keep and self.num_points * self.width <= _KEPT_ENTRIES
         self._kept: dict[int, tf.Tensor] = {}
