@@ -124,6 +124,10 @@ JOBS = {
     "densratio, 100 centers": ("fixed", lambda p: densratio(p, p.bandwidth)),
     "kliep_tf, all centers": ("all", lambda p: ours(p, bandwidth=p.bandwidth)),
     "kliep_tf, width selected": ("selected", lambda p: ours(p)),
+    "kliep_tf, width selected, 100 centers": (
+        "selected",
+        lambda p: ours(p, centers=p.centers),
+    ),
     "adapt, width selected": ("selected", lambda p: adapt(p, p.grid)),
     "densratio, width selected": ("selected", lambda p: densratio(p, p.grid)),
 }

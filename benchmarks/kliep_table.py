@@ -97,9 +97,17 @@ def _aims_at_fixed_width(found: dict, size: str):
 
 
 def _aims_of_selection(found: dict, size: str):
-    if "kliep_tf, width selected" not in found:
-        return
-    ours = found["kliep_tf, width selected"]
+    for name, centers in (
+        ("kliep_tf, width selected", "all centers"),
+        ("kliep_tf, width selected, 100 centers", "the same 100 centers"),
+    ):
+        if name in found:
+            yield from _selection_against_others(
+                found, found[name], f"{size}, {centers}"
+            )
+
+
+def _selection_against_others(found: dict, ours: dict, size: str):
     for other in ("adapt", "densratio"):
         theirs = found[f"{other}, width selected"]
         yield _faster(f"{size}: 20 times faster than {other}", ours, theirs, 20)
