@@ -1,5 +1,7 @@
 """The estimate of the full-size tables as a page of Markdown."""
 
+from kliep_tf.experiments.comparison_tables import to_table
+
 _ABOUT = """By `python benchmarks/full_size_estimate.py`: counted and assumed, \
 not measured; no GPU was used.
 Hours are of one GPU. What it all means stands in
@@ -26,10 +28,7 @@ def to_markdown(found: dict) -> str:
 def _table(lines: list[dict]) -> str:
     header = list(lines[0])
     cells = [[_shown(line[key]) for key in header] for line in lines]
-    rule = ["---", *["---:"] * (len(header) - 1)]
-    return "\n".join(
-        "| " + " | ".join(row) + " |" for row in (header, rule, *cells)
-    )
+    return to_table(header, cells)
 
 
 def _shown(value) -> str:

@@ -19,7 +19,6 @@ be; the limit is then what it took at least.
 import argparse
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -29,6 +28,7 @@ from pathlib import Path
 import kliep_table
 from kliep_problems import CASES, Problem
 from kliep_solvers import JOBS
+from timed_worker import peak_mb
 
 _REPEATS = 7
 _REPEATED_FOR = 10.0  # seconds, after which no repeat begins
@@ -108,7 +108,7 @@ def run(case: str, name: str, time_limit: float) -> dict:
     """Times one solver in this process, which ends at the time limit."""
     problem = Problem(case)
     solve = JOBS[name][1](problem)
-    before = peak_memory_mib()
+    before = peak_mb()
     # Not handled: the alarm ends the process, whatever it is computing.
     signal.setitimer(signal.ITIMER_REAL, time_limit)
     wall, cpu, report = timed(solve)
@@ -129,8 +129,8 @@ def run(case: str, name: str, time_limit: float) -> dict:
         "steady_cpu": min(cpus),
         "calls": len(walls),
         # The samples, imported libraries and, above them, the solver's.
-        "peak_memory_mib": peak_memory_mib(),
-        "peak_memory_added_mib": peak_memory_mib() - before,
+        "peak_memory_mib": round(peak_mb()),
+        "peak_memory_added_mib": round(peak_mb() - before),
         **report(),
     }
 
@@ -139,10 +139,6 @@ def timed(solve) -> tuple:
     wall, cpu = time.perf_counter(), time.process_time()
     report = solve()
     return time.perf_counter() - wall, time.process_time() - cpu, report
-
-
-def peak_memory_mib() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
 
 
 if __name__ == "__main__":

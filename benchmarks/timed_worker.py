@@ -34,10 +34,10 @@ def serve(**functions: Callable[[], object]) -> None:
     os.dup2(2, 1)
     for line in sys.stdin:
         times = timed(functions[line.strip()])
-        answers.write(json.dumps({**times, "peak_mb": _peak_mb()}) + "\n")
+        answers.write(json.dumps({**times, "peak_mb": peak_mb()}) + "\n")
 
 
-def _peak_mb() -> float:
+def peak_mb() -> float:
     """Returns the most memory that this process ever held, in MiB."""
     # On Linux not by getrusage: a process starts with its parent's maximum.
     status = Path("/proc/self/status")

@@ -18,7 +18,6 @@ oneDNN's choices.
 
 import argparse
 import json
-import math
 import statistics
 import sys
 from pathlib import Path
@@ -56,36 +55,19 @@ def step_gflop(height: int, width: int, identity: float) -> float:
     once each. Generators: fake, cycle and identity, all forward and back.
     Discriminators: fakes for the generators (no weights), real and fake.
     """
+    from network_costs import count_forward
+
     from kliep_tf.cyclegan.networks import make_discriminator, make_generator
 
-    shape = (1, height, width, 3)
     generator_passes = 3 * (3 if identity else 2)
     discriminator_passes = 2 + 2 * 3
-    return 2 * (
-        generator_passes * _forward_gflop(make_generator(), shape)
-        + discriminator_passes * _forward_gflop(make_discriminator(), shape)
+    size = (height, width)
+    flop = (
+        generator_passes * count_forward(make_generator(), size).cost.flop
+        + discriminator_passes
+        * count_forward(make_discriminator(), size).cost.flop
     )
-
-
-def _forward_gflop(network, shape: tuple[int, ...]) -> float:
-    import tensorflow as tf
-
-    graph = (
-        tf.function(network).get_concrete_function(tf.TensorSpec(shape)).graph
-    )
-    multiplications = 0
-    for operation in graph.get_operations():
-        # A transposed convolution is another's gradient by its input: its
-        # own input takes the place of that one's output.
-        if operation.type == "Conv2D":
-            pixels = operation.outputs[0].shape[1:3]
-        elif operation.type == "Conv2DBackpropInput":
-            pixels = operation.inputs[2].shape[1:3]
-        else:
-            continue
-        kernel = operation.inputs[1].shape
-        multiplications += math.prod(pixels) * math.prod(kernel)
-    return 2 * multiplications / 1e9
+    return 2 * flop / 1e9
 
 
 def measure(

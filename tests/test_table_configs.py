@@ -6,8 +6,6 @@ from pathlib import Path
 import pytest
 
 from kliep_tf import cli
-from kliep_tf.estimate_weights import EstimateConfig
-from kliep_tf.evaluate import EvaluateConfig
 from kliep_tf.experiments import (
     cohorts,
     comparison,
@@ -19,8 +17,7 @@ from kliep_tf.experiments.cohorts import CohortsConfig
 from kliep_tf.experiments.jobs import Job, in_order
 from kliep_tf.experiments.table1 import Table1Config
 from kliep_tf.train import TrainConfig
-from kliep_tf.train_segmenter import TrainSegmenterConfig
-from kliep_tf.translate import TranslateConfig
+from tests.experiments.test_experiments import CONFIGS
 from tests.test_configs import PROGRAMS, fits_networks, parse
 
 TABLES = [
@@ -32,13 +29,6 @@ NETWORKS = {
     "drn_c_26": "drn_c_26",
     "deeplab_v3plus": "deeplab_v3plus_xception65",
     "deeplab_v2": "deeplab_v2_resnet101",
-}
-JOB_CONFIGS = {
-    "kliep_tf.estimate_weights": EstimateConfig,
-    "kliep_tf.evaluate": EvaluateConfig,
-    "kliep_tf.train": TrainConfig,
-    "kliep_tf.train_segmenter": TrainSegmenterConfig,
-    "kliep_tf.translate": TranslateConfig,
 }
 
 
@@ -111,10 +101,10 @@ def test_every_job_of_a_table_has_the_flags_of_its_program(
         weights.write_bytes(b"weights")
         config = dataclasses.replace(config, backbone_weights=str(weights))
     jobs = jobs_of(config, source_records, target_records)
-    assert {job.module for job in jobs} == set(JOB_CONFIGS)
+    assert {job.module for job in jobs} == set(CONFIGS)
     for job in jobs:
         words = job.command(Path("cache"))[2:]
-        parsed = cli.parse(JOB_CONFIGS[job.module], words)
+        parsed = cli.parse(CONFIGS[job.module], words)
         if isinstance(parsed, TrainConfig):
             lengths = (
                 parsed.crop_height or parsed.image_height,
