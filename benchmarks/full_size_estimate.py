@@ -36,8 +36,8 @@ from full_size_plan import (
 )
 from network_costs import GPUS, Cost, Machine
 
-from kliep_tf.experiments import recipes
-from kliep_tf.experiments.jobs import Job, in_order
+from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.running.jobs import Job, in_order
 
 # MB an example, measured on 2 frames of GTA5 and 5 of Cityscapes; translated
 # images are taken to be as large as camera images.

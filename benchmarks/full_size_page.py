@@ -1,6 +1,6 @@
 """The estimate of the full-size tables as a page of Markdown."""
 
-from kliep_tf.experiments.comparison_tables import to_table
+from kliep_tf.experiments.reporting.markdown import to_table
 
 _ABOUT = """By `python benchmarks/full_size_estimate.py`: counted and assumed, \
 not measured; no GPU was used.

@@ -17,9 +17,14 @@ from kliep_tf.cyclegan.networks import make_discriminator, make_generator
 from kliep_tf.data.datasets import NUM_CLASSES
 from kliep_tf.estimate_weights import EstimateConfig
 from kliep_tf.evaluate import EvaluateConfig
-from kliep_tf.experiments import cohorts, comparison, recipes, table1
-from kliep_tf.experiments.comparison import Row
-from kliep_tf.experiments.jobs import Job, Output, in_order
+from kliep_tf.experiments import cohorts, table1
+from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.rows import (
+    Row,
+    judgements,
+    segmentations,
+)
+from kliep_tf.experiments.running.jobs import Job, Output, in_order
 from kliep_tf.segmentation.networks import NETWORKS
 from kliep_tf.segmentation.pretrained import freeze_normalization
 from kliep_tf.train import TrainConfig
@@ -88,8 +93,8 @@ def plan_table(kind: str, segmenter: str, folder: Path) -> Table:
     config = dataclasses.replace(config, **changes)
     setting = recipes.make_setting(config)
     rows = module.make_study(config, setting).rows
-    scored = comparison.segmentations(setting, rows)
-    judged = comparison.judgements(setting, rows)
+    scored = segmentations(setting, rows)
+    judged = judgements(setting, rows)
     return Table(name, setting, list(rows), scored, judged)
 
 

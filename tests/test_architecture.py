@@ -29,6 +29,21 @@ FLOORS = {
 }
 PROGRAM_FLOOR = 3
 
+# kliep_tf/experiments is a house in the house: its programs stand right under
+# it, above what one kind of experiment is made of, above what all share. Parts
+# of one floor never import each other.
+EXPERIMENTS = "kliep_tf/experiments"
+EXPERIMENT_FLOORS = {
+    "": 0,  # kliep_tf.experiments itself: nothing
+    "running": 1,
+    "reporting": 1,
+    "comparison": 2,
+    "demo_run": 2,
+    "feature_study": 2,
+    "toy_study": 2,
+}
+EXPERIMENT_PROGRAM_FLOOR = 3
+
 # What the programs of tfrecords_tools may import of kliep_tf.
 OPEN_TO_TOOLS = ("", "errors", "cli", "runs", "progress", "data")
 
@@ -85,8 +100,22 @@ def may_import(importer: str, imported: str) -> bool:
     return floor_of(imported) <= floor_of(importer)
 
 
+def may_import_experiment(importer: str, imported: str) -> bool:
+    """Whether one part of kliep_tf.experiments may import another one."""
+    floors = [
+        EXPERIMENT_FLOORS.get(part, EXPERIMENT_PROGRAM_FLOOR)
+        for part in (importer, imported)
+    ]
+    return importer == imported or floors[1] < floors[0]
+
+
+def experiment_part_of(module: str) -> str:
+    """Returns "running" for kliep_tf.experiments.running.jobs."""
+    return module.removeprefix("kliep_tf.experiments").split(".")[:2][-1]
+
+
 def files_of(package: str) -> list[str]:
-    return [file for file in FILES if Path(file).parts[0] == package]
+    return [file for file in FILES if file.startswith(f"{package}/")]
 
 
 def own_part(file: str) -> str:
@@ -124,6 +153,60 @@ def test_imports_go_down_only(file):
         if not may_import(importer, part_of(name))
     ]
     assert not upward
+
+
+@pytest.mark.parametrize(
+    ("importer", "imported", "expected"),
+    [
+        ("toy", "toy_study", True),
+        ("toy_study", "reporting", True),
+        ("toy_study", "toy_study", True),
+        ("toy_study", "toy", False),
+        ("toy_study", "comparison", False),
+        ("reporting", "running", False),
+        ("running", "comparison", False),
+        ("cohorts", "table1", False),
+    ],
+)
+def test_the_rule_of_experiments(importer, imported, expected):
+    assert may_import_experiment(importer, imported) is expected
+
+
+@pytest.mark.parametrize("file", files_of(EXPERIMENTS))
+def test_experiments_share_what_stands_below_them_only(file):
+    part = Path(file).relative_to(EXPERIMENTS).with_suffix("").parts[0]
+    importer = "" if part == "__init__" else part
+    closed = [
+        name
+        for name in imports_of_package(file, "kliep_tf")
+        if part_of(name) == "experiments"
+        and not may_import_experiment(importer, experiment_part_of(name))
+    ]
+    assert not closed
+
+
+def test_every_folder_of_experiments_has_its_floor():
+    folders = {Path(file).parent for file in files_of(EXPERIMENTS)}
+    parts = {path.relative_to(EXPERIMENTS).as_posix() for path in folders}
+    assert {"" if part == "." else part for part in parts} == set(
+        EXPERIMENT_FLOORS
+    )
+
+
+@pytest.mark.parametrize(
+    "file",
+    [
+        file
+        for file in files_of(EXPERIMENTS)
+        if str(Path(file).parent) == EXPERIMENTS
+        and Path(file).name != "__init__.py"
+    ],
+)
+def test_what_stands_right_under_experiments_is_a_program(file):
+    last = ast.parse((ROOT / file).read_text(encoding="utf-8")).body[-1]
+    assert isinstance(last, ast.If)
+    assert ast.unparse(last.test) == "__name__ == '__main__'"
+    assert ast.unparse(last.body[-1]).startswith("cli.run(")
 
 
 @pytest.mark.parametrize("file", files_of("kliep_tf"))

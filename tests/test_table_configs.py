@@ -6,18 +6,14 @@ from pathlib import Path
 import pytest
 
 from kliep_tf import cli
-from kliep_tf.experiments import (
-    cohorts,
-    comparison,
-    demo_plan,
-    recipes,
-    table1,
-)
+from kliep_tf.experiments import cohorts, table1
 from kliep_tf.experiments.cohorts import CohortsConfig
-from kliep_tf.experiments.jobs import Job, in_order
+from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.demo_run import plan
+from kliep_tf.experiments.running.jobs import Job, in_order
 from kliep_tf.experiments.table1 import Table1Config
 from kliep_tf.train import TrainConfig
-from tests.experiments.test_experiments import CONFIGS
+from tests.experiments.finished_programs import CONFIGS, study_jobs
 from tests.test_configs import PROGRAMS, fits_networks, parse
 
 TABLES = [
@@ -85,9 +81,7 @@ def jobs_of(config, source, target) -> list[Job]:
     )
     module = table1 if isinstance(config, Table1Config) else cohorts
     setting = recipes.make_setting(config)
-    rows = module.make_study(config, setting).rows
-    scored = comparison.segmentations(setting, rows)
-    judged = comparison.judgements(setting, rows)
+    scored, judged = study_jobs(module.make_study(config, setting), setting)
     return in_order([*scored.values(), *judged.values()])
 
 
@@ -135,7 +129,7 @@ def test_networks_share_cyclegans_and_translations(
 @pytest.mark.parametrize("kind", ["table1", "cohorts"])
 def test_tables_of_the_city_read_what_make_demo_writes(kind):
     config = parse(f"{kind}_city.flags")
-    written = demo_plan.paths(demo_plan.DemoConfig(output_dir="demo"))
+    written = plan.paths(plan.DemoConfig(output_dir="demo"))
     assert config.source_records == written["source_records"]
     assert config.target_records == written["target_train"]
     assert config.val_records == written["target_val"]

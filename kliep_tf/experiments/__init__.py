@@ -1,1 +1,1 @@
-"""The paper's experiments and the demo's report."""
+"""The paper's experiments and the demo: programs, and their parts below."""

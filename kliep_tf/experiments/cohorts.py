@@ -16,13 +16,13 @@ experiments through --cache_dir.
 import dataclasses
 
 from kliep_tf import cli
-from kliep_tf.experiments import comparison, recipes
-from kliep_tf.experiments.segmentation_study import (
+from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.rows import translated_row
+from kliep_tf.experiments.comparison.study import (
     Study,
     StudyConfig,
     run_study,
 )
-from kliep_tf.experiments.table1 import REMARK
 
 PROGRAM = "kliep_tf.experiments.cohorts"
 
@@ -41,7 +41,7 @@ def cohorts(config: CohortsConfig) -> None:
 def make_study(config: CohortsConfig, setting: recipes.Setting) -> Study:
     """Returns the rows and what is compared."""
     rows = [
-        comparison.translated_row(setting, method, config.num_seeds)
+        translated_row(setting, method, config.num_seeds)
         for method in recipes.cohort_methods()
     ]
     return Study(
@@ -50,7 +50,7 @@ def make_study(config: CohortsConfig, setting: recipes.Setting) -> Study:
         title="Translations learned from parts of the source by importance",
         rows=rows,
         bases=[rows[0].name],
-        remark=REMARK.replace("Table I)", "Table III)"),
+        paper_table="Table III",
     )
 
 

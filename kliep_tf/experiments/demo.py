@@ -16,10 +16,10 @@ import hashlib
 from pathlib import Path
 
 from kliep_tf import cli, runs
-from kliep_tf.experiments import report
-from kliep_tf.experiments.demo_plan import METHODS, DemoConfig, paths, plan
-from kliep_tf.experiments.flagfiles import TRAIN_FLAGFILE, find_flagfile
-from kliep_tf.experiments.stages import Stage, Timings, run_stages
+from kliep_tf.experiments.demo_run import report
+from kliep_tf.experiments.demo_run.plan import METHODS, DemoConfig, paths, plan
+from kliep_tf.experiments.running.flagfiles import TRAIN_FLAGFILE, find_flagfile
+from kliep_tf.experiments.running.stages import Stage, Timings, run_stages
 
 PROGRAM = "kliep_tf.experiments.demo"
 

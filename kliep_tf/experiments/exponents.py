@@ -19,16 +19,11 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import cli
-from kliep_tf.experiments import (
-    comparison,
-    comparison_figures,
-    comparison_tables,
-    recipes,
-)
-from kliep_tf.experiments.comparison_report import Section, command_text
-from kliep_tf.experiments.comparison_run import run_comparison
-from kliep_tf.experiments.jobs import Job
-from kliep_tf.experiments.setting_flags import SettingConfig
+from kliep_tf.experiments.comparison import figures, recipes, rows, tables
+from kliep_tf.experiments.comparison.run import run_comparison
+from kliep_tf.experiments.comparison.setting_flags import SettingConfig
+from kliep_tf.experiments.reporting.markdown import Section, command_text
+from kliep_tf.experiments.running.jobs import Job
 
 PROGRAM = "kliep_tf.experiments.exponents"
 
@@ -60,9 +55,9 @@ def exponents(config: ExponentsConfig) -> None:
     jobs = make_jobs(config, setting)
 
     def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
-        numbers = comparison.read_numbers(jobs, cache)
+        numbers = rows.read_numbers(jobs, cache)
         base = recipes.parse_methods(config.methods)[0].name
-        summary = {"rows": comparison.summarize(numbers)}
+        summary = {"rows": rows.summarize(numbers)}
         return _sections(config, numbers, base), summary
 
     parts = {f"{row}, seed {seed}": job for (row, seed), job in jobs.items()}
@@ -73,16 +68,14 @@ def make_jobs(
     config: ExponentsConfig, setting: recipes.Setting
 ) -> dict[tuple[str, int], Job]:
     """Returns the judge's work by row and seed."""
-    rows = [
-        comparison.same_images_row(
-            _UNTRANSLATED, setting.source, config.num_seeds
-        ),
+    compared = [
+        rows.same_images_row(_UNTRANSLATED, setting.source, config.num_seeds),
         *(
-            comparison.translated_row(setting, method, config.num_seeds)
+            rows.translated_row(setting, method, config.num_seeds)
             for method in recipes.parse_methods(config.methods)
         ),
     ]
-    jobs = comparison.judgements(setting, rows)
+    jobs = rows.judgements(setting, compared)
     jobs[_JUDGE, 0] = recipes.validation(
         setting, setting.judge, "the judge on new frames of the target"
     )
@@ -90,15 +83,15 @@ def make_jobs(
 
 
 def _sections(
-    config: ExponentsConfig, numbers: comparison_tables.Numbers, base: str
+    config: ExponentsConfig, numbers: tables.Numbers, base: str
 ) -> list[Section]:
-    measures = comparison.CONSISTENCY_MEASURES
+    measures = rows.CONSISTENCY_MEASURES
     trained = {
         row: found
         for row, found in numbers.items()
         if row not in (_UNTRANSLATED, _JUDGE)
     }
-    differences = comparison.differences(trained, base, list(measures))
+    differences = rows.differences(trained, base, list(measures))
     return [
         Section("Command", command_text(PROGRAM, config)),
         Section(
@@ -106,8 +99,8 @@ def _sections(
             "In per cent, mean and 95 % interval over seeds (Student's t). The "
             "judge learned from the target's labels; its own figures on new "
             "target frames say how far it can be trusted.\n\n"
-            + comparison_tables.measures_table(numbers, measures),
-            comparison_figures.draw_measures(numbers, measures),
+            + tables.measures_table(numbers, measures),
+            figures.draw_measures(numbers, measures),
             "consistency",
         ),
         Section(
@@ -115,11 +108,11 @@ def _sections(
             f"In percentage points from {base}, seed by seed (the same initial "
             "weights, order and pool), with the p-value of a paired t-test, "
             "not corrected for the number of comparisons.\n\n"
-            + comparison_tables.differences_table(differences, base, measures),
+            + tables.differences_table(differences, base, measures),
         ),
         Section(
             "Every seed",
-            comparison_tables.seeds_table(trained, measures, list(trained)),
+            tables.seeds_table(trained, measures, list(trained)),
         ),
     ]
 

@@ -19,50 +19,43 @@ from typing import Any
 
 from kliep_tf import cli, runs
 from kliep_tf.data.features import Features
-from kliep_tf.experiments import (
-    features_figure,
-    features_inputs,
-    features_page,
-    features_plan,
-)
-from kliep_tf.experiments.features_cells import (
+from kliep_tf.experiments.feature_study import figure, inputs, page, plan
+from kliep_tf.experiments.feature_study.cells import (
     Judge,
     equal_weights,
     run_cell,
     true_weights,
 )
-from kliep_tf.experiments.features_plan import FeatureStudyConfig
-from kliep_tf.experiments.report_numbers import read_true_ratios
+from kliep_tf.experiments.feature_study.plan import FeatureStudyConfig
+from kliep_tf.experiments.reporting.true_ratios import (
+    in_order,
+    read_true_ratios,
+)
 from kliep_tf.progress import ProgressBar
 
 PROGRAM = "kliep_tf.experiments.features"
 PAGE, FIGURE = "features.md", "features.png"
 NUMBERS = "features.json"
 
-# Where each domain's scenes.csv has the ratio that is estimated over it.
-_RATIO_COLUMNS = ("density_ratio", "inverse_density_ratio")
-
 
 def study(config: FeatureStudyConfig) -> None:
     """Runs all cells of the study and writes its page."""
-    shards = features_plan.resolve_inputs(config)
+    shards = plan.resolve_inputs(config)
     with runs.claim(
         config.output_dir,
         PROGRAM,
         config,
-        inputs=features_plan.fingerprints(config, shards),
+        inputs=plan.fingerprints(config, shards),
     ) as claim:
         if claim.finished:
             print(f"{config.output_dir}: already done")
             return
-        segmenters = features_inputs.train_segmenters(
-            config, shards, claim.directory
-        )
-        features = features_inputs.extract_all(
+        segmenters = inputs.train_segmenters(config, shards, claim.directory)
+        features = inputs.extract_all(
             config, shards, segmenters, claim.directory
         )
         numbers = _run_all(config, features, claim.directory)
-        command = features_plan.command_line(config)
+        command = plan.command_line(config)
         _write(numbers, command, claim.directory)
         claim.finish()
     print(claim.directory / PAGE)
@@ -75,7 +68,7 @@ def _run_all(
 ) -> dict[str, Any]:
     """Returns the numbers of the page: by target, the cells and references."""
     numbers = {}
-    for target in features_plan.targets(config):
+    for target in plan.targets(config):
         judges = _judges(
             config,
             features["judge", "source"],
@@ -97,8 +90,8 @@ def _run_all(
 
 def _cells(config, target, features, judges, directory: Path) -> dict:
     """Returns the figures by variant and setting; known ones are not redone."""
-    variants = features_plan.variants(config, target)
-    settings = features_plan.settings(config)
+    variants = plan.variants(config, target)
+    settings = plan.settings(config)
     total = len(variants) * len(settings)
     cells = {}
     with ProgressBar(total, f"{target}: estimates", "cell") as bar:
@@ -130,13 +123,18 @@ def _judges(
     if name == "target":
         scenes = (config.source_scenes, config.target_scenes)
     judges = []
-    for own, other, path, column in zip(
-        (source, target), (target, source), scenes, _RATIO_COLUMNS, strict=True
+    for domain, own, other, path in (
+        ("source", source, target, scenes[0]),
+        ("target", target, source, scenes[1]),
     ):
         ratio = None
         if path:
-            ratios = read_true_ratios(path, column)
-            ratio = features_inputs.in_order(ratios, own.filenames, path)
+            ratio = in_order(
+                read_true_ratios(path, domain),
+                own.filenames,
+                path,
+                "image of the records",
+            )
         judges.append(
             Judge(own.filenames, own.values, other.values.mean(0), ratio)
         )
@@ -152,9 +150,9 @@ def _write(numbers: Mapping[str, Any], command: str, directory: Path) -> None:
         directory / NUMBERS, json.dumps(numbers, indent=1) + "\n"
     )
     runs.write_atomically(
-        directory / PAGE, features_page.to_markdown(numbers, FIGURE, command)
+        directory / PAGE, page.to_markdown(numbers, FIGURE, command)
     )
-    runs.write_atomically(directory / FIGURE, features_figure.draw(numbers))
+    runs.write_atomically(directory / FIGURE, figure.draw(numbers))
 
 
 if __name__ == "__main__":

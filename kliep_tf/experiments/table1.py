@@ -17,23 +17,22 @@ import dataclasses
 
 from kliep_tf import cli
 from kliep_tf.errors import UserError
-from kliep_tf.experiments import comparison, recipes
-from kliep_tf.experiments.comparison import Row
-from kliep_tf.experiments.jobs import Records
-from kliep_tf.experiments.segmentation_study import (
+from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.rows import (
+    Row,
+    same_images_row,
+    translated_row,
+)
+from kliep_tf.experiments.comparison.study import (
     Study,
     StudyConfig,
     run_study,
 )
+from kliep_tf.experiments.running.jobs import Records
 
 PROGRAM = "kliep_tf.experiments.table1"
 
 NO_ADAPTATION, ORACLE = "no adaptation", "oracle"
-REMARK = (
-    "The rows of the paper (arXiv 2105.12549, Table I) are GTA5 to Cityscapes "
-    "at full size with DRN-26 and DeepLab; figures of another pair of domains, "
-    "another network or another size do not compare with them."
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -61,15 +60,13 @@ def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
     """Returns the rows and what is compared."""
     methods = recipes.parse_methods(config.methods)
     rows = [
-        comparison.same_images_row(
-            NO_ADAPTATION, setting.source, config.num_seeds
-        ),
+        same_images_row(NO_ADAPTATION, setting.source, config.num_seeds),
         *(
-            comparison.translated_row(setting, method, config.num_seeds)
+            translated_row(setting, method, config.num_seeds)
             for method in methods
         ),
         *_further_rows(config),
-        comparison.same_images_row(
+        same_images_row(
             ORACLE, setting.target, config.num_seeds, from_source=False
         ),
     ]
@@ -79,7 +76,7 @@ def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
         title="Segmenters trained on translated images",
         rows=rows,
         bases=[NO_ADAPTATION, *(method.name for method in methods[:1])],
-        remark=REMARK,
+        paper_table="Table I",
     )
 
 
@@ -92,7 +89,7 @@ def _further_rows(config: Table1Config) -> list[Row]:
                 f"--translated: expected NAME=RECORDS, found {text!r}"
             )
         rows.append(
-            comparison.same_images_row(
+            same_images_row(
                 name, Records(pattern, "translated"), config.num_seeds
             )
         )

@@ -30,12 +30,12 @@ from typing import Any
 
 from kliep_tf import cli, progress, runs
 from kliep_tf.errors import UserError
-from kliep_tf.experiments.comparison_report import command_text
-from kliep_tf.experiments.toy_data import READINGS
-from kliep_tf.experiments.toy_gan import GanSettings
-from kliep_tf.experiments.toy_page import PageInputs, write_page
-from kliep_tf.experiments.toy_runs import run_seed
-from kliep_tf.experiments.toy_weights import WeightSettings
+from kliep_tf.experiments.reporting.markdown import command_text
+from kliep_tf.experiments.toy_study.data import READINGS
+from kliep_tf.experiments.toy_study.gan import GanSettings
+from kliep_tf.experiments.toy_study.page import PageInputs, write_page
+from kliep_tf.experiments.toy_study.seed import run_seed
+from kliep_tf.experiments.toy_study.weights import WeightSettings
 
 PROGRAM = "kliep_tf.experiments.toy"
 

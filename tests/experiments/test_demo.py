@@ -7,16 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kliep_tf import cli, runs
+from kliep_tf import runs
 from kliep_tf.data.datasets import CLASS_NAMES
-from kliep_tf.data.features import Features
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import demo as program
-from kliep_tf.experiments import flagfiles
-from kliep_tf.experiments.demo_plan import DemoConfig, plan
-from kliep_tf.experiments.report import choose_frames
-from kliep_tf.train import TrainConfig
-from tests.conftest import ROOT, run_program
+from kliep_tf.experiments.demo_run.plan import DemoConfig
+from kliep_tf.experiments.running import flagfiles
+from tests.conftest import run_program
 
 SKY, VEGETATION = CLASS_NAMES.index("sky"), CLASS_NAMES.index("vegetation")
 TINY = {
@@ -185,47 +182,7 @@ def test_missing_train_flagfile_is_named(tmp_path):
 
 
 def test_away_from_a_checkout_the_flagfile_is_asked_for(tmp_path, monkeypatch):
-    elsewhere = tmp_path / "site" / "kliep_tf" / "experiments" / "flagfiles.py"
-    monkeypatch.setattr(flagfiles, "__file__", str(elsewhere))
+    elsewhere = tmp_path / "kliep_tf" / "experiments" / "running"
+    monkeypatch.setattr(flagfiles, "__file__", str(elsewhere / "flagfiles.py"))
     with pytest.raises(UserError, match="run from one, or name a flagfile"):
         program.demo(DemoConfig(output_dir=str(tmp_path / "out")))
-
-
-def test_flags_of_the_demo_win_over_the_flagfile():
-    flagfile = ROOT / "configs" / "demo.flags"
-    config = DemoConfig(
-        output_dir="out", steps=7, image_height=32, image_width=48
-    )
-    trainings = [
-        cli.parse(TrainConfig, ["train", *stage.arguments])
-        for stage in plan(config, flagfile)
-        if stage.module == "kliep_tf.train"
-    ]
-    assert len(trainings) == 2
-    recipe = cli.parse(
-        TrainConfig,
-        [
-            "train",
-            f"--flagfile={flagfile}",
-            "--source_records=a",
-            "--target_records=b",
-            "--run_dir=c",
-        ],
-    )
-    for training in trainings:
-        assert training.steps == 7
-        assert (training.image_height, training.image_width) == (32, 48)
-        assert training.learning_rate == recipe.learning_rate
-    exponents = [training.source_weight_exponent for training in trainings]
-    assert exponents == [0.0, recipe.source_weight_exponent]
-
-
-def test_frames_are_chosen_by_their_sky_alone():
-    shares = np.zeros((8, 19), np.float32)
-    shares[:, SKY] = [0.7, 0.1, 0.2, 0.0, 0.3, 0.6, 0.5, 0.4]
-    histogram = Features(
-        np.array(list("abcdefgh")), shares, np.array(CLASS_NAMES)
-    )
-    # In order of sky: d b c e h g f a; one of each quarter.
-    assert choose_frames(histogram, 4) == ["b", "e", "g", "a"]
-    assert choose_frames(histogram, 20) == list("dbcehgfa")

@@ -1,0 +1,1 @@
+"""Methods compared over seeds on a pair of domains: Tables I and III."""

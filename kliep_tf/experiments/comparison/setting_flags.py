@@ -1,0 +1,102 @@
+"""The flags that all experiments on a pair of domains have."""
+
+import dataclasses
+
+from kliep_tf import cli
+from kliep_tf.errors import UserError
+from kliep_tf.experiments.running.flagfiles import (
+    SEGMENTER_FLAGFILE,
+    TRAIN_FLAGFILE,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class SettingConfig:
+    """The flags that all experiments on a pair of domains have."""
+
+    output_dir: str = cli.flag("where table, figures and numbers go")
+    source_records: str = cli.flag("labelled rendered images")
+    target_records: str = cli.flag(
+        "labelled real images to train on; a CycleGAN sees no label of theirs, "
+        "the judge and the oracle do"
+    )
+    val_records: str = cli.flag("labelled real images to score on")
+    cache_dir: str = cli.flag(
+        "where all trainings go, under digests of what went into them; name "
+        "one directory for several experiments and they share what is the "
+        "same. By default cache/ in the output directory",
+        default="",
+        affects_output=False,
+    )
+    train_flagfile: str = cli.flag(
+        f"flags of kliep_tf.train; by default {TRAIN_FLAGFILE} of this "
+        "checkout",
+        default="",
+    )
+    segmenter_flagfile: str = cli.flag(
+        "flags of kliep_tf.train_segmenter, for the judge and all rows; by "
+        f"default {SEGMENTER_FLAGFILE} of this checkout",
+        default="",
+    )
+    image_height: int = cli.flag(
+        "height that images are resized to in all trainings; 0 leaves it to "
+        "the flagfiles",
+        default=0,
+    )
+    image_width: int = cli.flag("width, likewise", default=0)
+    backbone_weights: str = cli.flag(
+        "pretrained weights of all segmenters but the features', as "
+        "train_segmenter takes them; random ones without it",
+        default="",
+    )
+    val_scale: float = cli.flag(
+        "size at which segmenters see --val_records, as a factor of the stored "
+        "one: 0.5 where they are kept at twice the size of the training "
+        "images. Scores count at the labels' resolution",
+        default=1.0,
+    )
+    features: str = cli.flag(
+        "what estimate_weights compares", default="segmenter_histogram"
+    )
+    features_height: int = cli.flag(
+        "height at which the segmenter of the features learns from images and "
+        "sees them; 0 learns at --image_height and sees them at most 256 "
+        "wide. With --features_width",
+        default=0,
+    )
+    features_width: int = cli.flag("width, likewise", default=0)
+    features_steps: int = cli.flag(
+        "steps of the segmenter whose class shares are compared; it learns "
+        "from the source's labels alone",
+        default=600,
+    )
+    min_ess: float = cli.flag(
+        "least effective sample size of the weights, as a share of the images",
+        default=0.3,
+    )
+    num_seeds: int = cli.flag("trainings of each row", default=3)
+    parallel: int = cli.flag(
+        "programs at once, sharing the CPU cores",
+        default=1,
+        affects_output=False,
+    )
+    devices: tuple[str, ...] = cli.flag(
+        "GPU numbers, such as 0,1,2,3: one program at once on each",
+        default=(),
+        affects_output=False,
+    )
+
+
+def check_setting(config: SettingConfig) -> None:
+    """Raises a UserError for a number out of its range."""
+    cli.require_positive(config, "num_seeds", "parallel", "features_steps")
+    if not 0 < config.val_scale < float("inf"):
+        raise UserError(
+            f"--val_scale={config.val_scale}: expected a number above 0"
+        )
+    if (config.features_height > 0) != (config.features_width > 0):
+        raise UserError(
+            f"--features_height={config.features_height} "
+            f"--features_width={config.features_width}: expected both or "
+            "neither"
+        )

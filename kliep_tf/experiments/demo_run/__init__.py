@@ -1,0 +1,1 @@
+"""One run of the demo: its plan, and the report on it."""

@@ -1,0 +1,117 @@
+"""The study's segmenters and features, made once and kept in its directory."""
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kliep_tf import runs, train_segmenter
+from kliep_tf.data.features import Features, load_features, save_features
+from kliep_tf.data.index import build_index
+from kliep_tf.data.reading import make_example_dataset
+from kliep_tf.density_ratio.embedding import Embedder
+from kliep_tf.density_ratio.extraction import ExtractionSettings
+from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
+from kliep_tf.estimate_weights import working_size
+from kliep_tf.experiments.feature_study import plan
+from kliep_tf.experiments.feature_study.plan import FeatureStudyConfig, Variant
+from kliep_tf.segmentation.inference import load_segmenter
+
+Shards = Mapping[str, Sequence[str]]
+
+
+def train_segmenters(
+    config: FeatureStudyConfig, shards: Shards, directory: Path
+) -> dict[str, Path]:
+    """Trains what is not trained yet; returns the SavedModels by name."""
+    height, width = working_size(build_index(shards["source"]))
+    needed = {
+        variant.segmenter
+        for target in plan.targets(config)
+        for variant in plan.variants(config, target)
+    }
+    found = {}
+    for name in sorted(needed - {""}):
+        records, color_jitter = plan.SEGMENTERS[name]
+        run_dir = directory / "segmenters" / name
+        train_segmenter.train_segmenter(
+            train_segmenter.TrainSegmenterConfig(
+                train_records=getattr(config, f"{records}_records"),
+                run_dir=str(run_dir),
+                steps=config.segmenter_steps,
+                image_height=height,
+                image_width=width,
+                color_jitter=color_jitter,
+                seed=config.seed,
+            )
+        )
+        found[name] = run_dir / runs.SAVED_MODEL
+    return found
+
+
+def extract_all(
+    config: FeatureStudyConfig,
+    shards: Shards,
+    segmenters: Mapping[str, Path],
+    directory: Path,
+) -> dict[tuple[str, str], Features]:
+    """Returns the features by (variant, "source" or a target), kept in files.
+
+    Under "judge" stand the class shares of the labels. The segmenter that sees
+    the source translated reads the translated records, whose filenames are the
+    source's.
+    """
+    size = working_size(build_index(shards["source"]))
+    found = {}
+    for target in plan.targets(config):
+        judge = dataclasses.replace(plan.LABELS, name="judge")
+        for variant in [judge, *plan.variants(config, target)]:
+            for domain in ("source", target):
+                path = directory / "features" / f"{variant.name}-{domain}.npz"
+                if not path.exists():
+                    records = plan.records_of(variant, domain)
+                    settings = _settings(
+                        config, variant, segmenters, size, records
+                    )
+                    print(f"{variant.title}: {domain}")
+                    path.parent.mkdir(exist_ok=True)
+                    save_features(
+                        path, _extract(variant, shards[records], settings)
+                    )
+                found[variant.name, domain] = load_features(path)
+    return found
+
+
+def _settings(
+    config: FeatureStudyConfig,
+    variant: Variant,
+    segmenters: Mapping[str, Path],
+    size: tuple[int, int],
+    records: str,
+) -> ExtractionSettings:
+    segmenter = embedder = None
+    if variant.segmenter:
+        segmenter = load_segmenter(segmenters[variant.segmenter])
+    if variant.extractor == "embedding":
+        embedder = Embedder(config.embedding_weights, config.embedding_backbone)
+    return ExtractionSettings(
+        flag=f"{records}_records",
+        segmenter=segmenter,
+        embedder=embedder,
+        image_size=size,
+    )
+
+
+def _extract(
+    variant: Variant, shards: Sequence[str], settings: ExtractionSettings
+) -> Features:
+    """Returns the features, in the order of filenames.
+
+    Translated records may have other shards than their source.
+    """
+    found = FEATURE_EXTRACTORS[variant.extractor](
+        make_example_dataset(shards), len(build_index(shards)), settings
+    )
+    order = np.argsort(found.filenames)
+    return Features(found.filenames[order], found.values[order], found.names)

@@ -1,0 +1,1 @@
+"""What reports of several experiments share: numbers, tables, frames."""

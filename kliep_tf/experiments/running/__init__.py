@@ -1,0 +1,1 @@
+"""How experiments run the other programs: as cached jobs, or in stages."""

@@ -1,0 +1,212 @@
+"""The toy's report: Table II with intervals, and what differs pair by pair."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from scipy import stats
+
+from kliep_tf.experiments.reporting.markdown import to_table
+from kliep_tf.experiments.reporting.statistics import (
+    Comparison,
+    compare,
+    interval,
+)
+from kliep_tf.experiments.toy_study.distances import exact_source_measures
+
+Seeds = Sequence[Mapping[str, Any]]  # what `seed.run_seed` returned
+
+ROWS = {
+    "source": "source",
+    "weighted_source": "source under w",
+    "vanilla": "vanilla GAN",
+    "kliep": "KLIEP GAN",
+    "kliep_weighted": "KLIEP GAN under w",
+}
+MEASURES = {
+    "mean": "mu",
+    "std": "sigma",
+    "wasserstein": "Wasserstein",
+    "energy": "energy",
+}
+DISTANCES = ("wasserstein", "energy")
+
+
+class Paired(NamedTuple):
+    """How a KLIEP GAN differs from the vanilla GAN, over the seeds.
+
+    Attributes:
+        difference: of the distances, KLIEP minus vanilla; Student's t.
+        relative: the mean difference as a share of the vanilla GAN's mean.
+        median: of the differences.
+        wilcoxon: p of the signed-rank test, two-sided; NaN below two pairs or
+            where all are equal.
+        better: number of seeds with a smaller distance.
+    """
+
+    difference: Comparison
+    relative: float
+    median: float
+    wilcoxon: float
+    better: int
+
+
+def measures_by_row(seeds: Seeds) -> dict[str, dict[str, list[float]]]:
+    """Returns by row and measure the values of all seeds."""
+    rows = {
+        "source": [seed["source"] for seed in seeds],
+        "weighted_source": [s["kliep"][0]["weighted_source"] for s in seeds],
+        "vanilla": [seed["vanilla"] for seed in seeds],
+        "kliep": [seed["kliep"][0]["plain"] for seed in seeds],
+        "kliep_weighted": [seed["kliep"][0]["weighted"] for seed in seeds],
+    }
+    return {
+        row: {key: [seed[key] for seed in found] for key in MEASURES}
+        for row, found in rows.items()
+    }
+
+
+def pair(values: Sequence[float], vanilla: Sequence[float]) -> Paired:
+    """Returns how `values` differ from `vanilla`, seed by seed."""
+    differences = np.subtract(values, vanilla)
+    wilcoxon = np.nan
+    if len(differences) > 1 and differences.any():
+        wilcoxon = float(stats.wilcoxon(differences).pvalue)
+    return Paired(
+        compare(values, vanilla),
+        float(differences.mean() / np.mean(vanilla)),
+        float(np.median(differences)),
+        wilcoxon,
+        int((differences < 0).sum()),
+    )
+
+
+def collapsed(seeds: Seeds, distances: Sequence[float]) -> int:
+    """Counts GANs farther from the target than their untouched source."""
+    limits = [seed["source"]["wasserstein"] for seed in seeds]
+    # NaN, of a training that diverged, counts too.
+    return int((~(np.asarray(distances) < limits)).sum())
+
+
+def reading_numbers(seeds: Seeds) -> dict[str, Any]:
+    """Returns what toy.json holds of one reading."""
+    rows = measures_by_row(seeds)
+    return {
+        "rows": rows,
+        "paired": {
+            row: {
+                key: pair(rows[row][key], rows["vanilla"][key])._asdict()
+                for key in DISTANCES
+            }
+            for row in ("kliep", "kliep_weighted")
+        },
+        "collapsed": {
+            row: collapsed(seeds, rows[row]["wasserstein"])
+            for row in ("vanilla", "kliep", "kliep_weighted")
+        },
+        "weights": [seed["kliep"][0]["weights"] for seed in seeds],
+        "losses": [seed["losses"] for seed in seeds],
+        "seconds": [seed["seconds"] for seed in seeds],
+        "cpu_seconds": [seed["cpu_seconds"] for seed in seeds],
+    }
+
+
+def describe_reading(seeds: Seeds) -> str:
+    """Returns Markdown: the table, the pairs, weights and speed."""
+    numbers = reading_numbers(seeds)
+    return "\n\n".join(
+        [
+            _table_two(numbers),
+            _pairs(numbers, len(seeds)),
+            _weights(numbers),
+            _speed(numbers),
+        ]
+    )
+
+
+def _table_two(numbers: Mapping[str, Any]) -> str:
+    exact = exact_source_measures()._asdict()
+    lines = [
+        ["U[0, 10) itself", *(f"{exact[key]:.3f}" for key in MEASURES)]
+        + ["", ""]
+    ]
+    for row, found in numbers["rows"].items():
+        cells = [_with_interval(found[key]) for key in MEASURES]
+        cells += [f"{np.median(found[key]):.3f}" for key in DISTANCES]
+        lines.append([ROWS[row], *cells])
+    count = len(numbers["weights"])
+    header = ["", *MEASURES.values(), "W, median", "energy, median"]
+    fell = numbers["collapsed"]
+    return (
+        f"{to_table(header, lines)}\n\nMeans over {count} seeds with 95 % "
+        "intervals (Student's t). Collapsed, that is, farther from the target "
+        f"than the untouched source: vanilla GAN {fell['vanilla']} of {count}, "
+        f"KLIEP GAN {fell['kliep']}, under w {fell['kliep_weighted']}; all are "
+        "in the table."
+    )
+
+
+def _pairs(numbers: Mapping[str, Any], count: int) -> str:
+    header = [
+        "minus vanilla GAN",
+        "distance",
+        "mean difference",
+        "of vanilla",
+        "median",
+        "p, t-test",
+        "p, Wilcoxon",
+        "smaller in",
+    ]
+    lines = []
+    for row, found in numbers["paired"].items():
+        for key, paired in found.items():
+            (mean, half_width, _), p_value = paired["difference"]
+            lines.append(
+                [
+                    ROWS[row],
+                    MEASURES[key],
+                    f"{mean:+.3f} ± {half_width:.3f}",
+                    f"{100 * paired['relative']:+.0f} %",
+                    f"{paired['median']:+.3f}",
+                    f"{p_value:.2g}",
+                    f"{paired['wilcoxon']:.2g}",
+                    f"{paired['better']} of {count}",
+                ]
+            )
+    return f"Differences seed by seed:\n\n{to_table(header, lines)}"
+
+
+def _weights(numbers: Mapping[str, Any]) -> str:
+    weights = numbers["weights"]
+
+    def mean(key: str) -> str:
+        return f"{np.mean([each[key] for each in weights]):.4g}"
+
+    decided = sorted({each["decided_by"] for each in weights})
+    gap = max(each["duality_gap"] for each in weights)
+    return (
+        f"Weights (means over the seeds): width {mean('bandwidth')}, decided "
+        f"by {' or '.join(decided)}; effective sample size "
+        f"{100 * np.mean([each['ess'] for each in weights]):.1f} % of the "
+        f"source; largest weight {mean('largest')}; the source's coordinates "
+        f"under w have mean {mean('weighted_mean')} and standard deviation "
+        f"{mean('weighted_std')}. KLIEP's objective lacks at most {gap:.0e} "
+        "nats of its optimum."
+    )
+
+
+def _speed(numbers: Mapping[str, Any]) -> str:
+    def median(clock: str, part: str) -> str:
+        return f"{np.median([each[part] for each in numbers[clock]]):.1f}"
+
+    return (
+        f"A pair of GANs took {median('seconds', 'training')} s (CPU "
+        f"{median('cpu_seconds', 'training')} s), its weights "
+        f"{median('seconds', 'weights')} s (CPU "
+        f"{median('cpu_seconds', 'weights')} s), medians."
+    )
+
+
+def _with_interval(values: Sequence[float]) -> str:
+    mean, half_width, _ = interval(values)
+    return f"{mean:.3f} ± {half_width:.3f}"

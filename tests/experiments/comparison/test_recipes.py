@@ -1,0 +1,116 @@
+"""Which jobs a table's flags ask for, and what identifies them."""
+
+from pathlib import Path
+
+import pytest
+
+from kliep_tf import cli
+from kliep_tf.errors import UserError
+from kliep_tf.evaluate import EvaluateConfig
+from kliep_tf.experiments import table1
+from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.running.jobs import Job, in_order
+from kliep_tf.train_segmenter import TrainSegmenterConfig
+from tests.conftest import ROOT
+from tests.experiments.finished_programs import METHODS, study_jobs
+
+
+def every_job(config: table1.Table1Config) -> dict[str, list[Job]]:
+    """Returns the jobs of a table by the last part of their module."""
+    setting = recipes.make_setting(config)
+    scored, judged = study_jobs(table1.make_study(config, setting), setting)
+    found: dict[str, list[Job]] = {}
+    for job in in_order([*scored.values(), *judged.values()]):
+        found.setdefault(job.module.rpartition(".")[2], []).append(job)
+    return found
+
+
+def test_validation_images_of_twice_the_size_are_seen_at_half(common):
+    config = table1.Table1Config(output_dir="x", val_scale=0.5, **common)
+    setting = recipes.make_setting(config)
+    scored, judged = study_jobs(table1.make_study(config, setting), setting)
+    assert all(job.flags["scales"] == 0.5 for job in scored.values())
+    # The judge sees the source's images as they are.
+    assert not any("scales" in job.flags for job in judged.values())
+    words = scored["oracle", 0].command(Path("cache"))[2:]
+    assert cli.parse(EvaluateConfig, words).scales == ("0.5",)
+
+
+def test_pretrained_weights_are_for_the_rows_and_the_judge(common, tmp_path):
+    weights = tmp_path / "resnet101.npz"
+    weights.write_bytes(b"weights")
+    config = table1.Table1Config(
+        output_dir="x", backbone_weights=str(weights), **common
+    )
+    jobs = every_job(config)["train_segmenter"]
+    (features,) = (job for job in jobs if "features" in job.title)
+    assert "backbone_weights" not in features.flags
+    others = [job for job in jobs if job is not features]
+    assert len(others) == 5 * config.num_seeds
+    for job in others:
+        words = job.command(Path("cache"))[2:]
+        parsed = cli.parse(TrainSegmenterConfig, words)
+        assert parsed.backbone_weights == str(weights)
+
+
+def test_features_are_seen_at_the_size_that_they_were_learned_at(common):
+    config = table1.Table1Config(
+        output_dir="x", features_height=16, features_width=32, **common
+    )
+    jobs = every_job(config)
+    (weights,) = jobs["estimate_weights"]
+    learned = weights.flags["segmenter"].job
+    for job in (learned, weights):
+        size = (job.flags["image_height"], job.flags["image_width"])
+        assert size == (16, 32)
+    others = [job for job in jobs["train_segmenter"] if job is not learned]
+    assert not any("image_height" in job.flags for job in others)
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        ({"val_scale": 0.0}, "--val_scale=0.0: expected a number above 0"),
+        ({"features_height": 16}, "expected both or neither"),
+    ],
+)
+def test_sizes_out_of_range_are_refused(common, flags, message):
+    config = table1.Table1Config(output_dir="x", **common, **flags)
+    with pytest.raises(UserError, match=message):
+        recipes.make_setting(config)
+
+
+def test_shipped_flagfiles_are_the_default(common):
+    setting = recipes.make_setting(
+        table1.Table1Config(output_dir="x", **common)
+    )
+    assert setting.train_flagfile == str(ROOT / "configs" / "demo.flags")
+
+
+def test_plain_cyclegan_is_shared_whatever_the_weights(common):
+    configs = [
+        table1.Table1Config(output_dir="x", **(common | {"min_ess": share}))
+        for share in (0.1, 0.5)
+    ]
+    settings = [recipes.make_setting(config) for config in configs]
+    plain, weighted = recipes.parse_methods(METHODS)
+    digests = [
+        [recipes.training(setting, method, 0).digest for setting in settings]
+        for method in (plain, weighted)
+    ]
+    assert digests[0][0] == digests[0][1]
+    assert digests[1][0] != digests[1][1]
+
+
+@pytest.mark.parametrize("bad", ["plain", "plain:1", "plain:a:b", ":1:1"])
+def test_methods_of_another_form_are_refused(bad):
+    with pytest.raises(UserError, match="--methods: expected"):
+        recipes.parse_methods((bad,))
+
+
+def test_missing_flagfile_is_named(common):
+    config = table1.Table1Config(
+        output_dir="x", **(common | {"train_flagfile": "none.flags"})
+    )
+    with pytest.raises(UserError, match=r"--train_flagfile=none\.flags"):
+        recipes.make_setting(config)

@@ -1,0 +1,103 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kliep_tf import runs
+from kliep_tf.errors import UserError
+from kliep_tf.experiments.running.jobs import Job, Output
+from kliep_tf.experiments.running.scheduling import run_jobs
+from tests.conftest import ROOT
+
+TINY = "tests.experiments.running.tiny_program"
+
+
+def make(number, **flags):
+    return Job(
+        f"number {number}", TINY, "output_dir", {"number": number, **flags}
+    )
+
+
+@pytest.fixture(autouse=True)
+def from_the_checkout(monkeypatch):
+    monkeypatch.chdir(ROOT)
+
+
+def result(job, cache, name="number"):
+    return (job.output_dir(cache) / name).read_text()
+
+
+def test_a_job_runs_after_those_it_reads(tmp_path, capfd):
+    job = make(2, add=Output(make(1)))
+    run_jobs([job], tmp_path)
+    assert result(job, tmp_path) == "3"
+    ends = [
+        line.split(": ", 1)[1].split(";")[0]
+        for line in capfd.readouterr().out.splitlines()
+        if line.startswith("[")
+    ]
+    assert ends == ["number 1", "number 2"]
+
+
+def test_what_is_complete_is_not_run_again(tmp_path, capfd):
+    run_jobs([make(1)], tmp_path)
+    before = (make(1).output_dir(tmp_path) / "number").stat().st_mtime_ns
+    capfd.readouterr()
+    run_jobs([make(1)], tmp_path)
+    assert "1 of 1 jobs were done earlier" in capfd.readouterr().out
+    after = (make(1).output_dir(tmp_path) / "number").stat().st_mtime_ns
+    assert before == after
+
+
+def test_failure_names_the_job_its_last_line_and_its_log(tmp_path):
+    with pytest.raises(UserError) as caught:
+        run_jobs([make(1, fail=True)], tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"number 1: {TINY} ended with status 1")
+    assert "error: told to fail" in message
+    assert f"{tmp_path}/logs/tiny_program-" in message
+
+
+@pytest.mark.skipif(
+    not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
+    reason="needs two cores that a process can be bound to",
+)
+def test_jobs_that_run_at_once_share_the_cores(tmp_path):
+    jobs = [make(1), make(2)]
+    run_jobs(jobs, tmp_path, parallel=2)
+    cores = [json.loads(result(job, tmp_path, "cores")) for job in jobs]
+    assert not set(cores[0]) & set(cores[1])
+    assert set(cores[0]) | set(cores[1]) == os.sched_getaffinity(0)
+
+
+def test_each_named_device_has_one_job_at_a_time(tmp_path):
+    jobs = [make(number) for number in (1, 2)]
+    run_jobs(jobs, tmp_path, devices=("3", "5"))
+    assert [result(job, tmp_path, "device") for job in jobs] == ["3", "5"]
+
+
+def test_ctrl_c_stops_the_jobs_and_the_next_call_continues(tmp_path):
+    code = (
+        # As in a shell's foreground, whatever runs these tests.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from kliep_tf.experiments.running.scheduling import run_jobs\n"
+        "from tests.experiments.running.test_scheduling import make\n"
+        f"run_jobs([make(1, seconds=60.0)], {str(tmp_path)!r})\n"
+    )
+    job = make(1, seconds=60.0)
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    config = job.output_dir(tmp_path) / runs.CONFIG
+    deadline = time.monotonic() + 60
+    while not config.exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    time.sleep(0.5)  # between its claim and its nap
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=30) != 0
+    log = (tmp_path / "logs" / f"{job.name}.log").read_text()
+    assert "interrupted; the same command again continues" in log
+    assert not job.is_complete(tmp_path)
