@@ -7,7 +7,6 @@ the target's validation images (Table I).
 """
 
 import dataclasses
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,16 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.experiments.comparison import recipes
-from kliep_tf.experiments.reporting.consistency import consistency_numbers
+from kliep_tf.experiments.reporting.consistency import (
+    consistency_numbers,
+    read_confusion,
+)
 from kliep_tf.experiments.reporting.statistics import (
     Comparison,
     compare,
     interval,
 )
 from kliep_tf.experiments.running.jobs import FlagValue, Job, Output
-from kliep_tf.segmentation.report import REPORT_JSON
 
 # What is shown of semantic consistency, and of segmentation: key -> title.
 CONSISTENCY_MEASURES = {
@@ -121,8 +122,7 @@ def read_numbers(
     """
     found: dict[str, dict[str, list[float]]] = {}
     for (row, _), job in sorted(jobs.items(), key=lambda item: item[0][1]):
-        path = job.output_dir(cache_dir) / REPORT_JSON
-        matrix = json.loads(path.read_text())["confusion_matrix"]
+        matrix = read_confusion(job.output_dir(cache_dir))
         for measure, value in _measures(matrix).items():
             found.setdefault(row, {}).setdefault(measure, []).append(value)
     return found

@@ -35,11 +35,13 @@ from kliep_tf.experiments.demo_run.sentences import (
     comparison_sentences,
     headlines,
 )
-from kliep_tf.experiments.reporting.consistency import consistency_numbers
+from kliep_tf.experiments.reporting.consistency import (
+    consistency_numbers,
+    read_confusion,
+)
 from kliep_tf.experiments.reporting.frames import read_frames, spread_evenly
 from kliep_tf.experiments.reporting.true_ratios import read_true_ratios
 from kliep_tf.experiments.running.stages import Stage
-from kliep_tf.segmentation import report as evaluation_report
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 
 REPORT_HTML, REPORT_MD = "report.html", "report.md"
@@ -122,7 +124,7 @@ def _collect(
 ) -> dict[str, Any]:
     """Returns everything that report.json holds."""
     judged = {
-        name: consistency_numbers(_confusion(path))
+        name: consistency_numbers(read_confusion(path))
         for name, path in inputs.evaluations.items()
     }
     numbers = {
@@ -157,11 +159,6 @@ def _collect(
     ]
     numbers["versions"] = runs.versions()
     return numbers
-
-
-def _confusion(directory: str) -> list[list[int]]:
-    path = Path(directory, evaluation_report.REPORT_JSON)
-    return json.loads(path.read_text())["confusion_matrix"]
 
 
 def _class_shares(

@@ -1,12 +1,22 @@
 """What a judge's confusion matrix says of semantic consistency."""
 
+import json
 import math
+import os
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.segmentation import consistency, metrics
+from kliep_tf.segmentation.report import REPORT_JSON
+
+
+def read_confusion(directory: str | os.PathLike) -> list[list[int]]:
+    """Returns the [19, 19] confusion matrix that evaluate left, by labels."""
+    text = Path(directory, REPORT_JSON).read_text()
+    return json.loads(text)["confusion_matrix"]
 
 
 def consistency_numbers(matrix: Any) -> dict[str, Any]:
