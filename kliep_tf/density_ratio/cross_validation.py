@@ -13,6 +13,7 @@ import numpy as np
 
 from kliep_tf.density_ratio import blocks, kernels, optimum
 from kliep_tf.density_ratio.result import SelectionTable
+from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.errors import UserError
 
 SCORES = ("nwj", "lcv")
@@ -84,7 +85,7 @@ class Centers:
 
 
 def cross_validate(
-    samples: optimum.Samples,
+    samples: Samples,
     centers: Centers,
     widths: np.ndarray,
     options: Options,
@@ -117,11 +118,12 @@ class _Part:
     @classmethod
     def draw(cls, samples, centers, widths, options, rng) -> "_Part":
         """Draws points, centers and folds."""
-        source, target = samples.source, samples.target
+        source, target = samples.source, samples.target.points
         num_folds = min(options.num_folds, len(source), len(target))
         some = centers.some(_MOST_CENTERS, rng)
-        source_rows = _draw_rows(len(source), rng)
+        some_source = source.take(_draw_rows(len(source), rng))
         target_rows = _draw_rows(len(target), rng)
+        some_target = samples.target.take(target_rows)
         # Centers that are target points can be held out with their fold.
         center_rows = some.rows_in(target)
         rows = np.union1d(target_rows, center_rows[center_rows >= 0])
@@ -131,12 +133,12 @@ class _Part:
         dtype = samples.frame.dtype_for(widths.min(), _LOG_ERROR)
         return cls(
             to_source=kernels.SquaredDistances(
-                source[source_rows], some.points, samples.frame, dtype
+                some_source, some.points, samples.frame, dtype
             ).as_one_block(),
             to_target=kernels.SquaredDistances(
-                target[target_rows], some.points, samples.frame, dtype
+                some_target, some.points, samples.frame, dtype
             ).as_one_block(),
-            source_folds=_folds(source[source_rows], num_folds, rng),
+            source_folds=_folds(some_source.points, num_folds, rng),
             target_folds=folds[np.searchsorted(rows, target_rows)],
             center_folds=center_folds,
             num_folds=num_folds,

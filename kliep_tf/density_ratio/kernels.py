@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from kliep_tf.density_ratio import blocks
 from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio.samples import Sample
 
 _BLOCK_ENTRIES = 1 << 21  # of a block, of features or distances
 _BLOCK_ROWS = 64  # a multiple of which a block has
@@ -47,7 +48,7 @@ class SquaredDistances:
 
     def __init__(
         self,
-        points: np.ndarray,
+        sample: Sample,
         centers: np.ndarray,
         frame: Frame,
         dtype: type,
@@ -55,14 +56,17 @@ class SquaredDistances:
         width: int | None = None,
         keep: bool = True,
     ):
-        self.num_points = len(points)
+        self.num_points = len(sample)
         self.width = width or padded_width(len(centers))
-        self._points = points
+        self._sample = sample
         self._frame = frame
         self._dtype = dtype
-        self._centers = _with_squares(frame.place(centers, dtype, self.width))
+        self._in_place = frame.keeps_in_place(sample.points, dtype)
+        self._centers = self._placed_centers(centers)
         self._present = tf.constant(np.arange(self.width) < len(centers))
-        limit = max(256, _BLOCK_ENTRIES // max(self.width, points.shape[1]))
+        # What is not copied takes no memory, and each block costs calls.
+        columns = 0 if self._in_place else centers.shape[1]
+        limit = max(256, _BLOCK_ENTRIES // max(self.width, columns))
         self._rows = _even_blocks(self.num_points, limit)
         self._keep = keep and self.num_points * self.width <= _KEPT_ENTRIES
         self._kept: dict[int, tf.Tensor] = {}
@@ -152,26 +156,53 @@ class SquaredDistances:
         self, function: Callable[[slice, tf.Tensor], Any]
     ) -> Iterator[tuple[int, int, Any]]:
         """Yields (first, last + 1, function(points' slice, distances))."""
-        starts = range(0, self.num_points, self._rows)
+        starts = list(range(0, self.num_points, self._rows))
+        # The last block begins early rather than to be padded, which would
+        # be a copy; what it shares with the one before is taken from it.
+        starts[-1] = max(self.num_points - self._rows, 0)
+        ends = [*starts[1:], self.num_points]
 
-        def of_block(first: int) -> tuple[int, int, Any]:
-            last = min(first + self._rows, self.num_points)
-            part, block = slice(first, last), self._kept.get(first)
+        def of_block(number: int) -> tuple[int, int, Any]:
+            first, last = starts[number], ends[number]
+            block = self._kept.get(first)
             if block is None:
-                block = self._compute(part)
+                block = self._compute(first)
             if self._keep:
                 self._kept[first] = block
-            return first, last, function(part, block)
+            return first, last, function(slice(first, last), block)
 
         if len(self._kept) == len(starts):
-            return map(of_block, starts)
-        return blocks.in_order(of_block, starts)
+            return map(of_block, range(len(starts)))
+        return blocks.in_order(of_block, range(len(starts)))
 
-    def _compute(self, part: slice) -> tf.Tensor:
-        points = self._frame.place(self._points[part], self._dtype, self._rows)
-        return squared_distances(
-            *self._centers, self._present, *_with_squares(points)
-        )
+    def _placed_centers(
+        self, centers: np.ndarray
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns [width, d] and [width], what `squared_distances` takes.
+
+        Points in place are in their own unit; the centers make up for it.
+        """
+        placed = self._frame.place(centers, self._dtype, self.width)
+        squares = np.vecdot(placed, placed)
+        if self._in_place:
+            placed /= self._dtype(self._frame.scale)
+        return tf.constant(placed), tf.constant(squares)
+
+    def _compute(self, first: int) -> tf.Tensor:
+        points = self._placed_points(slice(first, first + self._rows))
+        return squared_distances(*self._centers, self._present, *points)
+
+    def _placed_points(self, part: slice) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns [rows, d] and [rows], what `squared_distances` takes."""
+        frame, points = self._frame, self._sample.points[part]
+        if not self._in_place:
+            return _with_squares(frame.place(points, self._dtype, self._rows))
+        squares = np.zeros(self._rows, self._dtype)
+        squares[: len(points)] = (self._sample.norms[part] / frame.scale) ** 2
+        if len(points) < self._rows:
+            padding = ((0, self._rows - len(points)), (0, 0))
+            points = np.pad(points, padding)
+        return blocks.shared(points), tf.constant(squares)
 
 
 def padded_width(num_centers: int) -> int:

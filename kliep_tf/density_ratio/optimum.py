@@ -11,27 +11,12 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.density_ratio import interior_point, kernels
-from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.density_ratio.simplex import Problem, Solver
 
 TOLERANCE = 1e-6  # of the certificate, in nats
 # Below the tolerance, so that the recomputed certificate stays below it.
 _SOLVER_TOLERANCE = 1e-7
-
-
-@dataclasses.dataclass(frozen=True)
-class Samples:
-    """Two samples and where their distances are taken.
-
-    Attributes:
-        source: [N_s, d].
-        target: [N_t, d].
-        frame: see `Frame`.
-    """
-
-    source: np.ndarray
-    target: np.ndarray
-    frame: Frame
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +58,13 @@ def solve_all(
     inverse_width = samples.frame.inverse_width(bandwidth)
     to_source, to_target = (
         kernels.SquaredDistances(
-            points,
+            sample,
             centers,
             samples.frame,
             dtype,
             width=kernels.close_width(len(centers)),
         )
-        for points in (samples.source, samples.target)
+        for sample in (samples.source, samples.target)
     )
     log_q = uniform(len(samples.target))
     log_means = source_means(
