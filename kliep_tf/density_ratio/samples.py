@@ -67,17 +67,18 @@ def measure_points(points: np.ndarray, origin: np.ndarray, name: str) -> Sample:
             the points `name`.
     """
     rows = max(1, _ENTRIES_AT_ONCE // points.shape[1])
-    squares = np.empty(len(points))
+    norms = np.empty(len(points))
     # Squares of numbers far from 0 would hide how close these are.
     least = max(float(origin @ origin), _LEAST_SQUARE)
     for first in range(0, len(points), rows):
         block = points[first : first + rows]
-        found = _square_norms(block, origin)
-        if not least < found.max() < _LARGEST_SQUARE:
+        squares = _square_norms(block, origin)
+        if least < float(squares.max()) < _LARGEST_SQUARE:
+            norms[first : first + rows] = np.sqrt(squares)
+        else:
             inputs.require_finite(block, name, first)
-            found = _careful_square_norms(block, origin)
-        squares[first : first + rows] = found
-    return Sample(points, np.sqrt(squares))
+            norms[first : first + rows] = _careful_norms(block, origin)
+    return Sample(points, norms)
 
 
 def _origin(points: np.ndarray) -> np.ndarray:
@@ -106,10 +107,13 @@ def _square_norms(points: np.ndarray, origin: np.ndarray) -> np.ndarray:
         return np.maximum(squares + np.vecdot(origin, origin), 0.0)
 
 
-def _careful_square_norms(points: np.ndarray, origin: np.ndarray) -> np.ndarray:
-    """Returns the same of finite points anywhere and in any unit."""
+def _careful_norms(points: np.ndarray, origin: np.ndarray) -> np.ndarray:
+    """Returns [N], |x - origin| of finite points anywhere and in any unit."""
     moved = points.astype(np.float64) - origin
-    return np.vecdot(moved, moved)
+    extent = np.abs(moved).max()
+    if extent > 0:
+        moved /= extent
+    return extent * np.sqrt(np.vecdot(moved, moved))
 
 
 def median_distance(samples: Samples, seed: int = 0) -> float:

@@ -16,7 +16,7 @@ from kliep_tf.density_ratio import interior_point
 _LEAST_COEFFICIENT = 1e-10
 _CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
 # With fewer points a solve over all columns costs no more.
-_SCREENED_POINTS = 6000
+_SCREENED_POINTS = 2000
 _SOME_POINTS = 1024
 _SOME_COLUMNS = 32
 _MOST_ACTIVE = 24  # of them
