@@ -23,6 +23,7 @@ from kliep_tf.density_ratio.samples import Sample
 
 _BLOCK_ENTRIES = 1 << 21  # of a block, of features or distances
 _BLOCK_ROWS = 64  # a multiple of which a block has
+_LEAST_SHARE = 1e-20  # of the largest term, that float32 sums still show
 _KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
 
 
@@ -109,6 +110,27 @@ class SquaredDistances:
         for _, _, sums in self._of_blocks(log_sums):
             total = np.logaddexp(total, sums)
         return total
+
+    def log_means_of_parts(
+        self, parts: np.ndarray, inverse_width: float
+    ) -> np.ndarray:
+        """Returns float64 [k, width], log of the mean K over each part.
+
+        `parts` is bool [k, N], and every part has a point. Of distances in
+        one block, one pass serves all parts.
+        """
+        _, _, block = next(self.blocks())
+        weights = np.zeros((block.shape[1], len(parts)), np.float32)
+        weights[: self.num_points] = parts.T
+        log_sums, shares = _log_sums_of_parts(
+            block, tf.constant(weights), tf.constant(inverse_width, tf.float64)
+        )
+        log_means = log_sums.numpy() - np.log(parts.sum(axis=1))[:, None]
+        # A part far from the point nearest to some center, one by one.
+        for i in np.flatnonzero(shares.numpy().min(axis=1) < _LEAST_SHARE):
+            log_weights = np.where(parts[i], -np.log(parts[i].sum()), -np.inf)
+            log_means[i] = self.log_sums_over_points(log_weights, inverse_width)
+        return log_means
 
     def prices(
         self,
@@ -265,6 +287,18 @@ def _log_sums_over_points(distances, log_weights, inverse_width):
     largest = tf.maximum(largest, logs.dtype.min)  # where all are -inf
     terms = _sum_over_points(tf.exp(logs - largest[:, None]))
     return tf.cast(largest, tf.float64) + tf.math.log(terms)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _log_sums_of_parts(distances, weights, inverse_width):
+    """Returns [k, b] log sums, and the sums with the largest term as 1."""
+    logs = _log_kernels(distances, 0.0, inverse_width)
+    largest = tf.reduce_max(logs, axis=1)
+    terms = tf.exp(logs - largest[:, None])
+    weights = tf.cast(weights, terms.dtype)
+    sums = tf.linalg.matmul(weights, terms, transpose_a=True, transpose_b=True)
+    sums = tf.cast(sums, tf.float64)
+    return tf.cast(largest, tf.float64) + tf.math.log(sums), sums
 
 
 @tf.function(jit_compile=True, autograph=False)

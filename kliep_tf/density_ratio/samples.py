@@ -51,9 +51,8 @@ def measure(source: np.ndarray, target: np.ndarray) -> Samples:
         UserError: an entry is NaN, infinite or above 1e36.
     """
     origin = _origin(target[:: -(-len(target) // _ORIGIN_POINTS)])
-    # The target first: what is wrong with it is wrong with the origin.
-    measured_target = measure_points(target, origin, "target")
     measured_source = measure_points(source, origin, "source")
+    measured_target = measure_points(target, origin, "target")
     largest = max(measured_source.norms.max(), measured_target.norms.max())
     frame = Frame(origin, float(largest) if largest > 0 else 1.0)
     return Samples(measured_source, measured_target, frame)
@@ -86,7 +85,8 @@ def _origin(points: np.ndarray) -> np.ndarray:
     with np.errstate(over="ignore", under="ignore", invalid="ignore"):
         largest = np.sqrt(np.vecdot(points, points).max(), dtype=np.float64)
         mean = np.mean(points, axis=0, dtype=np.float64)
-        if np.linalg.norm(mean) <= _NEAR_ZERO * largest < np.inf:
+        far = np.linalg.norm(mean) > _NEAR_ZERO * largest
+        if not (far and np.isfinite(mean).all()):
             return np.zeros_like(mean)
         # Representable in float32, so that float32 features keep all digits.
         return mean.astype(np.float32).astype(np.float64)

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import scipy.special
 
 from kliep_tf.density_ratio import kernels
 from kliep_tf.density_ratio.samples import measure, median_distance
@@ -19,11 +20,16 @@ def measured(points):
     "dtype, error", [(np.float32, 1e-5), (np.float64, 1e-12)]
 )
 @pytest.mark.parametrize("num_points", [1, 300, 20_000])
-def test_sums_are_those_of_the_kernel(num_points, dtype, error):
+@pytest.mark.parametrize("offset", [0, 5])
+def test_sums_are_those_of_the_kernel(num_points, offset, dtype, error):
     rng = np.random.default_rng(0)
-    points = rng.normal(size=(num_points, 4)) + 5
-    centers = rng.normal(size=(7, 4)) + 5
+    points, centers = (
+        (rng.normal(size=(size, 4)) + offset).astype(dtype)
+        for size in (num_points, 7)
+    )
     sample, frame = measured(points)
+    in_place = offset == 0 and num_points > 1
+    assert frame.keeps_in_place(points, dtype) == in_place
     bandwidth = 1.3
     kernel = np.exp(
         -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
@@ -42,6 +48,52 @@ def test_sums_are_those_of_the_kernel(num_points, dtype, error):
         distances.log_sums_over_centers(weights, inverse_width),
         np.log(kernel.sum(axis=1)),
         atol=10 * error,
+    )
+
+
+def test_blocks_overlap_rather_than_to_be_padded(monkeypatch):
+    monkeypatch.setattr(kernels, "_BLOCK_ENTRIES", 256 * 128)
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(1000, 3))
+    sample, frame = measured(points)
+    distances = kernels.SquaredDistances(
+        sample, points[:5], frame, np.float64, keep=False
+    )
+    assert [(a, b) for a, b, _ in distances.blocks()] == [
+        (0, 256),
+        (256, 512),
+        (512, 744),
+        (744, 1000),
+    ]
+    by_hand = squared_distances_by_hand(points, points[:5]).T
+    np.testing.assert_allclose(
+        distances.whole().numpy()[:5, :1000] * frame.scale**2,
+        by_hand,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("bandwidth", [1.0, 0.05])
+def test_means_over_parts_are_those_of_the_kernel(bandwidth):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(90, 2))
+    centers = points[:4]
+    sample, frame = measured(points)
+    # Without the centers themselves, all else is far at the narrow width.
+    parts = np.stack([np.arange(90) >= 0, np.arange(90) >= 10])
+    distances = kernels.SquaredDistances(
+        sample, centers, frame, np.float64
+    ).as_one_block()
+    logs = -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
+    np.testing.assert_allclose(
+        distances.log_means_of_parts(parts, frame.inverse_width(bandwidth))[
+            :, :4
+        ],
+        [
+            scipy.special.logsumexp(logs[part], axis=0) - np.log(part.sum())
+            for part in parts
+        ],
+        atol=1e-5,
     )
 
 
