@@ -29,7 +29,7 @@ class Problem:
     """
 
     def __init__(self, case: str):
-        from kliep_tf.density_ratio.frame import make_frame, median_distance
+        from kliep_tf.density_ratio.samples import measure, median_distance
         from kliep_tf.density_ratio.selection import GRID
 
         num_source, num_target, dim, latent = CASES[case]
@@ -50,9 +50,7 @@ class Problem:
         self.log_true = self.source @ direction - mean @ direction / 2
         drawn = np.random.RandomState(0).permutation(num_target)
         self.centers = self.target[drawn[:NUM_CENTERS]]
-        median = median_distance(
-            self.source, self.target, make_frame(self.source, self.target)
-        )
+        median = median_distance(measure(self.source, self.target))
         self.bandwidth = _WIDTH * median
         self.grid = median * np.array(GRID)
 

@@ -84,14 +84,14 @@ def write_vectors(folder: Path, num_source, num_target, dim) -> None:
 
 def fit(arguments) -> None:
     """Fits once and prints one line of JSON."""
-    from kliep_tf.density_ratio.frame import make_frame, median_distance
     from kliep_tf.density_ratio.kliep import fit_kliep
+    from kliep_tf.density_ratio.samples import measure, median_distance
 
     folder = Path(arguments.folder)
     source = np.load(folder / "source.npy", mmap_mode="r")[: arguments.fit]
     target = np.load(folder / "target.npy", mmap_mode="r")
     target = target[: arguments.num_target]
-    width = _WIDTH * median_distance(source, target, make_frame(source, target))
+    width = _WIDTH * median_distance(measure(source, target))
     fit_kliep(source[:1000], target[:1000], bandwidth=width)
     before = anonymous_mib()
     start, cpu = time.perf_counter(), time.process_time()

@@ -9,7 +9,11 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import TypeVar
 
+import numpy as np
+import tensorflow as tf
+
 _THREADS = 2
+_ALIGNMENT = 16  # bytes, which code compiled by XLA counts on
 _Result = TypeVar("_Result")
 
 
@@ -32,3 +36,15 @@ def in_order(
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def shared(block: np.ndarray) -> tf.Tensor:
+    """Returns the block as a tensor on the same memory, where that can be.
+
+    Only for compiled functions: TensorFlow's own kernels want memory that is
+    better aligned, for which `tf.constant` makes a copy.
+    """
+    aligned = block.ctypes.data % _ALIGNMENT == 0
+    if aligned and block.flags.c_contiguous and block.flags.writeable:
+        return tf.experimental.dlpack.from_dlpack(block.__dlpack__())
+    return tf.constant(block)

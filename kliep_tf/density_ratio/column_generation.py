@@ -15,6 +15,7 @@ import numpy as np
 
 from kliep_tf import progress
 from kliep_tf.density_ratio import kernels, optimum
+from kliep_tf.density_ratio.samples import Sample, Samples
 
 # Up to as many candidates are solved without generating columns.
 _DIRECT_COLUMNS = 127
@@ -30,7 +31,7 @@ _LONG_PASS = 1 << 31
 
 
 def find_optimum(
-    samples: optimum.Samples,
+    samples: Samples,
     centers: np.ndarray,
     bandwidth: float,
     *,
@@ -131,10 +132,10 @@ class _Generation:
         return dataclasses.replace(found, log_alpha=everywhere)
 
     def _distances(
-        self, points: np.ndarray, working: np.ndarray, keep: bool = True
+        self, sample: Sample, working: np.ndarray, keep: bool = True
     ) -> kernels.SquaredDistances:
         return kernels.SquaredDistances(
-            points,
+            sample,
             self._centers[working],
             self._samples.frame,
             self._dtype,
@@ -170,21 +171,21 @@ class _Generation:
             return np.log(prices)
 
     def _parts(
-        self, points: np.ndarray, name: str, keep: bool = False
+        self, sample: Sample, name: str, keep: bool = False
     ) -> Iterator[tuple[int, kernels.SquaredDistances]]:
         """Yields the distances to one part of the candidates after another.
 
         Each with the number of candidates in it.
         """
         starts = range(0, len(self._centers), self._step)
-        if len(points) * len(self._centers) > _LONG_PASS:
+        if len(sample) * len(self._centers) > _LONG_PASS:
             starts = progress.progress(starts, len(starts), name, "part")
         for first in starts:
             centers = self._centers[first : first + self._step]
             yield (
                 len(centers),
                 kernels.SquaredDistances(
-                    points,
+                    sample,
                     centers,
                     self._samples.frame,
                     self._dtype,

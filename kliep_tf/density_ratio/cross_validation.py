@@ -8,11 +8,13 @@ from the held-out part of the target are left out of the fit.
 """
 
 import dataclasses
+from typing import NamedTuple
 
 import numpy as np
 
 from kliep_tf.density_ratio import blocks, kernels, optimum
 from kliep_tf.density_ratio.result import SelectionTable
+from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.errors import UserError
 
 SCORES = ("nwj", "lcv")
@@ -84,7 +86,7 @@ class Centers:
 
 
 def cross_validate(
-    samples: optimum.Samples,
+    samples: Samples,
     centers: Centers,
     widths: np.ndarray,
     options: Options,
@@ -117,11 +119,12 @@ class _Part:
     @classmethod
     def draw(cls, samples, centers, widths, options, rng) -> "_Part":
         """Draws points, centers and folds."""
-        source, target = samples.source, samples.target
+        source, target = samples.source, samples.target.points
         num_folds = min(options.num_folds, len(source), len(target))
         some = centers.some(_MOST_CENTERS, rng)
-        source_rows = _draw_rows(len(source), rng)
+        some_source = source.take(_draw_rows(len(source), rng))
         target_rows = _draw_rows(len(target), rng)
+        some_target = samples.target.take(target_rows)
         # Centers that are target points can be held out with their fold.
         center_rows = some.rows_in(target)
         rows = np.union1d(target_rows, center_rows[center_rows >= 0])
@@ -131,12 +134,12 @@ class _Part:
         dtype = samples.frame.dtype_for(widths.min(), _LOG_ERROR)
         return cls(
             to_source=kernels.SquaredDistances(
-                source[source_rows], some.points, samples.frame, dtype
+                some_source, some.points, samples.frame, dtype
             ).as_one_block(),
             to_target=kernels.SquaredDistances(
-                target[target_rows], some.points, samples.frame, dtype
+                some_target, some.points, samples.frame, dtype
             ).as_one_block(),
-            source_folds=_folds(source[source_rows], num_folds, rng),
+            source_folds=_folds(some_source.points, num_folds, rng),
             target_folds=folds[np.searchsorted(rows, target_rows)],
             center_folds=center_folds,
             num_folds=num_folds,
@@ -144,34 +147,34 @@ class _Part:
 
     def row(self, inverse_width, options) -> tuple[float, float, float]:
         """Returns the score, ESS and J of one width."""
-        whole, log_source, log_target = self.fit(inverse_width, options, None)
-        weights = np.exp(log_source - log_source.max())
+        *log_means, log_means_of_all = self._log_means(inverse_width, options)
+        whole = self._fit(inverse_width, options, log_means_of_all)
+        weights = np.exp(whole.log_source - whole.log_source.max())
         ess = weights.sum() ** 2 / (weights**2).sum() / len(weights)
-        scores = [
-            self.score(inverse_width, options, fold, np.exp(whole.log_a))
-            for fold in range(self.num_folds)
-        ]
-        return np.mean(scores), ess, log_target.mean()
+        scores = []
+        for fold, log_means_of_rest in enumerate(log_means):
+            fit = self._fit(
+                inverse_width, options, log_means_of_rest, fold, whole.a
+            )
+            scores.append(self._score(fit, fold, options))
+        return np.mean(scores), ess, whole.log_target.mean()
 
-    def score(self, inverse_width, options, fold, start) -> float:
+    def _score(self, fit: "_Fit", fold: int, options) -> float:
         """Returns the held-out score of one fold, in nats."""
-        _, log_source, log_target = self.fit(
-            inverse_width, options, fold, start
-        )
-        score = np.mean(log_target[self.target_folds == fold])
+        score = np.mean(fit.log_target[self.target_folds == fold])
         if options.score == "nwj":
-            held_out = log_source[self.source_folds == fold]
+            held_out = fit.log_source[self.source_folds == fold]
             with np.errstate(over="ignore"):
                 score += 1.0 - np.mean(np.exp(held_out))
         return float(score)
 
-    def fit(self, inverse_width, options, fold, start=None) -> tuple:
-        """Returns what was found, log w over all source and target points.
+    def _fit(
+        self, inverse_width, options, log_means, fold=None, start=None
+    ) -> "_Fit":
+        """Returns the fit without `fold`; None leaves nothing out.
 
-        Fitted without `fold`; None leaves nothing out. `start` are the
-        coefficients of such a fit.
+        `start` are the coefficients of such a fit.
         """
-        log_means = self._log_means(inverse_width, options, fold)
         columns = optimum.solve_columns(
             self.to_target,
             log_means,
@@ -179,32 +182,48 @@ class _Part:
             inverse_width,
             options.solver,
             tolerance=_TOLERANCE,
+            screen=start is not None,
             start=start,
         )
         log_alpha = optimum.log_coefficients(columns.log_a, log_means)
-        return (
-            columns,
-            self.to_source.log_sums_over_centers(log_alpha, inverse_width),
-            self.to_target.log_sums_over_centers(log_alpha, inverse_width),
+        log_target = columns.log_ratio
+        if not np.isfinite(log_target).all():
+            log_target = self.to_target.log_sums_over_centers(
+                log_alpha, inverse_width
+            )
+        log_source = self.to_source.log_sums_over_centers(
+            log_alpha, inverse_width
         )
+        return _Fit(np.exp(columns.log_a), log_source, log_target)
 
-    def _log_means(self, inverse_width, options, fold) -> np.ndarray:
-        """Returns the columns' log source means, +inf for those held out."""
-        inside = self.source_folds != fold
+    def _log_means(self, inverse_width, options) -> np.ndarray:
+        """Returns [folds + 1, width], the columns' log source means.
+
+        Of the source without each fold, and of all of it; +inf for centers
+        that are held out, and for columns that are not there.
+        """
+        folds = np.arange(self.num_folds + 1)
+        inside = self.source_folds != folds[:, None]
         if options.score == "lcv":
             inside[:] = True
-        log_means = optimum.source_means(
-            self.to_source,
+        log_means = optimum.with_constant(
+            self.to_source.log_means_of_parts(inside, inverse_width),
             len(self.center_folds),
-            inverse_width,
             options.constant_basis,
-            _log_share(inside),
         )
-        if fold is None:
-            return log_means
-        masked = log_means.copy()
-        masked[np.flatnonzero(self.center_folds == fold)] = np.inf
-        return masked if np.isfinite(masked).any() else log_means
+        for means, fold in zip(log_means, folds, strict=True):
+            held_out = np.flatnonzero(self.center_folds == fold)
+            if np.isfinite(np.delete(means, held_out)).any():
+                means[held_out] = np.inf
+        return log_means
+
+
+class _Fit(NamedTuple):
+    """One fit and what it says of every point drawn, held out or not."""
+
+    a: np.ndarray  # [width], on the simplex
+    log_source: np.ndarray  # [n_s], log w
+    log_target: np.ndarray  # [n_t], log w
 
 
 def _folds(points: np.ndarray, num_folds: int, rng) -> np.ndarray:

@@ -4,23 +4,36 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.density_ratio import blocks
 from kliep_tf.errors import UserError
 
-_ENTRIES_AT_ONCE = 1 << 20
+_ENTRIES_AT_ONCE = 1 << 19
 # Differences of such numbers stay within float32.
 _LARGEST = 1e36
 
 
 def as_features(values: Any, name: str) -> np.ndarray:
+    """Returns `as_matrix(values)`, every entry of it looked at.
+
+    Raises:
+        UserError: as `as_matrix`, or an entry is NaN, infinite or above 1e36;
+            the message names the argument and the row.
+    """
+    features = as_matrix(values, name)
+    rows = max(1, _ENTRIES_AT_ONCE // features.shape[1])
+    for first in range(0, len(features), rows):
+        require_finite(features[first : first + rows], name, first)
+    return features
+
+
+def as_matrix(values: Any, name: str) -> np.ndarray:
     """Returns `values` as a float32 or float64 array [N, d].
 
     float32 and float64 stay as they are (a memory map stays one), half
     precision becomes float32, integers and booleans float64.
 
     Raises:
-        UserError: not two-dimensional, empty, not numeric, or an entry is NaN
-            or infinite; the message names the argument and the row.
+        UserError: not two-dimensional, empty or not numeric; the message
+            names the argument.
     """
     try:
         features = np.asanyarray(values)
@@ -47,7 +60,6 @@ def as_features(values: Any, name: str) -> np.ndarray:
         features = features.astype(np.float32)
     elif features.dtype not in (np.float32, np.float64):
         features = features.astype(np.float64)
-    _require_finite(features, name)
     return features
 
 
@@ -77,22 +89,19 @@ def require_positive(value: Any, name: str) -> float:
     return number
 
 
-def _require_finite(features: np.ndarray, name: str) -> None:
-    rows = max(1, _ENTRIES_AT_ONCE // features.shape[1])
+def require_finite(block: np.ndarray, name: str, first_row: int) -> None:
+    """Raises a UserError for an entry that is NaN, infinite or above 1e36.
 
-    def check(first: int) -> None:
-        block = np.asarray(features[first : first + rows])
-        # No entry is far from 0 where the sum of squares is finite.
-        with np.errstate(over="ignore", invalid="ignore"):
-            if np.vdot(block, block) < _LARGEST:
-                return
-        bad = ~(np.abs(block) < _LARGEST)
-        if bad.any():
-            row, column = np.argwhere(bad)[0]
-            raise UserError(
-                f"{name}: expected finite numbers below {_LARGEST:g}, found "
-                f"{block[row, column]} in row {first + row}, column {column}"
-            )
-
-    for _ in blocks.in_order(check, range(0, len(features), rows)):
-        pass
+    `block` [n, d] is of the argument `name`, from `first_row` on.
+    """
+    # No entry is far from 0 where the sum of squares is finite.
+    with np.errstate(over="ignore", invalid="ignore"):
+        if np.vdot(block, block) < _LARGEST:
+            return
+    bad = ~(np.abs(block) < _LARGEST)
+    if bad.any():
+        row, column = np.argwhere(bad)[0]
+        raise UserError(
+            f"{name}: expected finite numbers below {_LARGEST:g}, found "
+            f"{block[row, column]} in row {first_row + row}, column {column}"
+        )

@@ -29,6 +29,8 @@ _MARGINS = (0.01, 0.1)  # of z from 0 at first, at least and at most
 # leaves, so that nearly equal columns do not make the system indefinite.
 _RIDGE = 2e-7
 _BLOCK = 8
+# Of kernels that are kept in float64 too: casting them costs each product.
+_FEW_ENTRIES = 1 << 20
 
 
 class Solution(NamedTuple):
@@ -74,7 +76,10 @@ def solve(
         start: [b] float64 on the simplex, coefficients of a problem much like
             this one; they save iterations.
     """
-    begin = _begin(kernels, q, present, start)
+    products = kernels
+    if kernels.shape.num_elements() <= _FEW_ENTRIES:
+        products = tf.cast(kernels, tf.float64)
+    begin = _begin(products, q, present, start)
 
     def unfinished(state: _State) -> tf.Tensor:
         return (state.best_gap > tolerance) & tf.reduce_all(
@@ -83,7 +88,7 @@ def solve(
 
     end = tf.while_loop(
         unfinished,
-        lambda state: [_iterate(kernels, q, state)],
+        lambda state: [_iterate(kernels, products, q, state)],
         [begin],
         maximum_iterations=MAX_ITERATIONS,
     )[0]
@@ -117,8 +122,13 @@ def _begin(kernels, q, present, start) -> _State:
     )
 
 
-def _iterate(kernels: tf.Tensor, q: tf.Tensor, state: _State) -> _State:
-    """Returns the state after one predictor-corrector step."""
+def _iterate(
+    kernels: tf.Tensor, products: tf.Tensor, q: tf.Tensor, state: _State
+) -> _State:
+    """Returns the state after one predictor-corrector step.
+
+    `products` are the kernels that vectors are multiplied with.
+    """
     size = kernels.shape[0]
     primal, dual = state.primal, state.dual
     (a, w), (z, v) = _split(primal, size), _split(dual, size)
@@ -133,7 +143,7 @@ def _iterate(kernels: tf.Tensor, q: tf.Tensor, state: _State) -> _State:
         With the other equations, P'dv + dz = -residual and dw = P da.
         """
         da = _apply(inverse, gradient + complement[:size] / a)
-        step = tf.concat([da, _times(kernels, da)], 0)
+        step = tf.concat([da, _times(products, da)], 0)
         return step, (complement - dual * step) / primal
 
     # Predictor: mu = 0.
@@ -147,24 +157,24 @@ def _iterate(kernels: tf.Tensor, q: tf.Tensor, state: _State) -> _State:
     )
 
     # Corrector: centred, with the second-order terms.
-    products = step * dual_step
+    bends = step * dual_step
     centre = mu * (affine / mu) ** 3
     target = tf.concat([tf.fill([size], centre), q], 0)
-    complement = target - primal * dual - products
-    bend = _transposed_times(kernels, products[size:] / w)
+    complement = target - primal * dual - bends
+    bend = _transposed_times(products, bends[size:] / w)
     step, dual_step = direction(gradient - bend, complement)
     primal += _TO_BOUNDARY * _step_length(primal, step) * step
     dual += _TO_BOUNDARY * _step_length(dual, dual_step) * dual_step
 
     (a, w), (_, v) = _split(primal, size), _split(dual, size)
-    prices = _transposed_times(kernels, q / w)
+    prices = _transposed_times(products, q / w)
     gap = _gap(prices, a)
     better = gap < state.best_gap
     return _State(
         primal=primal,
         dual=dual,
         prices=prices,
-        dual_products=_transposed_times(kernels, v),
+        dual_products=_transposed_times(products, v),
         best_a=tf.where(better, a / tf.reduce_sum(a), state.best_a),
         best_gap=tf.minimum(gap, state.best_gap),
         num_iterations=state.num_iterations + 1,

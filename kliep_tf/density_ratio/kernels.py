@@ -19,9 +19,11 @@ import tensorflow as tf
 
 from kliep_tf.density_ratio import blocks
 from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio.samples import Sample
 
 _BLOCK_ENTRIES = 1 << 21  # of a block, of features or distances
 _BLOCK_ROWS = 64  # a multiple of which a block has
+_LEAST_SHARE = 1e-20  # of the largest term, that float32 sums still show
 _KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
 
 
@@ -47,7 +49,7 @@ class SquaredDistances:
 
     def __init__(
         self,
-        points: np.ndarray,
+        sample: Sample,
         centers: np.ndarray,
         frame: Frame,
         dtype: type,
@@ -55,14 +57,17 @@ class SquaredDistances:
         width: int | None = None,
         keep: bool = True,
     ):
-        self.num_points = len(points)
+        self.num_points = len(sample)
         self.width = width or padded_width(len(centers))
-        self._points = points
+        self._sample = sample
         self._frame = frame
         self._dtype = dtype
-        self._centers = _with_squares(frame.place(centers, dtype, self.width))
+        self._in_place = frame.keeps_in_place(sample.points, dtype)
+        self._centers = self._placed_centers(centers)
         self._present = tf.constant(np.arange(self.width) < len(centers))
-        limit = max(256, _BLOCK_ENTRIES // max(self.width, points.shape[1]))
+        # What is not copied takes no memory, and each block costs calls.
+        columns = 0 if self._in_place else centers.shape[1]
+        limit = max(256, _BLOCK_ENTRIES // max(self.width, columns))
         self._rows = _even_blocks(self.num_points, limit)
         self._keep = keep and self.num_points * self.width <= _KEPT_ENTRIES
         self._kept: dict[int, tf.Tensor] = {}
@@ -105,6 +110,27 @@ class SquaredDistances:
         for _, _, sums in self._of_blocks(log_sums):
             total = np.logaddexp(total, sums)
         return total
+
+    def log_means_of_parts(
+        self, parts: np.ndarray, inverse_width: float
+    ) -> np.ndarray:
+        """Returns float64 [k, width], log of the mean K over each part.
+
+        `parts` is bool [k, N], and every part has a point. Of distances in
+        one block, one pass serves all parts.
+        """
+        _, _, block = next(self.blocks())
+        weights = np.zeros((block.shape[1], len(parts)), np.float32)
+        weights[: self.num_points] = parts.T
+        log_sums, shares = _log_sums_of_parts(
+            block, tf.constant(weights), tf.constant(inverse_width, tf.float64)
+        )
+        log_means = log_sums.numpy() - np.log(parts.sum(axis=1))[:, None]
+        # A part far from the point nearest to some center, one by one.
+        for i in np.flatnonzero(shares.numpy().min(axis=1) < _LEAST_SHARE):
+            log_weights = np.where(parts[i], -np.log(parts[i].sum()), -np.inf)
+            log_means[i] = self.log_sums_over_points(log_weights, inverse_width)
+        return log_means
 
     def prices(
         self,
@@ -152,26 +178,53 @@ class SquaredDistances:
         self, function: Callable[[slice, tf.Tensor], Any]
     ) -> Iterator[tuple[int, int, Any]]:
         """Yields (first, last + 1, function(points' slice, distances))."""
-        starts = range(0, self.num_points, self._rows)
+        starts = list(range(0, self.num_points, self._rows))
+        # The last block begins early rather than to be padded, which would
+        # be a copy; what it shares with the one before is taken from it.
+        starts[-1] = max(self.num_points - self._rows, 0)
+        ends = [*starts[1:], self.num_points]
 
-        def of_block(first: int) -> tuple[int, int, Any]:
-            last = min(first + self._rows, self.num_points)
-            part, block = slice(first, last), self._kept.get(first)
+        def of_block(number: int) -> tuple[int, int, Any]:
+            first, last = starts[number], ends[number]
+            block = self._kept.get(first)
             if block is None:
-                block = self._compute(part)
+                block = self._compute(first)
             if self._keep:
                 self._kept[first] = block
-            return first, last, function(part, block)
+            return first, last, function(slice(first, last), block)
 
         if len(self._kept) == len(starts):
-            return map(of_block, starts)
-        return blocks.in_order(of_block, starts)
+            return map(of_block, range(len(starts)))
+        return blocks.in_order(of_block, range(len(starts)))
 
-    def _compute(self, part: slice) -> tf.Tensor:
-        points = self._frame.place(self._points[part], self._dtype, self._rows)
-        return squared_distances(
-            *self._centers, self._present, *_with_squares(points)
-        )
+    def _placed_centers(
+        self, centers: np.ndarray
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns [width, d] and [width], what `squared_distances` takes.
+
+        Points in place are in their own unit; the centers make up for it.
+        """
+        placed = self._frame.place(centers, self._dtype, self.width)
+        squares = np.vecdot(placed, placed)
+        if self._in_place:
+            placed /= self._dtype(self._frame.scale)
+        return tf.constant(placed), tf.constant(squares)
+
+    def _compute(self, first: int) -> tf.Tensor:
+        points = self._placed_points(slice(first, first + self._rows))
+        return squared_distances(*self._centers, self._present, *points)
+
+    def _placed_points(self, part: slice) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns [rows, d] and [rows], what `squared_distances` takes."""
+        frame, points = self._frame, self._sample.points[part]
+        if not self._in_place:
+            return _with_squares(frame.place(points, self._dtype, self._rows))
+        squares = np.zeros(self._rows, self._dtype)
+        squares[: len(points)] = (self._sample.norms[part] / frame.scale) ** 2
+        if len(points) < self._rows:
+            padding = ((0, self._rows - len(points)), (0, 0))
+            points = np.pad(points, padding)
+        return blocks.shared(points), tf.constant(squares)
 
 
 def padded_width(num_centers: int) -> int:
@@ -237,6 +290,18 @@ def _log_sums_over_points(distances, log_weights, inverse_width):
 
 
 @tf.function(jit_compile=True, autograph=False)
+def _log_sums_of_parts(distances, weights, inverse_width):
+    """Returns [k, b] log sums, and the sums with the largest term as 1."""
+    logs = _log_kernels(distances, 0.0, inverse_width)
+    largest = tf.reduce_max(logs, axis=1)
+    terms = tf.exp(logs - largest[:, None])
+    weights = tf.cast(weights, terms.dtype)
+    sums = tf.linalg.matmul(weights, terms, transpose_a=True, transpose_b=True)
+    sums = tf.cast(sums, tf.float64)
+    return tf.cast(largest, tf.float64) + tf.math.log(sums), sums
+
+
+@tf.function(jit_compile=True, autograph=False)
 def _prices(distances, log_weights, log_means, inverse_width):
     logs = _log_kernels(distances, log_weights, inverse_width)
     logs -= tf.cast(log_means, logs.dtype)[:, None]
@@ -281,7 +346,7 @@ def _with_squares(points: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
 
     NumPy's sums along the rows are several times as fast as XLA's.
     """
-    squares = np.einsum("nd,nd->n", points, points)
+    squares = np.vecdot(points, points)
     return tf.constant(points), tf.constant(squares)
 
 

@@ -19,13 +19,13 @@ from kliep_tf.density_ratio.cross_validation import (
     Centers,
     Options,
 )
-from kliep_tf.density_ratio.frame import make_frame
 from kliep_tf.density_ratio.inputs import (
     as_features,
+    as_matrix,
     require_positive,
     require_same_columns,
 )
-from kliep_tf.density_ratio.optimum import TOLERANCE, Samples, Solver
+from kliep_tf.density_ratio.optimum import TOLERANCE, Solver
 from kliep_tf.density_ratio.result import (
     KliepResult,
     coefficients,
@@ -34,6 +34,7 @@ from kliep_tf.density_ratio.result import (
     log_density_ratio,
     to_arrays,
 )
+from kliep_tf.density_ratio.samples import Samples, measure
 from kliep_tf.density_ratio.selection import (
     Selected,
     fit_given,
@@ -105,11 +106,11 @@ def fit_kliep(
         UserError: an argument is not as described above; the message says
             which, what was expected and what was found.
     """
-    source = as_features(source, "source")
-    target = as_features(target, "target")
+    source = as_matrix(source, "source")
+    target = as_matrix(target, "target")
     require_same_columns(source, "source", target, "target")
     chosen_centers = _centers(centers, num_centers, target, seed)
-    samples = Samples(source, target, make_frame(source, target))
+    samples = measure(source, target)
     options = Options(
         score=selection,
         num_folds=num_folds,

@@ -11,27 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.density_ratio import interior_point, kernels
-from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.density_ratio.simplex import Problem, Solver
 
 TOLERANCE = 1e-6  # of the certificate, in nats
 # Below the tolerance, so that the recomputed certificate stays below it.
 _SOLVER_TOLERANCE = 1e-7
-
-
-@dataclasses.dataclass(frozen=True)
-class Samples:
-    """Two samples and where their distances are taken.
-
-    Attributes:
-        source: [N_s, d].
-        target: [N_t, d].
-        frame: see `Frame`.
-    """
-
-    source: np.ndarray
-    target: np.ndarray
-    frame: Frame
+_LEAST_RATIO = 1e-30  # of a point's kernels, the largest being 1
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,13 +59,13 @@ def solve_all(
     inverse_width = samples.frame.inverse_width(bandwidth)
     to_source, to_target = (
         kernels.SquaredDistances(
-            points,
+            sample,
             centers,
             samples.frame,
             dtype,
             width=kernels.close_width(len(centers)),
         )
-        for points in (samples.source, samples.target)
+        for sample in (samples.source, samples.target)
     )
     log_q = uniform(len(samples.target))
     log_means = source_means(
@@ -113,18 +99,23 @@ def source_means(
     num_centers: int,
     inverse_width: float,
     constant_basis: bool,
-    log_q: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Returns float64 [width], log mean_i K(x_i^source, c_l).
+    """Returns float64 [width], log mean_i K(x_i^source, c_l)."""
+    log_means = to_source.log_sums_over_points(
+        uniform(to_source.num_points), inverse_width
+    )
+    return with_constant(log_means, num_centers, constant_basis)
 
-    The constant's is 0; padding (and a constant not wanted) has +inf.
-    `log_q` [N_s] are log weights of the source points, uniform if not given.
+
+def with_constant(
+    log_means: np.ndarray, num_centers: int, constant_basis: bool
+) -> np.ndarray:
+    """Returns [..., width]: the constant's log mean is 0.
+
+    That of padding, and of a constant that is not wanted, is +inf.
     """
-    if log_q is None:
-        log_q = uniform(to_source.num_points)
-    log_means = to_source.log_sums_over_points(log_q, inverse_width)
-    log_means[num_centers] = 0.0 if constant_basis else np.inf
-    log_means[num_centers + 1 :] = np.inf
+    log_means[..., num_centers] = 0.0 if constant_basis else np.inf
+    log_means[..., num_centers + 1 :] = np.inf
     return log_means
 
 
@@ -136,7 +127,8 @@ class Columns:
         log_a: [width] float64, log coefficients on the simplex.
         gap: the certificate over these columns, recomputed in float64.
         num_iterations: of the solver.
-        log_ratio: [N_t] float64, log P a.
+        log_ratio: [N_t] float64, log P a; -inf where float32 kernels do not
+            show it, which is at points of weight 0 alone.
     """
 
     log_a: np.ndarray
@@ -176,12 +168,13 @@ def solve_columns(
     q[: len(log_q)] = np.exp(log_q)
     problem = Problem(columns, np.isfinite(log_means), q, solver, start)
     found = (
-        problem.solve_screened(tolerance, TOLERANCE)
+        problem.solve_screened(tolerance, max(2.0 * tolerance, TOLERANCE))
         if screen
         else problem.solve(tolerance)
     )
+    shown = np.where(found.ratio > _LEAST_RATIO, found.ratio, 0.0)
     with np.errstate(divide="ignore"):
-        log_ratio = np.log(found.ratio) + log_scale.numpy()
+        log_ratio = np.log(shown) + log_scale.numpy()
         return Columns(
             log_a=np.log(found.a),
             gap=found.gap,

@@ -8,6 +8,7 @@ import numpy as np
 
 from kliep_tf.density_ratio import inputs, kernels
 from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio.samples import measure_points
 
 # Beyond e^600 a coefficient is near the end of float64.
 _LARGEST_LOG = 600.0
@@ -97,14 +98,15 @@ def coefficients(
 
 def log_density_ratio(x: Any, result: KliepResult) -> np.ndarray:
     """Returns float64 [N], log w at features `x` [N, d]; see density_ratio."""
-    points = inputs.as_features(x, "x")
+    points = inputs.as_matrix(x, "x")
     inputs.require_same_columns(result.centers, "the fit", points, "x")
+    sample = measure_points(points, result.origin, "x")
     used = np.flatnonzero(np.isfinite(result.log_alpha))
     if used.size == 0:
         return np.full(len(points), result.log_constant)
     frame = Frame(result.origin, result.scale)
     distances = kernels.SquaredDistances(
-        points,
+        sample,
         result.centers[used],
         frame,
         frame.dtype_for(result.bandwidth),

@@ -18,9 +18,9 @@ from kliep_tf.density_ratio.cross_validation import (
     Options,
     cross_validate,
 )
-from kliep_tf.density_ratio.frame import median_distance
-from kliep_tf.density_ratio.optimum import Optimum, Samples
+from kliep_tf.density_ratio.optimum import Optimum
 from kliep_tf.density_ratio.result import SelectionTable
+from kliep_tf.density_ratio.samples import Samples, median_distance
 from kliep_tf.errors import UserError
 
 # Times the median distance between target points.
@@ -115,17 +115,17 @@ def _best(scores: np.ndarray) -> int:
 
 
 def _candidates(samples, bandwidths) -> np.ndarray:
-    for points, name in (
+    for sample, name in (
         (samples.source, "source"),
         (samples.target, "target"),
     ):
-        if len(points) < 2:
+        if len(sample) < 2:
             raise UserError(
                 f"{name}: expected at least 2 rows to select a bandwidth, "
-                f"found {len(points)}; give a bandwidth"
+                f"found {len(sample)}; give a bandwidth"
             )
     if bandwidths is None:
-        median = median_distance(samples.source, samples.target, samples.frame)
+        median = median_distance(samples)
         return median * np.array(GRID)
     widths = [inputs.require_positive(w, "bandwidths") for w in bandwidths]
     if not widths:

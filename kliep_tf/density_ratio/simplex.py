@@ -16,7 +16,7 @@ from kliep_tf.density_ratio import interior_point
 _LEAST_COEFFICIENT = 1e-10
 _CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
 # With fewer points a solve over all columns costs no more.
-_SCREENED_POINTS = 6000
+_SCREENED_POINTS = 2000
 _SOME_POINTS = 1024
 _SOME_COLUMNS = 32
 _MOST_ACTIVE = 24  # of them
@@ -80,6 +80,7 @@ class Problem:
                 self.present[likely],
                 self.q,
                 self.solver,
+                None if self.start is None else self.start[likely],
             )
             a = np.zeros(len(self.present))
             a[likely], more = part._coefficients(tolerance)
@@ -116,6 +117,20 @@ class Problem:
 
     def _likely_columns(self) -> tuple[np.ndarray | None, int]:
         """Returns 32 columns, None if more may carry weight; iterations."""
+        a, num_iterations = self._rough_coefficients()
+        active = a > _ACTIVE
+        if active.sum() > _MOST_ACTIVE:
+            return None, num_iterations
+        prices, _ = self._prices(a)
+        if not np.isfinite(prices).all():
+            return None, num_iterations
+        dearest = np.argsort(-np.where(active, np.inf, prices), kind="stable")
+        return np.sort(dearest[:_SOME_COLUMNS]), num_iterations
+
+    def _rough_coefficients(self) -> tuple[np.ndarray, int]:
+        """Returns where to start, or a solution on few points; iterations."""
+        if self.start is not None:
+            return self._start(), 0
         points = np.flatnonzero(self.q)
         points = points[
             np.linspace(0, len(points) - 1, _SOME_POINTS, dtype=int)
@@ -126,15 +141,7 @@ class Problem:
             self.q[points] / self.q[points].sum(),
             self.solver,
         )
-        a, num_iterations = rough._coefficients(_ROUGH_TOLERANCE)
-        active = a > _ACTIVE
-        if active.sum() > _MOST_ACTIVE:
-            return None, num_iterations
-        prices, _ = self._prices(a)
-        if not np.isfinite(prices).all():
-            return None, num_iterations
-        dearest = np.argsort(-np.where(active, np.inf, prices), kind="stable")
-        return np.sort(dearest[:_SOME_COLUMNS]), num_iterations
+        return rough._coefficients(_ROUGH_TOLERANCE)
 
     def _prices(self, a: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Returns sum_j q_j P[j, l] / (P a)_j of every l, and P a.

@@ -1,32 +1,40 @@
 import numpy as np
 import pytest
+import scipy.special
 
 from kliep_tf.density_ratio import kernels
-from kliep_tf.density_ratio.frame import make_frame, median_distance
+from kliep_tf.density_ratio.samples import measure, median_distance
 
 
 def squared_distances_by_hand(points, centers):
     return np.sum((points[:, None] - centers[None]) ** 2, axis=2)
 
 
-def frame_of(points):
-    return make_frame(points, points)
+def measured(points):
+    """Returns the sample and its frame."""
+    samples = measure(points, points)
+    return samples.target, samples.frame
 
 
 @pytest.mark.parametrize(
     "dtype, error", [(np.float32, 1e-5), (np.float64, 1e-12)]
 )
 @pytest.mark.parametrize("num_points", [1, 300, 20_000])
-def test_sums_are_those_of_the_kernel(num_points, dtype, error):
+@pytest.mark.parametrize("offset", [0, 5])
+def test_sums_are_those_of_the_kernel(num_points, offset, dtype, error):
     rng = np.random.default_rng(0)
-    points = rng.normal(size=(num_points, 4)) + 5
-    centers = rng.normal(size=(7, 4)) + 5
-    frame = frame_of(points)
+    points, centers = (
+        (rng.normal(size=(size, 4)) + offset).astype(dtype)
+        for size in (num_points, 7)
+    )
+    sample, frame = measured(points)
+    in_place = offset == 0 and num_points > 1
+    assert frame.keeps_in_place(points, dtype) == in_place
     bandwidth = 1.3
     kernel = np.exp(
         -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
     )
-    distances = kernels.SquaredDistances(points, centers, frame, dtype)
+    distances = kernels.SquaredDistances(sample, centers, frame, dtype)
     inverse_width = frame.inverse_width(bandwidth)
     over_rows = distances.log_sums_over_points(
         np.zeros(num_points), inverse_width
@@ -43,10 +51,57 @@ def test_sums_are_those_of_the_kernel(num_points, dtype, error):
     )
 
 
+def test_blocks_overlap_rather_than_to_be_padded(monkeypatch):
+    monkeypatch.setattr(kernels, "_BLOCK_ENTRIES", 256 * 128)
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(1000, 3))
+    sample, frame = measured(points)
+    distances = kernels.SquaredDistances(
+        sample, points[:5], frame, np.float64, keep=False
+    )
+    assert [(a, b) for a, b, _ in distances.blocks()] == [
+        (0, 256),
+        (256, 512),
+        (512, 744),
+        (744, 1000),
+    ]
+    by_hand = squared_distances_by_hand(points, points[:5]).T
+    np.testing.assert_allclose(
+        distances.whole().numpy()[:5, :1000] * frame.scale**2,
+        by_hand,
+        atol=1e-12,
+    )
+
+
+@pytest.mark.parametrize("bandwidth", [1.0, 0.05])
+def test_means_over_parts_are_those_of_the_kernel(bandwidth):
+    rng = np.random.default_rng(0)
+    points = rng.normal(size=(90, 2))
+    centers = points[:4]
+    sample, frame = measured(points)
+    # Without the centers themselves, all else is far at the narrow width.
+    parts = np.stack([np.arange(90) >= 0, np.arange(90) >= 10])
+    distances = kernels.SquaredDistances(
+        sample, centers, frame, np.float64
+    ).as_one_block()
+    logs = -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
+    np.testing.assert_allclose(
+        distances.log_means_of_parts(parts, frame.inverse_width(bandwidth))[
+            :, :4
+        ],
+        [
+            scipy.special.logsumexp(logs[part], axis=0) - np.log(part.sum())
+            for part in parts
+        ],
+        atol=1e-5,
+    )
+
+
 def test_padding_is_the_constant_function():
     points = np.zeros((3, 2)) + 1
+    sample, frame = measured(points)
     distances = kernels.SquaredDistances(
-        points, points[:1] + 1, frame_of(points), np.float32
+        sample, points[:1] + 1, frame, np.float32
     )
     assert distances.whole().numpy()[1:, :3].max() == 0
 
@@ -54,7 +109,8 @@ def test_padding_is_the_constant_function():
 def test_blocks_and_the_whole_agree(monkeypatch):
     rng = np.random.default_rng(0)
     points, centers = rng.normal(size=(1000, 3)), rng.normal(size=(5, 3))
-    arguments = (points, centers, frame_of(points), np.float64)
+    sample, frame = measured(points)
+    arguments = (sample, centers, frame, np.float64)
     whole = kernels.SquaredDistances(*arguments)
     monkeypatch.setattr(kernels, "_BLOCK_ENTRIES", 256 * 128)
     blocks = kernels.SquaredDistances(*arguments, keep=False)
@@ -81,17 +137,14 @@ def test_blocks_and_the_whole_agree(monkeypatch):
 def test_median_distance_by_hand():
     # Distances 1, 2, 3 (each twice, and zeros on the diagonal).
     target = np.array([[0.0], [1.0], [3.0]])
-    assert median_distance(target, target, frame_of(target)) == pytest.approx(
-        2.0
-    )
+    assert median_distance(measure(target, target)) == pytest.approx(2.0)
 
 
 def test_median_distance_where_targets_coincide():
     target = np.ones((4, 1))
     source = np.array([[4.0], [5.0], [6.0]])
-    frame = make_frame(source, target)
-    assert median_distance(source, target, frame) == pytest.approx(4.0)
-    assert median_distance(target, target, frame_of(target)) == 1.0
+    assert median_distance(measure(source, target)) == pytest.approx(4.0)
+    assert median_distance(measure(target, target)) == 1.0
 
 
 @pytest.mark.parametrize("size", [1, 256, 257, 3000, 24_966, 1_000_000])
@@ -101,7 +154,7 @@ def test_padded_size_is_little_more(size):
 
 
 def test_precision_follows_the_width():
-    frame = frame_of(np.array([[-1.0], [1.0]]))
+    _, frame = measured(np.array([[-1.0], [1.0]]))
     assert frame.dtype_for(1.0) == np.float32
     assert frame.dtype_for(1e-3) == np.float64
 
@@ -116,7 +169,7 @@ def test_the_unit_is_the_largest_distance(spread, offset, dtype):
         (spread * rng.normal(size=(size, 3)) + offset).astype(dtype)
         for size in (300, 200)
     )
-    frame = make_frame(source, target)
+    frame = measure(source, target).frame
     points = np.concatenate([source, target]).astype(np.float64)
     distances = np.sqrt(np.sum((points - frame.origin) ** 2, axis=1))
     assert frame.scale == pytest.approx(distances.max(), rel=1e-5)
