@@ -5,6 +5,9 @@ prepares a block, another computes on the one before.
 """
 
 import collections
+import contextlib
+import functools
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent import futures
 from typing import TypeVar
@@ -12,9 +15,10 @@ from typing import TypeVar
 import numpy as np
 import tensorflow as tf
 
-_THREADS = 2
+_LEAST_THREADS = 2
 _ALIGNMENT = 16  # bytes, which code compiled by XLA counts on
 _Result = TypeVar("_Result")
+_Function = TypeVar("_Function", bound=Callable)
 
 
 def in_order(
@@ -22,20 +26,38 @@ def in_order(
 ) -> Iterator[_Result]:
     """Yields function(item) of every item in turn.
 
-    No more than three results exist that the caller has not taken, so that
-    what is streamed stays small.
+    No more than three results exist that the caller has not taken (more only
+    where there are more than two GPUs), so that what is streamed stays small.
     """
     if len(items) == 1:
         yield function(items[0])
         return
     waiting: collections.deque[futures.Future] = collections.deque()
-    with futures.ThreadPoolExecutor(_THREADS) as pool:
+    threads = max(_LEAST_THREADS, len(_gpus()))
+    with futures.ThreadPoolExecutor(threads) as pool:
         for item in items:
             waiting.append(pool.submit(function, item))
-            if len(waiting) > _THREADS:
+            if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+
+
+def one_at_a_time(function: _Function) -> _Function:
+    """Returns the function, called by one thread after another.
+
+    TensorFlow 2.21 crashes now and then where two threads run one compiled
+    function with a reduction of float32 for the first time, on CPUs: what XLA
+    prepares then is shared between them, and not locked.
+    """
+    lock = threading.Lock()
+
+    @functools.wraps(function)
+    def locked(*arguments):
+        with lock:
+            return function(*arguments)
+
+    return locked
 
 
 def shared(block: np.ndarray) -> tf.Tensor:
@@ -44,7 +66,28 @@ def shared(block: np.ndarray) -> tf.Tensor:
     Only for compiled functions: TensorFlow's own kernels want memory that is
     better aligned, for which `tf.constant` makes a copy.
     """
-    aligned = block.ctypes.data % _ALIGNMENT == 0
-    if aligned and block.flags.c_contiguous and block.flags.writeable:
+    if can_share(block):
         return tf.experimental.dlpack.from_dlpack(block.__dlpack__())
     return tf.constant(block)
+
+
+def can_share(block: np.ndarray) -> bool:
+    """Returns whether `shared` makes no copy; a read-only map needs one."""
+    return (
+        block.ctypes.data % _ALIGNMENT == 0
+        and block.flags.c_contiguous
+        and block.flags.writeable
+    )
+
+
+def device(number: int) -> contextlib.AbstractContextManager:
+    """Returns the scope of the GPU for a block; none if they are not many."""
+    gpus = _gpus()
+    if len(gpus) < 2:
+        return contextlib.nullcontext()
+    return tf.device(gpus[number % len(gpus)])
+
+
+@functools.cache
+def _gpus() -> list[str]:
+    return [gpu.name for gpu in tf.config.list_logical_devices("GPU")]

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from kliep_tf import progress
-from kliep_tf.density_ratio import kernels, optimum
+from kliep_tf.density_ratio import distances, optimum
 from kliep_tf.density_ratio.samples import Sample, Samples
 
 # Up to as many candidates are solved without generating columns.
@@ -133,8 +133,8 @@ class _Generation:
 
     def _distances(
         self, sample: Sample, working: np.ndarray, keep: bool = True
-    ) -> kernels.SquaredDistances:
-        return kernels.SquaredDistances(
+    ) -> distances.SquaredDistances:
+        return distances.SquaredDistances(
             sample,
             self._centers[working],
             self._samples.frame,
@@ -172,7 +172,7 @@ class _Generation:
 
     def _parts(
         self, sample: Sample, name: str, keep: bool = False
-    ) -> Iterator[tuple[int, kernels.SquaredDistances]]:
+    ) -> Iterator[tuple[int, distances.SquaredDistances]]:
         """Yields the distances to one part of the candidates after another.
 
         Each with the number of candidates in it.
@@ -184,12 +184,12 @@ class _Generation:
             centers = self._centers[first : first + self._step]
             yield (
                 len(centers),
-                kernels.SquaredDistances(
+                distances.SquaredDistances(
                     sample,
                     centers,
                     self._samples.frame,
                     self._dtype,
-                    width=kernels.padded_width(self._step),
+                    width=distances.padded_width(self._step),
                     keep=keep,
                 ),
             )

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kliep_tf.density_ratio import blocks, kernels, optimum
+from kliep_tf.density_ratio import blocks, distances, optimum
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.errors import UserError
@@ -109,8 +109,8 @@ def cross_validate(
 class _Part:
     """The points and centers that widths are compared on."""
 
-    to_source: kernels.SquaredDistances
-    to_target: kernels.SquaredDistances
+    to_source: distances.SquaredDistances
+    to_target: distances.SquaredDistances
     source_folds: np.ndarray  # [n_s]
     target_folds: np.ndarray  # [n_t]
     center_folds: np.ndarray  # [b], -1 for a center that is no target point
@@ -133,10 +133,10 @@ class _Part:
         center_folds = np.where(center_rows >= 0, center_folds, -1)
         dtype = samples.frame.dtype_for(widths.min(), _LOG_ERROR)
         return cls(
-            to_source=kernels.SquaredDistances(
+            to_source=distances.SquaredDistances(
                 some_source, some.points, samples.frame, dtype
             ).as_one_block(),
-            to_target=kernels.SquaredDistances(
+            to_target=distances.SquaredDistances(
                 some_target, some.points, samples.frame, dtype
             ).as_one_block(),
             source_folds=_folds(some_source.points, num_folds, rng),

@@ -1,9 +1,9 @@
-"""Gaussian kernels in the log domain, by blocks.
+"""Gaussian kernels in the log domain: what is compiled.
 
 K(x, c) = exp(-|x - c|^2 / (2 bandwidth^2)). Squared distances come from one
-matrix product after centring near the target's mean, and serve every
-bandwidth. Centers are rows and points are columns: sums over points then run
-along memory, which is what there is most of.
+matrix product and serve every bandwidth. Centers are rows and points are
+columns: sums over points then run along memory, which is what there is most
+of. `SquaredDistances` calls these block by block.
 
 TensorFlow Probability's psd_kernels take the same product and about as long
 (10,000 points, 100 centers, d = 300, under XLA on a busy machine: 15 CPU ms;
@@ -11,233 +11,9 @@ an exponential of distances whose norms XLA took: 24), but give the kernel
 itself: it underflows at small widths, and each would take the product anew.
 """
 
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import numpy as np
 import tensorflow as tf
 
 from kliep_tf.density_ratio import blocks
-from kliep_tf.density_ratio.frame import Frame
-from kliep_tf.density_ratio.samples import Sample
-
-_BLOCK_ENTRIES = 1 << 21  # of a block, of features or distances
-_BLOCK_ROWS = 64  # a multiple of which a block has
-_LEAST_SHARE = 1e-20  # of the largest term, that float32 sums still show
-_KEPT_ENTRIES = 1 << 26  # of the distances kept for further passes
-
-
-def padded_size(size: int, least: int = 256) -> int:
-    """Returns a size >= `size` out of a sparse set (at most 1/8 more).
-
-    Arrays are padded to these sizes, because XLA compiles for each shape.
-    """
-    if size <= least:
-        return least
-    step = max(least, 1 << ((size - 1).bit_length() - 4))
-    return -(-size // step) * step
-
-
-class SquaredDistances:
-    """The squared distances of centers to points, in blocks of points.
-
-    Attributes:
-        num_points: without padding.
-        width: number of centers with padding (a multiple of 128, at least one
-            row of zeros: the constant function seen as a center).
-    """
-
-    def __init__(
-        self,
-        sample: Sample,
-        centers: np.ndarray,
-        frame: Frame,
-        dtype: type,
-        *,
-        width: int | None = None,
-        keep: bool = True,
-    ):
-        self.num_points = len(sample)
-        self.width = width or padded_width(len(centers))
-        self._sample = sample
-        self._frame = frame
-        self._dtype = dtype
-        self._in_place = frame.keeps_in_place(sample.points, dtype)
-        self._centers = self._placed_centers(centers)
-        self._present = tf.constant(np.arange(self.width) < len(centers))
-        # What is not copied takes no memory, and each block costs calls.
-        columns = 0 if self._in_place else centers.shape[1]
-        limit = max(256, _BLOCK_ENTRIES // max(self.width, columns))
-        self._rows = _even_blocks(self.num_points, limit)
-        self._keep = keep and self.num_points * self.width <= _KEPT_ENTRIES
-        self._kept: dict[int, tf.Tensor] = {}
-
-    def blocks(self) -> Iterator[tuple[int, int, tf.Tensor]]:
-        """Yields (first, last + 1, [width, points padded] distances)."""
-        return self._of_blocks(lambda _, block: block)
-
-    def whole(self) -> tf.Tensor:
-        """Returns all as one tensor [width, padded_size(N)]."""
-        found = list(self.blocks())
-        if len(found) == 1:
-            return found[0][2]
-        parts = [block[:, : b - a] for a, b, block in found]
-        padding = padded_size(self.num_points) - self.num_points
-        return tf.concat(
-            [*parts, tf.zeros([self.width, padding], self._dtype)], axis=1
-        )
-
-    def as_one_block(self) -> "SquaredDistances":
-        """Computes all and keeps it in one piece, for very many passes."""
-        whole = self.whole()
-        self._keep, self._rows, self._kept = True, whole.shape[1], {0: whole}
-        return self
-
-    def log_sums_over_points(
-        self, log_weights: np.ndarray, inverse_width: float
-    ) -> np.ndarray:
-        """Returns float64 [width], log sum_i exp(log_weights_i) K(x_i, c_l).
-
-        `log_weights` is float64 [N]; -inf leaves a point out.
-        """
-        inverse_width = tf.constant(inverse_width, tf.float64)
-
-        def log_sums(part: slice, block: tf.Tensor) -> np.ndarray:
-            weights = _padded(log_weights[part], block.shape[1], -np.inf)
-            return _log_sums_over_points(block, weights, inverse_width).numpy()
-
-        total = np.full(self.width, -np.inf)
-        for _, _, sums in self._of_blocks(log_sums):
-            total = np.logaddexp(total, sums)
-        return total
-
-    def log_means_of_parts(
-        self, parts: np.ndarray, inverse_width: float
-    ) -> np.ndarray:
-        """Returns float64 [k, width], log of the mean K over each part.
-
-        `parts` is bool [k, N], and every part has a point. Of distances in
-        one block, one pass serves all parts.
-        """
-        _, _, block = next(self.blocks())
-        weights = np.zeros((block.shape[1], len(parts)), np.float32)
-        weights[: self.num_points] = parts.T
-        log_sums, shares = _log_sums_of_parts(
-            block, tf.constant(weights), tf.constant(inverse_width, tf.float64)
-        )
-        log_means = log_sums.numpy() - np.log(parts.sum(axis=1))[:, None]
-        # A part far from the point nearest to some center, one by one.
-        for i in np.flatnonzero(shares.numpy().min(axis=1) < _LEAST_SHARE):
-            log_weights = np.where(parts[i], -np.log(parts[i].sum()), -np.inf)
-            log_means[i] = self.log_sums_over_points(log_weights, inverse_width)
-        return log_means
-
-    def prices(
-        self,
-        log_weights: np.ndarray,
-        log_means: np.ndarray,
-        inverse_width: float,
-    ) -> np.ndarray:
-        """Returns float64 [width]: sum_i exp(log_weights_i - log_means_l) K.
-
-        `log_means` is [b], of the centers without padding. Terms below e^-87
-        count as 0 and above e^80 as e^80: at an optimum none is above 1.
-        """
-        log_means = _padded(log_means, self.width, np.inf)
-        inverse_width = tf.constant(inverse_width, tf.float64)
-
-        def prices(part: slice, block: tf.Tensor) -> np.ndarray:
-            weights = _padded(log_weights[part], block.shape[1], -np.inf)
-            return _prices(block, weights, log_means, inverse_width).numpy()
-
-        return sum(prices for _, _, prices in self._of_blocks(prices))
-
-    def log_sums_over_centers(
-        self, log_weights: np.ndarray, inverse_width: float
-    ) -> np.ndarray:
-        """Returns float64 [N], log sum_l exp(log_weights_l) K(x_i, c_l).
-
-        `log_weights` is float64 [width]; -inf leaves a center out.
-        """
-        rows = _rows_with_weight(log_weights)
-        log_weights = tf.constant(log_weights[rows], tf.float64)
-        rows = tf.constant(rows, tf.int32)
-        inverse_width = tf.constant(inverse_width, tf.float64)
-
-        def log_sums(_, block: tf.Tensor) -> np.ndarray:
-            return _log_sums_over_centers(
-                block, rows, log_weights, inverse_width
-            ).numpy()
-
-        total = np.empty(self.num_points)
-        for first, last, sums in self._of_blocks(log_sums):
-            total[first:last] = sums[: last - first]
-        return total
-
-    def _of_blocks(
-        self, function: Callable[[slice, tf.Tensor], Any]
-    ) -> Iterator[tuple[int, int, Any]]:
-        """Yields (first, last + 1, function(points' slice, distances))."""
-        starts = list(range(0, self.num_points, self._rows))
-        # The last block begins early rather than to be padded, which would
-        # be a copy; what it shares with the one before is taken from it.
-        starts[-1] = max(self.num_points - self._rows, 0)
-        ends = [*starts[1:], self.num_points]
-
-        def of_block(number: int) -> tuple[int, int, Any]:
-            first, last = starts[number], ends[number]
-            block = self._kept.get(first)
-            if block is None:
-                block = self._compute(first)
-            if self._keep:
-                self._kept[first] = block
-            return first, last, function(slice(first, last), block)
-
-        if len(self._kept) == len(starts):
-            return map(of_block, range(len(starts)))
-        return blocks.in_order(of_block, range(len(starts)))
-
-    def _placed_centers(
-        self, centers: np.ndarray
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns [width, d] and [width], what `squared_distances` takes.
-
-        Points in place are in their own unit; the centers make up for it.
-        """
-        placed = self._frame.place(centers, self._dtype, self.width)
-        squares = np.vecdot(placed, placed)
-        if self._in_place:
-            placed /= self._dtype(self._frame.scale)
-        return tf.constant(placed), tf.constant(squares)
-
-    def _compute(self, first: int) -> tf.Tensor:
-        points = self._placed_points(slice(first, first + self._rows))
-        return squared_distances(*self._centers, self._present, *points)
-
-    def _placed_points(self, part: slice) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns [rows, d] and [rows], what `squared_distances` takes."""
-        frame, points = self._frame, self._sample.points[part]
-        if not self._in_place:
-            return _with_squares(frame.place(points, self._dtype, self._rows))
-        squares = np.zeros(self._rows, self._dtype)
-        squares[: len(points)] = (self._sample.norms[part] / frame.scale) ** 2
-        if len(points) < self._rows:
-            padding = ((0, self._rows - len(points)), (0, 0))
-            points = np.pad(points, padding)
-        return blocks.shared(points), tf.constant(squares)
-
-
-def padded_width(num_centers: int) -> int:
-    """Returns a number of rows for centers and the constant."""
-    return padded_size(num_centers + 1, least=128)
-
-
-def close_width(num_centers: int) -> int:
-    """Returns the same with less padding, for what costs more than compiling.
-
-    From 96 in steps of 8: one shape serves all small numbers of centers.
-    """
-    return max(96, -(-(num_centers + 1) // 8) * 8)
 
 
 @tf.function(jit_compile=True, autograph=False)
@@ -263,6 +39,7 @@ def squared_distances(
     return tf.where(present[:, None], distances, tf.zeros_like(distances))
 
 
+@blocks.one_at_a_time
 @tf.function(jit_compile=True, autograph=False)
 def scaled_kernels(
     distances: tf.Tensor, log_means: tf.Tensor, inverse_width: tf.Tensor
@@ -280,8 +57,12 @@ def scaled_kernels(
     return kernels, tf.cast(largest, tf.float64)
 
 
+@blocks.one_at_a_time
 @tf.function(jit_compile=True, autograph=False)
-def _log_sums_over_points(distances, log_weights, inverse_width):
+def log_sums_over_points(
+    distances: tf.Tensor, log_weights: tf.Tensor, inverse_width: tf.Tensor
+) -> tf.Tensor:
+    """Returns float64 [b], log sum_j exp(log_weights_j) K_lj."""
     logs = _log_kernels(distances, log_weights, inverse_width)
     largest = tf.reduce_max(logs, axis=1)
     largest = tf.maximum(largest, logs.dtype.min)  # where all are -inf
@@ -289,9 +70,16 @@ def _log_sums_over_points(distances, log_weights, inverse_width):
     return tf.cast(largest, tf.float64) + tf.math.log(terms)
 
 
+@blocks.one_at_a_time
 @tf.function(jit_compile=True, autograph=False)
-def _log_sums_of_parts(distances, weights, inverse_width):
-    """Returns [k, b] log sums, and the sums with the largest term as 1."""
+def log_sums_of_parts(
+    distances: tf.Tensor, weights: tf.Tensor, inverse_width: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns float64 [k, b] twice: log sum_j weights_jk K_lj, and the sums.
+
+    The latter are in units of a center's largest kernel: none is exact that
+    is near the least float32.
+    """
     logs = _log_kernels(distances, 0.0, inverse_width)
     largest = tf.reduce_max(logs, axis=1)
     terms = tf.exp(logs - largest[:, None])
@@ -302,14 +90,27 @@ def _log_sums_of_parts(distances, weights, inverse_width):
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _prices(distances, log_weights, log_means, inverse_width):
+def prices(
+    distances: tf.Tensor,
+    log_weights: tf.Tensor,
+    log_means: tf.Tensor,
+    inverse_width: tf.Tensor,
+) -> tf.Tensor:
+    """Returns float64 [b], sum_j exp(log_weights_j - log_means_l) K_lj."""
     logs = _log_kernels(distances, log_weights, inverse_width)
     logs -= tf.cast(log_means, logs.dtype)[:, None]
     return _sum_over_points(tf.exp(tf.minimum(logs, 80.0)))
 
 
+@blocks.one_at_a_time
 @tf.function(jit_compile=True, autograph=False)
-def _log_sums_over_centers(distances, rows, log_weights, inverse_width):
+def log_sums_over_centers(
+    distances: tf.Tensor,
+    rows: tf.Tensor,
+    log_weights: tf.Tensor,
+    inverse_width: tf.Tensor,
+) -> tf.Tensor:
+    """Returns float64 [N], log sum_l exp(log_weights_l) K_lj over `rows`."""
     distances = tf.gather(distances, rows)
     logs = _log_kernels(distances, log_weights[:, None], inverse_width)
     largest = tf.maximum(tf.reduce_max(logs, axis=0), logs.dtype.min)
@@ -329,36 +130,3 @@ def _sum_over_points(terms):
     """Returns float64 [b]; as a product, it takes XLA half the time."""
     ones = tf.ones([terms.shape[1]], tf.float64)
     return tf.linalg.matvec(tf.cast(terms, tf.float64), ones)
-
-
-def _rows_with_weight(log_weights: np.ndarray) -> np.ndarray:
-    """Returns the rows that are not -inf, and some that are.
-
-    32, 64, 128, ... rows: few sizes, because XLA compiles for each.
-    """
-    order = np.argsort(np.isneginf(log_weights), kind="stable")
-    number = max(32, int(np.isfinite(log_weights).sum()))
-    return order[: 1 << (number - 1).bit_length()]
-
-
-def _with_squares(points: np.ndarray) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns points [N, d] and their squared norms [N].
-
-    NumPy's sums along the rows are several times as fast as XLA's.
-    """
-    squares = np.vecdot(points, points)
-    return tf.constant(points), tf.constant(squares)
-
-
-def _even_blocks(size: int, limit: int) -> int:
-    """Returns the rows of each block so that blocks are about equal."""
-    count = -(-size // limit)
-    if count == 1:
-        return padded_size(size)
-    return -(-size // (count * _BLOCK_ROWS)) * _BLOCK_ROWS
-
-
-def _padded(values: np.ndarray, size: int, value: float) -> tf.Tensor:
-    padded = np.full(size, value)
-    padded[: len(values)] = values
-    return tf.constant(padded)

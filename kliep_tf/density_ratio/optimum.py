@@ -10,7 +10,7 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.density_ratio import interior_point, kernels
+from kliep_tf.density_ratio import distances, interior_point, kernels
 from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.density_ratio.simplex import Problem, Solver
 
@@ -58,12 +58,12 @@ def solve_all(
     """Returns the optimum over all of `centers` [b, d], in one solve."""
     inverse_width = samples.frame.inverse_width(bandwidth)
     to_source, to_target = (
-        kernels.SquaredDistances(
+        distances.SquaredDistances(
             sample,
             centers,
             samples.frame,
             dtype,
-            width=kernels.close_width(len(centers)),
+            width=distances.close_width(len(centers)),
         )
         for sample in (samples.source, samples.target)
     )
@@ -95,7 +95,7 @@ def uniform(size: int) -> np.ndarray:
 
 
 def source_means(
-    to_source: kernels.SquaredDistances,
+    to_source: distances.SquaredDistances,
     num_centers: int,
     inverse_width: float,
     constant_basis: bool,
@@ -138,7 +138,7 @@ class Columns:
 
 
 def solve_columns(
-    to_target: kernels.SquaredDistances,
+    to_target: distances.SquaredDistances,
     log_means: np.ndarray,
     log_q: np.ndarray,
     inverse_width: float,
@@ -191,7 +191,7 @@ def log_coefficients(log_a: np.ndarray, log_means: np.ndarray) -> np.ndarray:
 
 def normalised(
     log_alpha: np.ndarray,
-    to_source: kernels.SquaredDistances,
+    to_source: distances.SquaredDistances,
     num_centers: int,
     inverse_width: float,
     columns: Columns,

@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.density_ratio import inputs, kernels
+from kliep_tf.density_ratio import inputs
+from kliep_tf.density_ratio.distances import SquaredDistances
 from kliep_tf.density_ratio.frame import Frame
 from kliep_tf.density_ratio.samples import measure_points
 
@@ -105,7 +106,7 @@ def log_density_ratio(x: Any, result: KliepResult) -> np.ndarray:
     if used.size == 0:
         return np.full(len(points), result.log_constant)
     frame = Frame(result.origin, result.scale)
-    distances = kernels.SquaredDistances(
+    distances = SquaredDistances(
         sample,
         result.centers[used],
         frame,

@@ -1,7 +1,11 @@
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 
-from kliep_tf.density_ratio.blocks import in_order, shared
+from kliep_tf.density_ratio.blocks import in_order, one_at_a_time, shared
 
 
 @pytest.mark.parametrize("size", [1, 2, 50])
@@ -41,3 +45,59 @@ def test_what_cannot_be_shared_is_copied(kind):
     tensor = shared(block)
     values[:] = -1.0
     assert tensor.numpy().tolist() == expected
+
+
+def test_a_function_is_called_by_one_thread_after_another():
+    inside, most = [], []
+
+    @one_at_a_time
+    def function(item):
+        inside.append(item)
+        most.append(len(inside))
+        time.sleep(0.001)
+        inside.remove(item)
+        return item
+
+    assert list(in_order(function, range(20))) == list(range(20))
+    assert max(most) == 1
+
+
+DEVICES = """
+import numpy as np
+import tensorflow as tf
+
+cpu = tf.config.list_physical_devices("CPU")[0]
+tf.config.set_logical_device_configuration(
+    cpu, [tf.config.LogicalDeviceConfiguration()] * 2
+)
+from kliep_tf.density_ratio import blocks, distances
+from kliep_tf.density_ratio.kliep import fit_kliep
+from kliep_tf.density_ratio.samples import measure
+
+distances._BLOCK_ENTRIES = 256 * 128
+rng = np.random.default_rng(0)
+source, target = rng.normal(size=(900, 3)), rng.normal(size=(600, 3)) + 0.5
+
+
+def used():
+    samples = measure(source, target)
+    squares = distances.SquaredDistances(
+        samples.source, target[:5], samples.frame, np.float64
+    )
+    names = [block.device[-5:] for _, _, block in squares.blocks()]
+    weights = fit_kliep(source, target, bandwidth=1.0)
+    return names, weights.log_likelihood
+
+
+alone, expected = used()
+assert alone == ["CPU:0"] * 4, alone
+blocks._gpus = lambda: ["CPU:0", "CPU:1"]
+names, found = used()
+assert names == ["CPU:0", "CPU:1"] * 2, names
+assert abs(found - expected) < 1e-9
+"""
+
+
+def test_blocks_are_spread_over_devices():
+    # In a process of its own: devices are split before TensorFlow starts.
+    subprocess.run([sys.executable, "-c", DEVICES], check=True)

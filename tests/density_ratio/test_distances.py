@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.special
 
-from kliep_tf.density_ratio import kernels
+from kliep_tf.density_ratio import distances as distances_module
 from kliep_tf.density_ratio.samples import measure, median_distance
 
 
@@ -34,7 +34,7 @@ def test_sums_are_those_of_the_kernel(num_points, offset, dtype, error):
     kernel = np.exp(
         -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
     )
-    distances = kernels.SquaredDistances(sample, centers, frame, dtype)
+    distances = distances_module.SquaredDistances(sample, centers, frame, dtype)
     inverse_width = frame.inverse_width(bandwidth)
     over_rows = distances.log_sums_over_points(
         np.zeros(num_points), inverse_width
@@ -52,11 +52,11 @@ def test_sums_are_those_of_the_kernel(num_points, offset, dtype, error):
 
 
 def test_blocks_overlap_rather_than_to_be_padded(monkeypatch):
-    monkeypatch.setattr(kernels, "_BLOCK_ENTRIES", 256 * 128)
+    monkeypatch.setattr(distances_module, "_BLOCK_ENTRIES", 256 * 128)
     rng = np.random.default_rng(0)
     points = rng.normal(size=(1000, 3))
     sample, frame = measured(points)
-    distances = kernels.SquaredDistances(
+    distances = distances_module.SquaredDistances(
         sample, points[:5], frame, np.float64, keep=False
     )
     assert [(a, b) for a, b, _ in distances.blocks()] == [
@@ -81,7 +81,7 @@ def test_means_over_parts_are_those_of_the_kernel(bandwidth):
     sample, frame = measured(points)
     # Without the centers themselves, all else is far at the narrow width.
     parts = np.stack([np.arange(90) >= 0, np.arange(90) >= 10])
-    distances = kernels.SquaredDistances(
+    distances = distances_module.SquaredDistances(
         sample, centers, frame, np.float64
     ).as_one_block()
     logs = -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
@@ -100,7 +100,7 @@ def test_means_over_parts_are_those_of_the_kernel(bandwidth):
 def test_padding_is_the_constant_function():
     points = np.zeros((3, 2)) + 1
     sample, frame = measured(points)
-    distances = kernels.SquaredDistances(
+    distances = distances_module.SquaredDistances(
         sample, points[:1] + 1, frame, np.float32
     )
     assert distances.whole().numpy()[1:, :3].max() == 0
@@ -111,9 +111,9 @@ def test_blocks_and_the_whole_agree(monkeypatch):
     points, centers = rng.normal(size=(1000, 3)), rng.normal(size=(5, 3))
     sample, frame = measured(points)
     arguments = (sample, centers, frame, np.float64)
-    whole = kernels.SquaredDistances(*arguments)
-    monkeypatch.setattr(kernels, "_BLOCK_ENTRIES", 256 * 128)
-    blocks = kernels.SquaredDistances(*arguments, keep=False)
+    whole = distances_module.SquaredDistances(*arguments)
+    monkeypatch.setattr(distances_module, "_BLOCK_ENTRIES", 256 * 128)
+    blocks = distances_module.SquaredDistances(*arguments, keep=False)
     assert len(list(blocks.blocks())) == 4
     np.testing.assert_allclose(
         blocks.log_sums_over_points(np.zeros(1000), 2.0),
@@ -149,7 +149,7 @@ def test_median_distance_where_targets_coincide():
 
 @pytest.mark.parametrize("size", [1, 256, 257, 3000, 24_966, 1_000_000])
 def test_padded_size_is_little_more(size):
-    padded = kernels.padded_size(size)
+    padded = distances_module.padded_size(size)
     assert size <= padded <= max(256, 1.125 * size + 256)
 
 
