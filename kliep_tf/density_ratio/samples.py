@@ -7,7 +7,7 @@ import numpy as np
 from kliep_tf.density_ratio import inputs
 from kliep_tf.density_ratio.frame import Frame
 
-_ORIGIN_POINTS = 4096  # at most, whose mean may be the origin
+_ORIGIN_POINTS = 1024  # at most, whose mean may be the origin
 # A mean within this share of the largest norm costs no precision to speak of.
 _NEAR_ZERO = 1 / 3
 _ENTRIES_AT_ONCE = 1 << 19

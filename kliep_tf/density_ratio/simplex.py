@@ -17,7 +17,7 @@ _LEAST_COEFFICIENT = 1e-10
 _CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
 # With fewer points a solve over all columns costs no more.
 _SCREENED_POINTS = 2000
-_SOME_POINTS = 1024
+_SOME_POINTS = 768
 _SOME_COLUMNS = 32
 _MOST_ACTIVE = 24  # of them
 _ACTIVE = 1e-3  # weight
