@@ -32,8 +32,8 @@ def as_matrix(values: Any, name: str) -> np.ndarray:
     precision becomes float32, integers and booleans float64.
 
     Raises:
-        UserError: not two-dimensional, empty or not numeric; the message
-            names the argument.
+        UserError: not two-dimensional, empty, not numeric, or partly masked;
+            the message names the argument.
     """
     try:
         features = np.asanyarray(values)
@@ -56,6 +56,12 @@ def as_matrix(values: Any, name: str) -> np.ndarray:
             f"{name}: expected at least one row and one column, found shape "
             f"{list(features.shape)}"
         )
+    if np.ma.is_masked(features):
+        raise UserError(
+            f"{name}: expected values for all entries, found "
+            f"{np.ma.count_masked(features)} masked ones"
+        )
+    features = np.asarray(features)
     if features.dtype == np.float16:
         features = features.astype(np.float32)
     elif features.dtype not in (np.float32, np.float64):

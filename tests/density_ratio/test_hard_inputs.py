@@ -148,6 +148,17 @@ def test_entries_that_are_not_finite_are_named(bad):
         fit_kliep(target, source)
 
 
+def test_masked_entries_are_refused():
+    source, target = two_samples()
+    masked = np.ma.masked_array(source, np.zeros(source.shape, bool))
+    expected = fit_kliep(source, target, bandwidth=1.0)
+    unmasked = fit_kliep(masked, target, bandwidth=1.0)
+    np.testing.assert_array_equal(unmasked.log_alpha, expected.log_alpha)
+    masked[7, 2] = np.ma.masked
+    with pytest.raises(UserError, match="source: .* found 1 masked ones"):
+        fit_kliep(masked, target)
+
+
 @pytest.mark.parametrize("bandwidth", [0, -1.0, np.nan, np.inf, "wide"])
 def test_widths_that_are_none(bandwidth):
     with pytest.raises(UserError, match="bandwidth: expected a number above 0"):
