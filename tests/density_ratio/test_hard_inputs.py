@@ -155,7 +155,7 @@ def test_masked_entries_are_refused():
     unmasked = fit_kliep(masked, target, bandwidth=1.0)
     np.testing.assert_array_equal(unmasked.log_alpha, expected.log_alpha)
     masked[7, 2] = np.ma.masked
-    with pytest.raises(UserError, match="source: .* found 1 masked ones"):
+    with pytest.raises(UserError, match=r"source: .* found 1 masked ones"):
         fit_kliep(masked, target)
 
 
