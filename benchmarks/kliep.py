@@ -10,10 +10,10 @@ each solver's own cross-validation from one grid. Every solver runs in a
 process of its own, one after another: the first call (with compilation), the
 best of as many more as ten seconds have room for (seven at most; none after a
 first call of 20 seconds), and the peak of its memory. densratio 0.4 and adapt
-0.4.5 are in the test extra. The bound is one float32 matrix product of the
-size of the distances to 100 centers. Prints JSON; times in seconds, J and gaps
-in nats. A first call that takes longer than the limit is given up, and said to
-be; the limit is then what it took at least.
+0.4.5 are in the test extra. The bounds are float32 matrix products of the size
+of the distances to 100 centers, and to all target points. Prints JSON; times
+in seconds, J and gaps in nats. A first call that takes longer than the limit
+is given up, and said to be; the limit is then what it took at least.
 """
 
 import argparse
@@ -99,6 +99,9 @@ def run_apart(case: str, name: str, time_limit: float) -> dict:
             "failed": f"not done in {time_limit:g} s",
             "longer_than": time_limit,
         }
+    if done.returncode < 0:
+        name = signal.Signals(-done.returncode).name
+        return {"failed": f"ended by {name}"}
     if done.returncode:
         return {"failed": done.stderr.strip().splitlines()[-1]}
     return json.loads(done.stdout.splitlines()[-1])

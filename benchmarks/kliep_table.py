@@ -8,6 +8,8 @@ Written by
 own. Samples of known density ratio: latent normals of dimension 10, shifted by
 one deviation, seen through a random map to d features with noise.
 
+- gemm: the float32 matrix product that the distances to 100 centers need, or
+  those to all target points: what no solver over these centers can beat.
 - seconds: the best of up to eight calls (fewer where they take long); CPU: the
   least processor seconds of them; first: the first call, compilation included.
 - J: mean log ratio over the target at mean 1 over the source, in nats, higher
