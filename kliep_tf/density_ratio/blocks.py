@@ -63,10 +63,10 @@ def one_at_a_time(function: _Function) -> _Function:
 def shared(block: np.ndarray) -> tf.Tensor:
     """Returns the block as a tensor on the same memory, where that can be.
 
-    Only for compiled functions: TensorFlow's own kernels want memory that is
-    better aligned, for which `tf.constant` makes a copy.
+    Only for compiled functions: TensorFlow's own kernels end the process
+    where memory is not better aligned, which a copy by `tf.constant` is.
     """
-    if can_share(block):
+    if can_share(block) and not tf.config.functions_run_eagerly():
         return tf.experimental.dlpack.from_dlpack(block.__dlpack__())
     return tf.constant(block)
 

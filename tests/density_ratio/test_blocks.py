@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from kliep_tf.density_ratio.blocks import in_order, one_at_a_time, shared
 
@@ -45,6 +46,17 @@ def test_what_cannot_be_shared_is_copied(kind):
     tensor = shared(block)
     values[:] = -1.0
     assert tensor.numpy().tolist() == expected
+
+
+def test_nothing_is_shared_with_functions_that_run_eagerly():
+    block = np.zeros((4, 8), np.float32)
+    tf.config.run_functions_eagerly(True)
+    try:
+        tensor = shared(block)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    block[:] = 3.0
+    assert not tensor.numpy().any()
 
 
 def test_a_function_is_called_by_one_thread_after_another():
