@@ -10,6 +10,7 @@ from kliep_tf.cyclegan.model import CycleGAN
 from kliep_tf.cyclegan.networks import SIZE_MULTIPLE
 from kliep_tf.data import images, records
 from kliep_tf.data.index import RecordIndex
+from kliep_tf.data.reading import readable
 from kliep_tf.data.weights import effective_sample_size
 
 _COLUMNS = "One example a row; columns: original, translated, translated back."
@@ -101,8 +102,9 @@ def fixed_examples(
     height, width = (length // SIZE_MULTIPLE * SIZE_MULTIPLE for length in size)
     found = []
     for row in range(min(number, len(index))):
-        encoded = records.parse_example(index.read(row))[records.ENCODED]
-        image = images.decode_image(encoded)
+        with readable(index, row):
+            encoded = records.parse_example(index.read(row))[records.ENCODED]
+            image = images.decode_image(encoded)
         found.append(images.resize_image(image, (height, width)).numpy())
     return np.stack(found)
 
