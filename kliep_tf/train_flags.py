@@ -193,6 +193,7 @@ def check_numbers(config: TrainConfig) -> None:
         "image_every",
         "consistency_every",
     )
+    cli.require_seed(config)
     if 0 < config.pool_size < config.batch_size or config.pool_size < 0:
         raise UserError(
             f"--pool_size={config.pool_size}: expected 0 or at least the "
