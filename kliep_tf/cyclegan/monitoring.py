@@ -1,6 +1,6 @@
 """What TensorBoard shows of a CycleGAN besides its losses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -12,15 +12,11 @@ from kliep_tf.data import images, records
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.reading import readable
 from kliep_tf.data.weights import effective_sample_size
-
-_COLUMNS = "One example a row; columns: original, translated, translated back."
+from kliep_tf.training.scalars import ScalarWriter
 
 
 class TranslationGrids:
-    """Pictures of the same examples at every call, both ways.
-
-    One row an example: original, translated, translated back.
-    """
+    """Pictures of the same examples at every call, both ways."""
 
     def __init__(
         self,
@@ -61,7 +57,7 @@ class TranslationGrids:
                 f"pictures/{direction}_and_back",
                 draw_grid(columns)[None],
                 step,
-                description=_COLUMNS,
+                description=f"One example a row: {', '.join(columns)}.",
             )
             self._see_outputs(step, direction, examples, translated)
 
@@ -74,19 +70,11 @@ def write_weights(name: str, weights: np.ndarray) -> None:
         0,
         description="Training weights after exponents; their mean is 1.",
     )
-    tf.summary.scalar(
-        f"weights/{name}_effective_share",
-        effective_sample_size(weights),
-        0,
-        description="Effective sample size as a share of the images.",
-    )
-    tf.summary.scalar(f"weights/{name}_largest", float(np.max(weights)), 0)
-
-
-def write_figures(step: int, figures: Mapping[str, float]) -> None:
-    """Writes scalars by name."""
-    for name, value in figures.items():
-        tf.summary.scalar(name, np.float32(value), step)
+    figures = {
+        f"weights/{name}_effective_share": effective_sample_size(weights),
+        f"weights/{name}_largest": float(np.max(weights)),
+    }
+    ScalarWriter().write(0, figures)
 
 
 def fixed_examples(

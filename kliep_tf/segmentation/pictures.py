@@ -54,6 +54,7 @@ def make_pictures(
             np.stack([triptych(*row) for row in rows]),
             step,
             max_outputs=number,
+            description="Image, label, prediction; ignored pixels are black.",
         )
 
     return show

@@ -16,12 +16,12 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training.checkpoints import Checkpoints
+from kliep_tf.training.scalars import ScalarWriter
 from kliep_tf.training.workers import Team, loss_as_user_error
 
 StepFunction = Callable[[Any], Mapping[str, tf.Tensor]]
@@ -203,6 +203,7 @@ class _Report:
     ):
         self._settings, self._bar, self._hooks = settings, bar, tuple(hooks)
         self._see_figures = see_figures
+        self._scalars = ScalarWriter()
         self._since = time.perf_counter()
 
     def __call__(self, step: int, means: _Means) -> None:
@@ -219,8 +220,7 @@ class _Report:
         now = time.perf_counter()
         rate = count * self._settings.batch_size / (now - self._since)
         self._since = now
-        for name, value in {**means, _RATE: rate}.items():
-            tf.summary.scalar(name, np.float32(value), step)
+        self._scalars.write(step, {**means, _RATE: rate})
         self._see_figures(step, means)
         self._bar.describe(
             {

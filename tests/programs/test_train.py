@@ -13,6 +13,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
 
 from kliep_tf import runs
 from kliep_tf.cyclegan import training
@@ -148,6 +151,35 @@ def test_board_shows_losses_pictures_weights_and_config(trained_run):
         "_hparams_/session_start_info",
         "_hparams_/session_end_info",
     }
+
+
+def test_board_says_what_every_scalar_is(trained_run):
+    board = EventAccumulator(str(trained_run / "tensorboard"))
+    board.Reload()
+    tags = set(board.PluginTagToContent("scalars"))
+    # Beside the losses those of the weights, written before any step.
+    assert {"cycle/source", "weights/target_largest"} <= tags
+    for tag in tags:
+        text = board.SummaryMetadata(tag).summary_description
+        assert text.endswith("."), tag
+    # Said with the first of three points alone.
+    texts = [
+        value.metadata.summary_description
+        for path in (trained_run / "tensorboard").iterdir()
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for value in tf.compat.v1.Event.FromString(data).summary.value
+        if value.tag == "cycle/source"
+    ]
+    assert texts[0] and texts[1:] == ["", ""]
+
+
+def test_pictures_are_described_by_their_headings(trained_run):
+    board = EventAccumulator(str(trained_run / "tensorboard"))
+    board.Reload()
+    metadata = board.SummaryMetadata("pictures/target_to_source_and_back")
+    assert metadata.summary_description == (
+        "One example a row: target, translated to source, back to target."
+    )
 
 
 def test_finished_run_says_so_and_changes_nothing(

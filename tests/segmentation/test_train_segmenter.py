@@ -8,6 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
 
 from kliep_tf import runs
 from kliep_tf.data import records, weights
@@ -245,6 +248,11 @@ def test_whole_recipe_of_a_published_network(
     # 24 images, 8 a step
     assert runs.read_config(tmp_path / "run")["results"]["steps"] == 3
     tags = _summaries(tmp_path / "run")
+    board = EventAccumulator(str(tmp_path / "run" / runs.TENSORBOARD))
+    board.Reload()
+    for tag in board.PluginTagToContent("scalars"):
+        text = board.SummaryMetadata(tag).summary_description
+        assert text.endswith("."), tag
     assert {"val/mean_iou", "val/pixel_accuracy", "val_iou/sky"} <= tags.keys()
     assert "val_iou/bus" not in tags  # no street has a bus
     # Frozen: its scale is still the one of the file, its kernel is not.
