@@ -27,14 +27,11 @@ from kliep_tf.training.workers import Team, loss_as_user_error
 StepFunction = Callable[[Any], Mapping[str, tf.Tensor]]
 SeeFigures = Callable[[int, Mapping[str, float]], None]
 
-# What tf.data raises for a record, image or label that it cannot make out, and
-# for a shard that is gone.
-_UNREADABLE = (
-    tf.errors.DataLossError,
-    tf.errors.InvalidArgumentError,
-    tf.errors.NotFoundError,
-    tf.errors.UnknownError,
-)
+# What tf.data raises for a record, image or label that it cannot make out.
+_DAMAGED = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
+# And for a shard that is gone. Among several workers a lost connection may
+# sound like that.
+_UNREADABLE = (*_DAMAGED, tf.errors.NotFoundError, tf.errors.UnknownError)
 _RATE = "speed/images_per_second"
 # A bar has room for the losses; TensorBoard shows all.
 _NOT_IN_BAR = ("gradient_norm/", "accuracy/")
@@ -123,7 +120,12 @@ def run_steps(
         means = _Means(describe_batch)
         batches = ()
         if start < settings.num_steps:
-            batches = _readable(make_batches(start), start, describe_batch)
+            batches = _readable(
+                make_batches(start),
+                start,
+                describe_batch,
+                _UNREADABLE if team.worker.count == 1 else _DAMAGED,
+            )
         with _reporting(
             is_chief, settings, tensorboard_dir, hooks, see_figures, start
         ) as report:
@@ -143,7 +145,10 @@ def run_steps(
 
 
 def _readable(
-    batches: Iterable[Any], start: int, describe_batch: Callable[[int], str]
+    batches: Iterable[Any],
+    start: int,
+    describe_batch: Callable[[int], str],
+    damages: tuple[type[Exception], ...],
 ) -> Iterator[Any]:
     """Yields the batches; what is damaged among them is the user's to mend."""
     waiting = iter(batches)
@@ -152,7 +157,7 @@ def _readable(
             batch = next(waiting)
         except StopIteration:
             return
-        except _UNREADABLE as error:
+        except damages as error:
             among = describe_batch(step)
             reason = error.message.strip().splitlines()[0]
             raise UserError(

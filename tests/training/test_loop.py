@@ -6,6 +6,7 @@ import keras
 import pytest
 import tensorflow as tf
 
+from kliep_tf.errors import UserError
 from kliep_tf.training import saved_models
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.loop import LoopSettings, run_steps
@@ -49,6 +50,29 @@ def test_only_whole_checkpoint_is_not_written_over(tmp_path):
         run(tmp_path, die_at=2)
     assert {path: path.stat().st_mtime_ns for path in files} == before
     assert run(tmp_path, die_at=None) == 3
+
+
+@pytest.mark.parametrize(
+    "kind", [tf.errors.UnknownError, tf.errors.InvalidArgumentError]
+)
+def test_batch_that_cannot_be_read_is_told_in_one_line(tmp_path, kind):
+    def batches(start):
+        yield start
+        raise kind(None, None, "no image\nat all")
+
+    with pytest.raises(UserError) as raised:
+        run_steps(
+            lambda batch: {"loss": tf.constant(0.0)},
+            batches,
+            Checkpoints(tmp_path / "ckpt", {}, keep=1),
+            SETTINGS,
+            tmp_path / "board",
+            describe_batch=lambda step: f"frame_{step}",
+        )
+    assert str(raised.value) == (
+        "step 2: expected readable examples, found a damaged one among frame_2 "
+        "(no image)"
+    )
 
 
 def archive_of(factor):
