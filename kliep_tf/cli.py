@@ -32,6 +32,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
 _HELP_WIDTH = 80
+# Keras's generators take 32 bits, and each network of a model has its own.
+_MAX_SEED = 2**30 - 1
 
 
 def flag(
@@ -100,6 +102,12 @@ def require_positive(config: Any, *names: str) -> None:
         value = getattr(config, name)
         if value < 1:
             raise UserError(f"--{name}={value}: expected 1 or more")
+
+
+def require_seed(config: Any) -> None:
+    """Raises a UserError unless --seed is one that all generators take."""
+    if not 0 <= config.seed <= _MAX_SEED:
+        raise UserError(f"--seed={config.seed}: expected 0 to {_MAX_SEED}")
 
 
 def run(main: Callable[[Any], object], config_class: type) -> None:

@@ -17,130 +17,49 @@ from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels, make_example_dataset
 from kliep_tf.data.records import resolve_records
-from kliep_tf.data.weights import save_weights
+from kliep_tf.data.weights import has_weights, save_weights
 from kliep_tf.density_ratio import report
-from kliep_tf.density_ratio.embedding import (
-    BACKBONES,
-    Embedder,
-    require_weights,
-)
+from kliep_tf.density_ratio.embedding import Embedder, require_weights
 from kliep_tf.density_ratio.extraction import ExtractionSettings
 from kliep_tf.density_ratio.extractors import (
     FEATURE_EXTRACTORS,
-    NEEDS,
     require_labels_for,
 )
-from kliep_tf.density_ratio.kliep import SELECTIONS, SOLVERS
 from kliep_tf.density_ratio.label_features import class_histogram
-from kliep_tf.density_ratio.scaling import DEFAULT_SCALING, SCALINGS
+from kliep_tf.density_ratio.scaling import DEFAULT_SCALING
 from kliep_tf.density_ratio.weighting import fit_both_directions
 from kliep_tf.errors import UserError
+from kliep_tf.estimate_flags import (
+    MAX_WORKING_WIDTH,
+    EstimateConfig,
+    check_flags,
+    parse_bandwidth,
+)
 from kliep_tf.segmentation.inference import load_segmenter
+from kliep_tf.training.saved_models import is_whole
 
 PROGRAM = "kliep_tf.estimate_weights"
 REPORT = "report.md"
 FIGURE = "weights.png"
 
 _SEGMENTER_DIR = "segmenter"
-# A segmenter sees no image larger than this; class shares need no more.
-_MAX_WORKING_WIDTH = 256
 _WORKING_MULTIPLE = 8
-
-
-@dataclasses.dataclass(frozen=True)
-class EstimateConfig:
-    """The flags of this program."""
-
-    source_records: str = cli.flag(
-        "rendered images: a directory of shards or a glob such as dir/train-*"
-    )
-    target_records: str = cli.flag("real images: a directory or a glob")
-    weights_dir: str = cli.flag("where weights, report and figure go")
-    features: str = cli.flag(
-        "what is compared, and what it needs. "
-        + "; ".join(f"{name}: {needs}" for name, needs in NEEDS.items())
-        + ". A thumbnail compares looks as well",
-        default="segmenter_histogram",
-        choices=sorted(FEATURE_EXTRACTORS),
-    )
-    segmenter: str = cli.flag(
-        "SavedModel for segmenter_histogram; by default a small one is "
-        "trained on the source's labels, under strong colour augmentation",
-        default="",
-    )
-    segmenter_steps: int = cli.flag(
-        "training steps of that small segmenter", default=1200
-    )
-    embedding_weights: str = cli.flag(
-        "weights of --embedding_backbone without its top layer, a local file; "
-        "nothing is downloaded",
-        default="",
-    )
-    embedding_backbone: str = cli.flag(
-        "the network of --features=embedding",
-        default="mobilenet_v2",
-        choices=sorted(BACKBONES),
-    )
-    image_height: int = cli.flag(
-        "height at which the network sees images; by default the source's, "
-        f"scaled down to a width of {_MAX_WORKING_WIDTH}",
-        default=0,
-    )
-    image_width: int = cli.flag(
-        "width at which the network sees images", default=0
-    )
-    scaling: str = cli.flag(
-        "of the features, always of both domains together; auto is raw for "
-        "class shares and pca for wide features",
-        default="auto",
-        choices=("auto", *SCALINGS),
-    )
-    num_centers: int = cli.flag(
-        "kernel centers drawn from the other domain; 0 takes all", default=0
-    )
-    bandwidth: str = cli.flag(
-        "auto, or the width of the Gaussian kernel", default="auto"
-    )
-    selection: str = cli.flag(
-        "how auto scores a bandwidth on held-out images: nwj holds out both "
-        "domains, lcv the centers' only",
-        default="nwj",
-        choices=SELECTIONS,
-    )
-    min_ess: float = cli.flag(
-        "least effective sample size, as a share of the images, that auto may "
-        "choose. Predicted class shares also tell the domains apart by the "
-        "segmenter's own errors, which narrower kernels would weigh",
-        default=0.2,
-    )
-    solver: str = cli.flag(
-        "of the KLIEP problem; gradient_ascent is for comparison",
-        default="interior_point",
-        choices=SOLVERS,
-    )
-    seed: int = cli.flag("of centers, folds and the segmenter", default=0)
 
 
 def estimate(config: EstimateConfig) -> None:
     """Estimates both directions' weights and writes them."""
-    bandwidth = _parse_bandwidth(config.bandwidth)
+    check_flags(config)
+    bandwidth = parse_bandwidth(config.bandwidth)
     paths = {
         "source": resolve_records(config.source_records, "source_records"),
         "target": resolve_records(config.target_records, "target_records"),
     }
     _check_needs(config, paths)
-    inputs = {
-        f"{domain} records": runs.fingerprint(shards)
-        for domain, shards in paths.items()
-    }
-    if config.embedding_weights:
-        inputs["embedding weights"] = runs.fingerprint(
-            [config.embedding_weights]
-        )
+    inputs = _fingerprints(config, paths)
     with runs.claim(
         config.weights_dir, PROGRAM, config, inputs=inputs
     ) as claim:
-        if claim.finished:
+        if claim.finished and has_weights(config.weights_dir):
             print(f"{config.weights_dir}: weights already estimated")
             return
         features = _features(config, paths)
@@ -166,18 +85,22 @@ def estimate(config: EstimateConfig) -> None:
     print(f"{config.weights_dir}: weights of both domains")
 
 
-def _parse_bandwidth(text: str) -> float | None:
-    if text == "auto":
-        return None
-    try:
-        value = float(text)
-    except ValueError:
-        value = float("nan")
-    if not 0 < value < float("inf"):
-        raise UserError(
-            f"--bandwidth={text}: expected auto or a number above 0"
+def _fingerprints(
+    config: EstimateConfig, paths: dict[str, list[str]]
+) -> dict[str, str]:
+    """Returns what would show that something was replaced between two runs."""
+    inputs = {
+        f"{domain} records": runs.fingerprint(shards)
+        for domain, shards in paths.items()
+    }
+    if config.embedding_weights:
+        inputs["embedding weights"] = runs.fingerprint(
+            [config.embedding_weights]
         )
-    return value
+    if is_whole(config.segmenter):
+        graph = os.path.join(config.segmenter, "saved_model.pb")
+        inputs["the segmenter"] = runs.fingerprint([graph])
+    return inputs
 
 
 def _scaling(config: EstimateConfig) -> str:
@@ -242,7 +165,7 @@ def _settings(
 def working_size(source: RecordIndex) -> tuple[int, int]:
     """Returns the (height, width) at which a network sees images by default."""
     height, width = max(image_sizes(source))
-    scale = min(1.0, _MAX_WORKING_WIDTH / width)
+    scale = min(1.0, MAX_WORKING_WIDTH / width)
     height, width = (
         max(1, round(length * scale / _WORKING_MULTIPLE)) * _WORKING_MULTIPLE
         for length in (height, width)
@@ -253,7 +176,7 @@ def working_size(source: RecordIndex) -> tuple[int, int]:
 def _working_size(
     config: EstimateConfig, source: RecordIndex
 ) -> tuple[int, int]:
-    if config.image_height and config.image_width:
+    if config.image_height:
         return config.image_height, config.image_width
     return working_size(source)
 

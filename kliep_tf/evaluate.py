@@ -91,7 +91,7 @@ def evaluate(config: EvaluateConfig) -> None:
         config.output_dir, "kliep_tf.evaluate", config, inputs=inputs
     ) as claim:
         report = claim.directory / REPORT_MD
-        if claim.finished:
+        if claim.finished and report.exists():
             print(f"{report}: already done")
             return
         frames = _count(config, segmenter, index, claim.directory)

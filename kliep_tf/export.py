@@ -12,6 +12,7 @@ from kliep_tf import cli, runs
 from kliep_tf.cyclegan.exporting import restore_generator, write_saved_model
 from kliep_tf.errors import UserError
 from kliep_tf.training.checkpoints import checkpoint_steps
+from kliep_tf.training.saved_models import is_whole
 
 PROGRAM = "kliep_tf.export"
 _TRAINING_PROGRAM = "kliep_tf.train"
@@ -61,7 +62,7 @@ def export(config: ExportConfig) -> Path:
         inputs={"the checkpoint": os.path.basename(checkpoint)},
         overwrite=config.overwrite,
     ) as claim:
-        if claim.finished:
+        if claim.finished and is_whole(output):
             print(f"{output}: already exported")
             return output
         arguments = record["arguments"]

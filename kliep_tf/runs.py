@@ -30,9 +30,11 @@ SAVED_MODEL = "saved_model"
 WEIGHTS = "weights"
 
 _LOCK = ".lock"
+_WHOLE = "output"  # the part that is all of a directory
 _VERSIONED_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
-# Stray files that do not make a directory somebody's work.
-_IGNORED = {_LOCK, ".DS_Store"}
+# Stray files that do not make a directory somebody's work. The third is left
+# by a run that was killed while it wrote its claim.
+_IGNORED = {_LOCK, ".DS_Store", f".{CONFIG}.partial"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +71,7 @@ def claim(
     config: Any,
     *,
     inputs: Mapping[str, str] | None = None,
-    part: str = "output",
+    part: str = _WHOLE,
     overwrite: bool = False,
     write: bool = True,
 ) -> Iterator[Claim]:
@@ -84,7 +86,8 @@ def claim(
         config: the program's frozen config; fields whose flag says
             `affects_output=False` may differ when work is continued.
         inputs: fingerprints of what is read, by name (see `fingerprint`).
-        part: distinguishes several outputs in one directory (splits).
+        part: distinguishes several outputs in one directory (splits). By
+            default all of it is claimed, which no other program may share.
         overwrite: make the same program's earlier output anew, where it was
             made with other arguments or inputs.
         write: False for a process that only helps the one that has the claim:
@@ -97,17 +100,18 @@ def claim(
     directory = Path(directory)
     if directory.exists() and not directory.is_dir():
         raise UserError(f"{directory}: expected a directory, found a file")
-    check_foreign = write and directory.exists()
-    foreign = _foreign_files(directory) if check_foreign else []
+    foreign = set()
+    if write and directory.exists():
+        foreign = {entry.name for entry in directory.iterdir()} - _IGNORED
     if foreign and not (directory / CONFIG).exists():
         raise UserError(
             f"{directory}: expected an empty directory or one made by "
-            f"{program}, found {foreign[0]!r} and no {CONFIG}"
+            f"{program}, found {min(foreign)!r} and no {CONFIG}"
         )
     if write:
         directory.mkdir(parents=True, exist_ok=True)
     with _lock(directory) if write else contextlib.nullcontext():
-        record = _read_records(directory).get(part)
+        record = _found_record(directory, program, part)
         fresh = _new_record(program, config, dict(inputs or {}))
         difference = _difference(record, fresh, config) if record else ""
         if difference and overwrite and record["program"] == program:
@@ -123,7 +127,7 @@ def claim(
 
 
 def read_config(
-    directory: str | os.PathLike, part: str = "output"
+    directory: str | os.PathLike, part: str = _WHOLE
 ) -> dict[str, Any]:
     """Returns the record that a program left in `directory`.
 
@@ -185,10 +189,15 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
         content = content.encode()
     # A leading dot: no reader's glob ("train-*") matches a temporary file.
     temporary = path.with_name(f".{path.name}.partial")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    try:
+        with open(temporary, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        temporary.unlink(missing_ok=True)  # a full disk needs the room
+        # A failed write, unlike a failed open, does not say which file.
+        raise OSError(error.errno, error.strerror, str(path)) from error
     replace_durably(temporary, path)
 
 
@@ -212,14 +221,6 @@ def _lock(directory: Path) -> Iterator[None]:
         yield
 
 
-def _foreign_files(directory: Path) -> list[str]:
-    return sorted(
-        entry.name
-        for entry in directory.iterdir()
-        if entry.name not in _IGNORED
-    )
-
-
 def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
     return {
         "program": program,
@@ -229,6 +230,15 @@ def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
         "status": "incomplete",
         "started": _now(),
     }
+
+
+def _found_record(directory: Path, program: str, part: str) -> dict | None:
+    """Returns the part's record, or another program's that shares with none."""
+    records = _read_records(directory)
+    for other, record in records.items():
+        if _WHOLE in (part, other) and record["program"] != program:
+            return record
+    return records.get(part)
 
 
 def _difference(record: dict, fresh: dict, config: Any) -> str:
@@ -287,5 +297,4 @@ def _write_record(directory: Path, part: str, record: dict) -> None:
 
 
 def _now() -> str:
-    now = datetime.datetime.now(datetime.UTC)
-    return now.isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -23,6 +23,7 @@ from kliep_tf.errors import UserError
 from kliep_tf.segmentation.consistency_check import make_consistency_check
 from kliep_tf.train_flags import TrainConfig, check_numbers, size_flags
 from kliep_tf.training.loop import LoopSettings
+from kliep_tf.training.saved_models import is_whole
 from kliep_tf.training.workers import this_worker
 
 PROGRAM = "kliep_tf.train"
@@ -37,11 +38,12 @@ def train(config: TrainConfig) -> None:
     inputs = {
         "source records": runs.fingerprint(source.paths),
         "target records": runs.fingerprint(target.paths),
+        **_weights_fingerprint(config),
     }
     with runs.claim(
         config.run_dir, PROGRAM, config, inputs=inputs, write=worker.is_chief
     ) as claim:
-        if claim.finished:
+        if claim.finished and is_whole(_saved_model(config)):
             print(f"{config.run_dir}: already trained to step {config.steps}")
             return
         source = _cohort(config, source)
@@ -72,6 +74,37 @@ def train(config: TrainConfig) -> None:
             export.ExportConfig(run_dir=config.run_dir, overwrite=True)
         )
         claim.finish()
+
+
+def _saved_model(config: TrainConfig) -> str:
+    return os.path.join(config.run_dir, runs.SAVED_MODEL)
+
+
+def _weights_fingerprint(config: TrainConfig) -> dict[str, str]:
+    """Returns what tells the weights in use from later ones, if there are any.
+
+    A run that estimates them itself has none when it begins.
+    """
+    directory = _weights_dir(config)
+    if not (_uses_weights(config) and weights.has_weights(directory)):
+        return {}
+    paths = [weights.weights_path(directory, name) for name in weights.DOMAINS]
+    return {"weights": runs.fingerprint(paths)}
+
+
+def _uses_weights(config: TrainConfig) -> bool:
+    return config.source_cohort != "all" or any(_exponents(config).values())
+
+
+def _exponents(config: TrainConfig) -> dict[str, float]:
+    return {
+        "source": config.source_weight_exponent,
+        "target": config.target_weight_exponent,
+    }
+
+
+def _weights_dir(config: TrainConfig) -> str:
+    return config.weights_dir or os.path.join(config.run_dir, runs.WEIGHTS)
 
 
 def _indices(config: TrainConfig) -> tuple[RecordIndex, RecordIndex]:
@@ -138,10 +171,7 @@ def _weights(
     config: TrainConfig, source: RecordIndex, target: RecordIndex
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns each domain's weights to its power, in the order of its index."""
-    exponents = {
-        "source": config.source_weight_exponent,
-        "target": config.target_weight_exponent,
-    }
+    exponents = _exponents(config)
     if not any(exponents.values()):
         return np.ones(len(source)), np.ones(len(target))
     directory = _estimated_weights(config)
@@ -170,7 +200,7 @@ def _clipped(values: np.ndarray, limit: float, domain: str) -> np.ndarray:
 
 def _estimated_weights(config: TrainConfig) -> str:
     """Returns the directory of the weights, which are estimated if missing."""
-    directory = config.weights_dir or os.path.join(config.run_dir, runs.WEIGHTS)
+    directory = _weights_dir(config)
     if not weights.has_weights(directory):
         if config.distribution == "multi_worker":
             raise UserError(
@@ -230,11 +260,15 @@ def _monitoring(
 ) -> Monitoring:
     check = None
     if config.consistency_segmenter:
+        # Of another size a translation would be larger than its label.
+        fitting = tuple(
+            side // SIZE_MULTIPLE * SIZE_MULTIPLE for side in image_size
+        )
         check = functools.partial(
             make_consistency_check,
             config.consistency_segmenter,
             source,
-            image_size,
+            fitting,
         )
     return Monitoring(
         run_name=os.path.basename(os.path.normpath(config.run_dir)),

@@ -8,8 +8,10 @@ continues with the shards that are missing.
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from kliep_tf import cli, runs
 from kliep_tf.cyclegan.translation import (
@@ -74,7 +76,9 @@ def translate(config: TranslateConfig) -> None:
             f"--tile_height={config.tile_height}: expected 0 or more"
         )
     paths = records.resolve_records(config.source_records, "source_records")
+    _check_names(config, paths)
     index = build_index(paths)
+    _check_filenames(config, index)
     translator = load_translator(
         config.saved_model, config.batch_size, config.tile_height
     )
@@ -86,7 +90,7 @@ def translate(config: TranslateConfig) -> None:
         ),
     }
     with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
-        if claim.finished:
+        if claim.finished and not _missing(config, paths):
             print(f"{config.output_dir}: already translated")
             return
         if config.png_dir:
@@ -98,6 +102,30 @@ def translate(config: TranslateConfig) -> None:
         _write_summaries(config, index)
         claim.finish(examples=len(index))
     print(f"{config.output_dir}: {len(index)} images translated")
+
+
+def _check_names(config: TranslateConfig, paths: list[str]) -> None:
+    """Raises a UserError if two shards would go to the same file."""
+    seen: dict[str, str] = {}
+    for path in paths:
+        other = seen.setdefault(os.path.basename(path), path)
+        if other != path:
+            raise UserError(
+                f"--source_records={config.source_records}: expected shards of "
+                f"different names, found {other} and {path}"
+            )
+
+
+def _check_filenames(config: TranslateConfig, index: RecordIndex) -> None:
+    """Raises a UserError if a PNG file would lie outside of its folder."""
+    if not config.png_dir:
+        return
+    for name in index.filenames.tolist():
+        if os.path.basename(name) != name:
+            raise UserError(
+                f"--png_dir={config.png_dir}: expected filenames without "
+                f"folders, found {name!r}"
+            )
 
 
 def _weights(
@@ -117,19 +145,19 @@ def _translate_shards(
     translator: Translator,
     found_weights: dict[str, float] | None,
 ) -> None:
-    missing = [
-        (number, path)
-        for number, path in enumerate(index.paths)
-        if not _output_path(config, path).exists()
-    ]
-    left = sum(int((index.shards == number).sum()) for number, _ in missing)
-    done = len(index) - left
+    missing = _missing(config, index.paths)
+    rows = [index.paths.index(path) for path in missing]
+    done = len(index) - int(np.isin(index.shards, rows).sum())
     with ProgressBar(len(index), "translating", "image", done) as bar:
-        for _, path in missing:
+        for path in missing:
             examples = _translated_examples(
                 config, translator, path, found_weights, bar
             )
             records.write_shard(_output_path(config, path), examples)
+
+
+def _missing(config: TranslateConfig, paths: Sequence[str]) -> list[str]:
+    return [path for path in paths if not _output_path(config, path).exists()]
 
 
 def _translated_examples(

@@ -116,6 +116,52 @@ def test_another_programs_output_is_refused(tmp_path):
         pass
 
 
+@pytest.mark.parametrize("parts", [("train", "output"), ("output", "train")])
+def test_all_of_a_directory_is_not_shared_with_another_program(tmp_path, parts):
+    """Translating into the source's own records would find them all there."""
+    first, second = parts
+    with claim(tmp_path, part=first):
+        pass
+    with (
+        pytest.raises(UserError, match="expected an output of other, found"),
+        runs.claim(tmp_path, "other", Config(), part=second),
+    ):
+        pass
+
+
+def test_programs_share_a_directory_by_parts(tmp_path):
+    with claim(tmp_path, part="train") as found:
+        found.finish()
+    with runs.claim(tmp_path, "other", Config(), part="all") as found:
+        assert not found.finished
+
+
+def test_run_killed_while_it_wrote_its_claim_begins_again(tmp_path):
+    (tmp_path / f".{runs.CONFIG}.partial").write_text('{"parts": {"ou')
+    with claim(tmp_path) as found:
+        assert not found.finished
+
+
+def test_full_disk_is_told_by_the_files_name_and_leaves_no_part_of_it(
+    tmp_path,
+):
+    code = (
+        "import resource, sys; sys.path.insert(0, '.')\n"
+        "from kliep_tf import runs\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "try: runs.write_atomically(sys.argv[1], bytes(5000))\n"
+        "except OSError as error: print(error.filename, error.strerror)\n"
+    )
+    found = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "file")],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert found.stdout == f"{tmp_path / 'file'} File too large\n"
+    assert not list(tmp_path.iterdir())
+
+
 def test_two_parts_share_a_directory(tmp_path):
     for part in ("train", "val"):
         with claim(tmp_path, Config(len(part)), part=part) as found:

@@ -3,18 +3,13 @@
 Workers read, resize and encode; this process frames the results as examples
 and writes the shards in order. A shard depends on the frames and the arguments
 alone, never on the number of workers or on an earlier interruption.
-
-Each finished shard has a dot file beside it that holds its part of
-dataset.json, so that continued work need not open finished shards. It is
-written before the shard gets its name and removed when dataset.json is there.
 """
 
 import dataclasses
 import functools
 import itertools
-import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -23,13 +18,17 @@ from kliep_tf import cli, runs
 from kliep_tf.data import datasets, summaries
 from kliep_tf.data.shard_names import shard_name
 from kliep_tf.errors import UserError
-from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
-from tfrecords_tools.frames import EncodedFrame, RawFrame, encode_frame
+from tfrecords_tools.frames import RawFrame, encode_frame
 from tfrecords_tools.raw_files import RawListing, check_files, shuffled
+from tfrecords_tools.sharding import (
+    ShardContent,
+    forget_contents,
+    write_shards,
+)
 
-# TensorFlow is imported where shards are written and not up here: worker
-# processes import this module too, and would each wait seconds for it.
+# Worker processes import this module too: nothing here may import TensorFlow
+# at the top.
 
 _MOST_SHARDS = 64
 _FRAMES_PER_SHARD = 16
@@ -75,27 +74,6 @@ class ConversionConfig:
         "in order and DeepLab shuffles only nearby records.",
         default=0,
     )
-
-
-@dataclasses.dataclass
-class _ShardContent:
-    """One shard's part of dataset.json."""
-
-    filenames: list[str] = dataclasses.field(default_factory=list)
-    image_sizes: Counter = dataclasses.field(default_factory=Counter)
-    labelled: int = 0
-    class_pixels: list[int] = dataclasses.field(
-        default_factory=lambda: [0] * datasets.NUM_CLASSES
-    )
-
-    def add(self, frame: EncodedFrame) -> None:
-        """Counts one frame."""
-        self.filenames.append(frame.filename)
-        self.image_sizes[f"{frame.height}x{frame.width}"] += 1
-        self.labelled += frame.label is not None
-        self.class_pixels = np.add(
-            self.class_pixels, frame.class_pixels
-        ).tolist()
 
 
 def convert(
@@ -145,8 +123,7 @@ def convert(
         summary = _summarise(dataset, config, contents, skipped)
         summaries.write_summary(claim.directory, summary)
         claim.finish(num_examples=summary.num_examples)
-        for name in contents:
-            _content_path(claim.directory / name).unlink(missing_ok=True)
+        forget_contents(claim.directory, contents)
     _report(config, summary)
 
 
@@ -185,42 +162,24 @@ def _is_whole(directory: Path, split: str) -> bool:
 
 def _write_shards(
     directory: Path, frames: Sequence[RawFrame], config: ConversionConfig
-) -> dict[str, _ShardContent]:
+) -> dict[str, ShardContent]:
     """Writes the shards that are not there; returns the content of all."""
-    plan = _plan_shards(frames, config)
-    contents = {
-        name: content
-        for name in plan
-        if (content := _finished_content(directory / name)) is not None
-    }
-    missing = [name for name in plan if name not in contents]
-    if contents and missing:
-        print(f"continuing: {len(contents)} of {len(plan)} shards are there")
     num_workers = config.num_workers
     if num_workers is None:
         num_workers = workers.available_cores()
-    todo = [frame for name in missing for frame in plan[name]]
     encode = functools.partial(
         encode_frame,
         height=config.image_height,
         width=config.image_width,
         image_format=config.image_format,
     )
-    with (
-        workers.ordered_map(
-            encode, todo, min(num_workers, len(todo))
-        ) as encoded_frames,
-        ProgressBar(
-            len(frames),
-            f"converting {config.split}",
-            "frame",
-            initial=len(frames) - len(todo),
-        ) as bar,
-    ):
-        for name in missing:
-            of_shard = itertools.islice(encoded_frames, len(plan[name]))
-            contents[name] = _write_shard(directory / name, of_shard, bar)
-    return {name: contents[name] for name in plan}
+    return write_shards(
+        directory,
+        _plan_shards(frames, config),
+        encode,
+        num_workers=num_workers,
+        description=f"converting {config.split}",
+    )
 
 
 def _plan_shards(
@@ -240,52 +199,10 @@ def _plan_shards(
     }
 
 
-def _write_shard(
-    path: Path, frames: Iterable[EncodedFrame], bar: ProgressBar
-) -> _ShardContent:
-    from kliep_tf.data import records  # imports TensorFlow: see above
-
-    content = _ShardContent()
-
-    def examples() -> Iterator[bytes]:
-        for frame in frames:
-            yield records.encode_example(
-                frame.image,
-                filename=frame.filename,
-                height=frame.height,
-                width=frame.width,
-                image_format=frame.image_format,
-                label=frame.label,
-            )
-            content.add(frame)
-            bar.update()
-        # Here and not after write_shard: whenever a shard has its name, its
-        # content is known.
-        text = json.dumps(vars(content))
-        runs.write_atomically(_content_path(path), text)
-
-    records.write_shard(path, examples())
-    return content
-
-
-def _content_path(shard: Path) -> Path:
-    return shard.with_name(f".{shard.name}.json")
-
-
-def _finished_content(shard: Path) -> _ShardContent | None:
-    """Returns the content of a shard that an earlier run finished."""
-    path = _content_path(shard)
-    if not (shard.exists() and path.exists()):
-        return None
-    values = json.loads(path.read_text())
-    values["image_sizes"] = Counter(values["image_sizes"])
-    return _ShardContent(**values)
-
-
 def _summarise(
     dataset: datasets.DatasetInfo,
     config: ConversionConfig,
-    contents: dict[str, _ShardContent],
+    contents: dict[str, ShardContent],
     skipped: Sequence[dict[str, str]],
 ) -> summaries.SplitSummary:
     parts = contents.values()

@@ -66,11 +66,13 @@ def list_frames(
         UserError: the folder has another layout, holds no frame of this
             split, or none of the labels asked for.
     """
-    images = _list_cities(input_dir / "leftImg8bit" / split, _IMAGE_SUFFIX)
+    image_dir = input_dir / "leftImg8bit" / split
+    images = _list_cities(image_dir, _IMAGE_SUFFIX)
     if not images:
         raise UserError(
-            f"{input_dir / 'leftImg8bit' / split}: expected frames such as "
-            f"aachen/aachen_000000_000019{_IMAGE_SUFFIX}, found none"
+            f"{image_dir}: expected frames such as "
+            f"aachen/aachen_000000_000019{_IMAGE_SUFFIX}, found none (in it: "
+            f"{raw_files.shown_names(image_dir)})"
         )
     if labels == "none":
         return raw_files.RawListing(

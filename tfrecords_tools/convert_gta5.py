@@ -10,6 +10,7 @@ The same command again continues interrupted work.
 """
 
 import dataclasses
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -61,9 +62,10 @@ def list_frames(input_dir: Path, split: str = "all") -> raw_files.RawListing:
         input_dir / "labels", ".png", expected=_LAYOUT
     )
     if not images:
+        shown = raw_files.shown_names(input_dir / "images")
         raise UserError(
             f"{input_dir / 'images'}: expected frames such as 00001.png, found "
-            "none"
+            f"none (in it: {shown})"
         )
     if split == "all":
         names = sorted(images.keys() | labels.keys())
@@ -99,6 +101,7 @@ def list_frames(input_dir: Path, split: str = "all") -> raw_files.RawListing:
 def _split_names(path: Path, split: str) -> Sequence[str]:
     # SciPy takes longer to import than most calls of this program need.
     import scipy.io
+    from scipy.io.matlab import MatReadError
 
     if not path.exists():
         raise UserError(
@@ -108,7 +111,15 @@ def _split_names(path: Path, split: str) -> Sequence[str]:
     try:
         numbers = scipy.io.loadmat(path)[_SPLIT_KEYS[split]].ravel()
         return [f"{int(number):05d}" for number in numbers]
-    except (ValueError, TypeError, KeyError, NotImplementedError) as error:
+    except (
+        OSError,
+        ValueError,
+        TypeError,
+        KeyError,
+        NotImplementedError,
+        zlib.error,
+        MatReadError,
+    ) as error:
         raise UserError(
             f"{path}: expected a MATLAB file with {_SPLIT_KEYS[split]}, found "
             f"something else ({' '.join(str(error).split())[:80]})"

@@ -18,7 +18,7 @@ from kliep_tf.errors import UserError
 _JPEG_QUALITY = 95
 # What Pillow raises on damaged files. A PNG whose chunks make no sense is a
 # SyntaxError there.
-_DAMAGE = (
+DAMAGE = (
     OSError,
     SyntaxError,
     ValueError,
@@ -135,13 +135,19 @@ def read_label(path: str | os.PathLike) -> np.ndarray:
     Of a palette file these are the indices. Decoders that turn the palette
     into colors or luminance (tf.io.decode_png does) lose them.
     """
-    image = _decode(path, Path(path).read_bytes())
-    if image.mode not in ("P", "L"):
-        raise UserError(
-            f"{path}: expected a label of one 8-bit channel or a palette, "
-            f"found mode {image.mode}"
-        )
-    return np.asarray(image)
+    data = Path(path).read_bytes()
+    image = _decode(path, data)
+    found = f"mode {image.mode}"
+    header = png.parse_header(data)
+    if image.mode == "L" and header is not None and header.bit_depth < 8:
+        # Decoders stretch them to 0..255: 1 of 4 bits is read as 17.
+        found = f"{header.bit_depth} bits"
+    elif image.mode in ("P", "L"):
+        return np.asarray(image)
+    raise UserError(
+        f"{path}: expected a label of one 8-bit channel or a palette, found "
+        f"{found}"
+    )
 
 
 def resize_nearest(label: np.ndarray, height: int, width: int) -> np.ndarray:
@@ -197,13 +203,19 @@ def _decode(path: str | os.PathLike, data: bytes) -> Image.Image:
     try:
         image = Image.open(io.BytesIO(data))
         image.load()
-    except _DAMAGE as error:
+    except DAMAGE as error:
         detail = " ".join(str(error).split())
         if isinstance(error, Image.UnidentifiedImageError):
             detail = f"{len(data)} bytes of something else"
         raise UserError(
             f"{path}: expected a whole image, found damage ({detail})"
         ) from error
+    broken = png.broken_chunk(data)
+    if broken:
+        raise UserError(
+            f"{path}: expected a whole image, found damage (the checksum of "
+            f"{broken} is another)"
+        )
     return image
 
 

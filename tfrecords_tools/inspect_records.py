@@ -77,7 +77,7 @@ def describe(found: inspection.Inspection) -> list[str]:
 
 
 def _shard_lines(found: inspection.Inspection) -> list[str]:
-    names = [os.path.basename(path) for path in found.shard_counts]
+    names = inspection.shown_names(list(found.shard_counts)).values()
     width = max(map(len, names))
     lines = [f"{'shard':<{width}}  records       MB"]
     for name, (path, count) in zip(

@@ -4,21 +4,25 @@ Reading goes on behind a damaged record, so that all of them are named.
 """
 
 import dataclasses
-import io
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
-from PIL import Image
 
 from kliep_tf.data import datasets
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
+from tfrecords_tools.record_checks import (
+    Record,
+    check_nothing,
+    check_pixels,
+    parse_record,
+)
 from tfrecords_tools.salvage import salvage_records
 
-# TensorFlow is imported where records are parsed and not up here: worker
+# TensorFlow is imported where records are read and not up here: worker
 # processes import this module too, and would each wait seconds for it.
 
 
@@ -27,7 +31,7 @@ class Problem:
     """One thing that is wrong.
 
     Attributes:
-        shard: the shard's file name.
+        shard: the shard's file name, or its path where that is not enough.
         position: of the record in its shard, from 0; None for the shard.
         filename: the example's, "" where it cannot be read.
         reason: what was expected and what was found.
@@ -73,28 +77,6 @@ class Inspection:
         return sum(self.shard_counts.values())
 
 
-@dataclasses.dataclass(frozen=True)
-class _Record:
-    """One record: its values, or the reason why it has none."""
-
-    shard: str
-    position: int
-    reason: str = ""
-    filename: str = ""
-    image: bytes = b""
-    image_format: str = ""
-    height: int = 0
-    width: int = 0
-    label: bytes | None = None
-    weight: float | None = None
-    num_bytes: int = 0
-
-    def without_pixels(self) -> "_Record":
-        """Returns the record as it is kept: memory holds no images."""
-        label = None if self.label is None else b""
-        return dataclasses.replace(self, image=b"", label=label)
-
-
 def inspect(
     paths: Sequence[str], *, num_workers: int, decode: bool = True
 ) -> Inspection:
@@ -109,10 +91,11 @@ def inspect(
         UserError: no record is an example of ours.
     """
     found = Inspection()
-    places: dict[str, _Record] = {}
+    shown = shown_names(paths)
+    places: dict[str, Record] = {}
     total = sum(os.path.getsize(path) for path in paths)
     stream = (record for path in paths for record in _read(path, found))
-    check = _check_pixels if decode else _check_nothing
+    check = check_pixels if decode else check_nothing
     with (
         workers.ordered_map(check, stream, num_workers) as results,
         ProgressBar(total // 10**6, "inspecting", "megabyte") as bar,
@@ -129,10 +112,15 @@ def inspect(
                 if first is not record:
                     reasons.append(
                         "expected a filename of its own, found it at "
-                        f"{first.shard}, record {first.position} too"
+                        f"{shown[first.shard]}, record {first.position} too"
                     )
             found.problems.extend(
-                Problem(record.shard, record.position, record.filename, reason)
+                Problem(
+                    shown[record.shard],
+                    record.position,
+                    record.filename,
+                    reason,
+                )
                 for reason in reasons
             )
     if not places:
@@ -141,9 +129,16 @@ def inspect(
     return found
 
 
-def _count(
-    found: Inspection, record: _Record, class_pixels: np.ndarray
-) -> None:
+def shown_names(paths: Sequence[str]) -> dict[str, str]:
+    """Returns what each path is called: its file name, if no other has it."""
+    counts = Counter(map(os.path.basename, paths))
+    return {
+        path: path if counts[name] > 1 else name
+        for path, name in zip(paths, map(os.path.basename, paths), strict=True)
+    }
+
+
+def _count(found: Inspection, record: Record, class_pixels: np.ndarray) -> None:
     found.image_sizes[f"{record.height}x{record.width}"] += 1
     found.formats[record.image_format] += 1
     found.labelled += record.label is not None
@@ -163,38 +158,37 @@ def _refuse(paths: Sequence[str], found: Inspection) -> None:
 
 
 def _compare_with_summary(
-    paths: Sequence[str], places: dict[str, _Record], found: Inspection
+    paths: Sequence[str], places: dict[str, Record], found: Inspection
 ) -> None:
     """Adds a problem for each shard that dataset.json describes wrongly."""
     from kliep_tf.data import summaries
 
-    names = {path: [] for path in map(os.path.basename, paths)}
+    names = {path: [] for path in paths}
     for record in places.values():
         names[record.shard].append(record.filename)
+    shown = shown_names(paths)
+    damaged = {problem.shard for problem in found.problems}
     for path, summary in summaries.read_shard_summaries(paths).items():
-        shard = os.path.basename(path)
-        if summary is None:
+        if summary is None or shown[path] in damaged:
             continue
-        listed = summary.shards.get(shard)
-        damaged = any(problem.shard == shard for problem in found.problems)
-        if listed != names[shard] and not damaged:
+        listed = summary.shards.get(os.path.basename(path))
+        if listed != names[path]:
             count = "nothing" if listed is None else f"{len(listed)} filenames"
             reason = (
-                f"expected its {len(names[shard])} filenames, in order, in "
+                f"expected its {len(names[path])} filenames, in order, in "
                 f"{summaries.DATASET_JSON}; found {count} there"
             )
-            found.problems.append(Problem(shard, None, "", reason))
+            found.problems.append(Problem(shown[path], None, "", reason))
 
 
-def _read(path: str, found: Inspection) -> Iterator[_Record]:
+def _read(path: str, found: Inspection) -> Iterator[Record]:
     """Yields every record of a shard; counts them in `found`."""
     from kliep_tf.data import records  # imports TensorFlow: see above
 
-    shard = os.path.basename(path)
     found.shard_counts[path] = 0
     try:
         for data in records.read_shard(path):
-            yield _parse(data, shard, found.shard_counts[path])
+            yield parse_record(data, path, found.shard_counts[path])
             found.shard_counts[path] += 1
     except UserError:
         # tf.data gives a damaged file up; behind the damage is more.
@@ -202,134 +196,7 @@ def _read(path: str, found: Inspection) -> Iterator[_Record]:
         for data, reason in salvage_records(path, whole):
             position = found.shard_counts[path]
             if data is None:
-                yield _Record(shard, position, reason)
+                yield Record(path, position, reason)
             else:
-                yield _parse(data, shard, position)
+                yield parse_record(data, path, position)
             found.shard_counts[path] += 1
-
-
-def _parse(data: bytes, shard: str, position: int) -> _Record:
-    import tensorflow as tf
-
-    from kliep_tf.data import records
-
-    try:
-        features = tf.train.Example.FromString(data).features.feature
-    except Exception:  # protobuf's DecodeError has no public name
-        features = {}
-    needed = (
-        (records.ENCODED, "bytes_list"),
-        (records.FILENAME, "bytes_list"),
-        (records.FORMAT, "bytes_list"),
-        (records.HEIGHT, "int64_list"),
-        (records.WIDTH, "int64_list"),
-    )
-    values = {}
-    for key, kind in needed:
-        values[key] = _first(features, key, kind)
-        if values[key] is None:
-            keys = ", ".join(sorted(features)[:4])
-            return _Record(
-                shard,
-                position,
-                f"expected an example with the key {key}, found "
-                f"{keys or 'something else'}",
-            )
-    return _Record(
-        shard,
-        position,
-        "",
-        filename=values[records.FILENAME].decode(errors="replace"),
-        image=values[records.ENCODED],
-        image_format=values[records.FORMAT].decode(errors="replace"),
-        height=values[records.HEIGHT],
-        width=values[records.WIDTH],
-        label=_first(features, records.LABEL_ENCODED, "bytes_list") or None,
-        weight=_first(features, records.IMPORTANCE_WEIGHT, "float_list"),
-        num_bytes=len(data),
-    )
-
-
-def _first(features, key: str, kind: str) -> bytes | int | float | None:
-    """Returns a feature's only value, None where there is none."""
-    if key not in features:
-        return None
-    values = getattr(features[key], kind).value
-    return values[0] if len(values) == 1 else None
-
-
-def _check_nothing(
-    record: _Record,
-) -> tuple[_Record, list[str], np.ndarray]:
-    class_pixels = np.zeros(datasets.NUM_CLASSES)
-    return record.without_pixels(), _check_weight(record), class_pixels
-
-
-def _check_pixels(
-    record: _Record,
-) -> tuple[_Record, list[str], np.ndarray]:
-    """Returns the record, what is wrong with it, and its class pixels."""
-    class_pixels = np.zeros(datasets.NUM_CLASSES)
-    if record.reason:
-        return record, [], class_pixels
-    reasons = _check_weight(record)
-    size = (record.height, record.width)
-    image, reason = _decode(record.image, "image")
-    if image is None:
-        reasons.append(reason)
-    elif image.size[::-1] != size:
-        reasons.append(_wrong_size("image", size, image.size[::-1]))
-    elif image.format.lower() != record.image_format:
-        reasons.append(
-            f"expected an image of format {record.image_format!r}, found "
-            f"{image.format.lower()!r}"
-        )
-    if record.label is not None:
-        label, reason = _decode(record.label, "label")
-        if label is None:
-            reasons.append(reason)
-        elif label.mode != "L":
-            reasons.append(
-                f"expected a label of one channel, found mode {label.mode}"
-            )
-        elif label.size[::-1] != size:
-            reasons.append(_wrong_size("label", size, label.size[::-1]))
-        else:
-            counts = np.bincount(np.asarray(label).ravel(), minlength=256)
-            class_pixels += counts[: datasets.NUM_CLASSES]
-            strange = np.flatnonzero(counts[: datasets.IGNORE_LABEL])
-            strange = strange[strange >= datasets.NUM_CLASSES]
-            if strange.size:
-                reasons.append(
-                    f"expected train ids 0..{datasets.NUM_CLASSES - 1} and "
-                    f"{datasets.IGNORE_LABEL} in the label, found {strange[0]}"
-                )
-    return record.without_pixels(), reasons, class_pixels
-
-
-def _check_weight(record: _Record) -> list[str]:
-    weight = record.weight
-    if weight is None or (np.isfinite(weight) and weight >= 0):
-        return []
-    return [f"expected an importance weight of 0 or more, found {weight}"]
-
-
-def _wrong_size(
-    what: str, expected: tuple[int, int], found: tuple[int, int]
-) -> str:
-    return (
-        f"expected {what} pixels {expected[0]}x{expected[1]}, found "
-        f"{found[0]}x{found[1]}"
-    )
-
-
-def _decode(data: bytes, what: str) -> tuple[Image.Image | None, str]:
-    try:
-        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
-        image.load()
-    except (OSError, SyntaxError, ValueError, EOFError) as error:
-        return None, (
-            f"expected a whole {what}, found {len(data)} bytes that cannot be "
-            f"decoded ({type(error).__name__})"
-        )
-    return image, ""

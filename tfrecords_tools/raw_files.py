@@ -66,16 +66,21 @@ def missing_folder(directory: Path, expected: str) -> str:
         parent = parent.parent
     if not parent.is_dir():
         return f"{parent}: expected {expected}, found a file"
+    return (
+        f"{directory}: expected {expected}, found no such folder (in "
+        f"{parent}: {shown_names(parent)})"
+    )
+
+
+def shown_names(directory: Path) -> str:
+    """Returns some of what stands in a folder, for messages."""
     names = sorted(
         entry.name
-        for entry in itertools.islice(parent.iterdir(), 1000)
+        for entry in itertools.islice(directory.iterdir(), 1000)
         if not entry.name.startswith(".")
     )
     shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
-    return (
-        f"{directory}: expected {expected}, found no such folder (in "
-        f"{parent}: {shown or 'nothing'})"
-    )
+    return shown or "nothing"
 
 
 def shuffled(frames: Iterable[RawFrame], seed: int) -> list[RawFrame]:

@@ -57,19 +57,20 @@ def ordered_map(
     # Submitted before the first result is asked for: the workers start while
     # the caller is still importing what it needs.
     in_flight = max(_IN_FLIGHT, _IN_FLIGHT_PER_WORKER * num_workers)
-    pending = collections.deque(
-        executor.submit(function, item)
-        for item in itertools.islice(items, in_flight)
-    )
+    pending = collections.deque()
+
+    def submit(number: int) -> None:
+        for item in itertools.islice(items, number):
+            pending.append(executor.submit(function, item))
 
     def results() -> Iterator[Any]:
         while pending:
             result = pending.popleft().result()
-            for item in itertools.islice(items, 1):
-                pending.append(executor.submit(function, item))
+            submit(1)
             yield result
 
     try:
+        submit(in_flight)
         yield results()
     except BrokenProcessPool:
         raise UserError(

@@ -1,6 +1,5 @@
 """The importance-weighted CycleGAN: one forward pass, two updates (eq. 12)."""
 
-import contextlib
 import functools
 from collections.abc import Mapping
 
@@ -13,15 +12,14 @@ from kliep_tf.cyclegan.gradients import (
     take_summed_gradients,
 )
 from kliep_tf.cyclegan.image_pool import ImagePool
-from kliep_tf.cyclegan.objectives import Judgement, Objectives, Translations
-from kliep_tf.cyclegan.rematerialization import rematerialize
+from kliep_tf.cyclegan.objectives import Objectives
+from kliep_tf.cyclegan.passes import GeneratorPasses, judge
 from kliep_tf.cyclegan.settings import (
     CycleGANSettings,
     make_discriminators,
     make_generators,
 )
 from kliep_tf.cyclegan.spectral_norm import iterate_spectral_norms
-from kliep_tf.cyclegan.winograd import kernels_transformed_once
 from kliep_tf.data.pipeline import UnpairedBatch
 from kliep_tf.training.distribution import all_reduce_sum
 
@@ -172,11 +170,12 @@ class CycleGAN(keras.Model):
             identity_weight=settings.identity_weight,
             global_batch_size=settings.global_batch_size,
         )
-        self._to_target = self.source_to_target
-        self._to_source = self.target_to_source
-        if settings.rematerialize:
-            self._to_target = rematerialize(self.source_to_target)
-            self._to_source = rematerialize(self.target_to_source)
+        self._passes = GeneratorPasses(
+            self.source_to_target,
+            self.target_to_source,
+            with_identity=settings.identity_weight != 0,
+            rematerialized=settings.rematerialize,
+        )
         compiled = functools.partial(
             tf.function, jit_compile=settings.jit_compile or None
         )
@@ -202,8 +201,7 @@ class CycleGAN(keras.Model):
     def _compute_generator_gradients(self, batch: UnpairedBatch):
         """Returns gradients, both fakes and the generators' losses."""
         with tf.GradientTape() as tape:
-            with self._kernels_transformed():
-                made = self._translate(batch)
+            made = self._passes(batch)
             losses = self._objectives.generator_losses(
                 batch,
                 made,
@@ -215,39 +213,6 @@ class CycleGAN(keras.Model):
         variables = [variable.value for variable in self._generator_variables]
         gradients = tape.gradient(total, variables)
         return gradients, made.fake_target, made.fake_source, losses
-
-    def _kernels_transformed(self) -> contextlib.AbstractContextManager:
-        # A recomputed part would not pass gradients to what it did not make.
-        if self.settings.rematerialize:
-            return contextlib.nullcontext()
-        return kernels_transformed_once(
-            self.source_to_target, self.target_to_source
-        )
-
-    def _translate(self, batch: UnpairedBatch) -> Translations:
-        fake_target, same_target = self._fake_and_same(
-            self._to_target, batch.source, batch.target
-        )
-        fake_source, same_source = self._fake_and_same(
-            self._to_source, batch.target, batch.source
-        )
-        return Translations(
-            fake_target=fake_target,
-            fake_source=fake_source,
-            cycled_source=self._to_source(fake_target),
-            cycled_target=self._to_target(fake_source),
-            same_source=same_source,
-            same_target=same_target,
-        )
-
-    def _fake_and_same(self, generator, images, others):
-        """Returns the fakes of `images` and, for the identity, of `others`.
-
-        One pass over both: instance normalisation keeps examples apart.
-        """
-        if not self.settings.identity_weight:
-            return generator(images), None
-        return tf.split(generator(tf.concat([images, others], 0)), 2)
 
     def _compute_discriminator_gradients(
         self,
@@ -261,12 +226,12 @@ class CycleGAN(keras.Model):
         """
         with tf.GradientTape() as tape:
             judgements = {
-                "target": _judge(
+                "target": judge(
                     self.target_discriminator,
                     (batch.target, batch.target_weight),
                     fake_target,
                 ),
-                "source": _judge(
+                "source": judge(
                     self.source_discriminator,
                     (batch.source, batch.source_weight),
                     fake_source,
@@ -300,15 +265,3 @@ class CycleGAN(keras.Model):
         update_average(
             self.averaged_target_to_source, self.target_to_source, decay
         )
-
-
-def _judge(
-    discriminator: keras.Model,
-    real: tuple[tf.Tensor, tf.Tensor],
-    fake: tuple[tf.Tensor, tf.Tensor],
-) -> Judgement:
-    """Shows a discriminator weighted real images and fakes in one pass."""
-    (real_images, real_weight), (fake_images, fake_weight) = real, fake
-    logits = discriminator(tf.concat([real_images, fake_images], 0))
-    real_logits, fake_logits = tf.split(logits, 2)
-    return Judgement(real_logits, real_weight, fake_logits, fake_weight)

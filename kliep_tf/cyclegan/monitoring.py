@@ -1,6 +1,6 @@
 """What TensorBoard shows of a CycleGAN besides its losses."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
@@ -10,16 +10,13 @@ from kliep_tf.cyclegan.model import CycleGAN
 from kliep_tf.cyclegan.networks import SIZE_MULTIPLE
 from kliep_tf.data import images, records
 from kliep_tf.data.index import RecordIndex
+from kliep_tf.data.reading import readable
 from kliep_tf.data.weights import effective_sample_size
-
-_COLUMNS = "One example a row; columns: original, translated, translated back."
+from kliep_tf.training.scalars import ScalarWriter
 
 
 class TranslationGrids:
-    """Pictures of the same examples at every call, both ways.
-
-    One row an example: original, translated, translated back.
-    """
+    """Pictures of the same examples at every call, both ways."""
 
     def __init__(
         self,
@@ -60,7 +57,7 @@ class TranslationGrids:
                 f"pictures/{direction}_and_back",
                 draw_grid(columns)[None],
                 step,
-                description=_COLUMNS,
+                description=f"One example a row: {', '.join(columns)}.",
             )
             self._see_outputs(step, direction, examples, translated)
 
@@ -73,19 +70,11 @@ def write_weights(name: str, weights: np.ndarray) -> None:
         0,
         description="Training weights after exponents; their mean is 1.",
     )
-    tf.summary.scalar(
-        f"weights/{name}_effective_share",
-        effective_sample_size(weights),
-        0,
-        description="Effective sample size as a share of the images.",
-    )
-    tf.summary.scalar(f"weights/{name}_largest", float(np.max(weights)), 0)
-
-
-def write_figures(step: int, figures: Mapping[str, float]) -> None:
-    """Writes scalars by name."""
-    for name, value in figures.items():
-        tf.summary.scalar(name, np.float32(value), step)
+    figures = {
+        f"weights/{name}_effective_share": effective_sample_size(weights),
+        f"weights/{name}_largest": float(np.max(weights)),
+    }
+    ScalarWriter().write(0, figures)
 
 
 def fixed_examples(
@@ -101,8 +90,9 @@ def fixed_examples(
     height, width = (length // SIZE_MULTIPLE * SIZE_MULTIPLE for length in size)
     found = []
     for row in range(min(number, len(index))):
-        encoded = records.parse_example(index.read(row))[records.ENCODED]
-        image = images.decode_image(encoded)
+        with readable(index, row):
+            encoded = records.parse_example(index.read(row))[records.ENCODED]
+            image = images.decode_image(encoded)
         found.append(images.resize_image(image, (height, width)).numpy())
     return np.stack(found)
 

@@ -23,6 +23,7 @@ from kliep_tf.training.distribution import (
     replicated_step,
 )
 from kliep_tf.training.loop import Hook, LoopSettings, run_steps
+from kliep_tf.training.scalars import ScalarWriter
 from kliep_tf.training.workers import Team, Worker
 
 _NUM_GRID_EXAMPLES = 4
@@ -131,15 +132,16 @@ def run_training(
         )
     directory = os.path.join(run_dir, runs.TENSORBOARD)
     watch = CollapseWatch(loop_settings.num_steps)
+    scalars = ScalarWriter()
     hooks = []
     if worker.is_chief:
         _write_constants(directory, data, shown)
-        hooks = _hooks(model, data, shown, watch)
+        hooks = _hooks(model, data, shown, watch, scalars)
 
     def see_figures(step: int, means: Mapping[str, float]) -> None:
         watch.see_losses(step, means)
         rate = schedule(tf.constant(step - 1))
-        monitoring.write_figures(
+        scalars.write(
             step,
             {
                 "learning_rate/generator": rate,
@@ -219,6 +221,7 @@ def _hooks(
     data: CycleGANData,
     shown: Monitoring,
     watch: CollapseWatch,
+    scalars: ScalarWriter,
 ) -> list[Hook]:
     size = data.image_size
     grids = monitoring.TranslationGrids(
@@ -234,7 +237,7 @@ def _hooks(
         def write_consistency(step: int) -> None:
             generator, _ = model.shown_generators
             figures = check(lambda batch: generator(batch, training=False))
-            monitoring.write_figures(step, figures)
+            scalars.write(step, figures)
 
         hooks.append(Hook(shown.consistency_every, write_consistency))
     return hooks

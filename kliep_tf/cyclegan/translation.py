@@ -13,6 +13,7 @@ import tensorflow as tf
 from kliep_tf.cyclegan.exporting import encode_png
 from kliep_tf.data import images, reading, records
 from kliep_tf.errors import UserError
+from kliep_tf.training import saved_models
 
 _WHOLE, _TILED = "translate_uint8", "translate_uint8_tiled"
 _JPEG_QUALITY = 95
@@ -38,11 +39,21 @@ class TranslatedImage:
     encoded: bytes
 
     def decode_label(self) -> np.ndarray | None:
-        """Returns the label, uint8 [H, W] of train ids, or None."""
+        """Returns the label, uint8 [H, W] of train ids, or None.
+
+        Raises:
+            UserError: it cannot be decoded.
+        """
         encoded = records.parse_example(self.serialized)[records.LABEL_ENCODED]
         if not encoded.numpy():
             return None
-        return images.decode_label(encoded).numpy()[:, :, 0]
+        try:
+            return images.decode_label(encoded).numpy()[:, :, 0]
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(
+                f"{self.filename}: expected a label in PNG, found "
+                f"{len(encoded.numpy())} bytes of something else"
+            ) from error
 
     def as_png(self, image_format: str) -> bytes:
         """Returns the image as PNG: `encoded`, if that is its format."""
@@ -120,12 +131,7 @@ def load_translator(
         UserError: the directory holds no SavedModel, or one that does not
             translate images.
     """
-    try:
-        saved_model = tf.saved_model.load(path)
-    except OSError as error:
-        raise UserError(
-            f"--saved_model={path}: expected a SavedModel, found none"
-        ) from error
+    saved_model = saved_models.load(path, "saved_model")
     signature = _signature(tile_height)
     if signature not in saved_model.signatures:
         found = ", ".join(sorted(saved_model.signatures)) or "none"

@@ -56,6 +56,13 @@ class Augmentation:
             image = images.resize_image(image, size)
             if label is not None:
                 label = images.resize_label(label, size)
+        if label is not None:
+            # A window cut out of both would show two places.
+            tf.debugging.assert_equal(
+                tf.shape(image)[:2],
+                tf.shape(label)[:2],
+                "expected a label of its image's size, found another",
+            )
         tensors = [image] if label is None else [image, label]
         if self.crop_size:
             tensors = images.random_crop(tensors, self.crop_size, crop_seed)

@@ -70,7 +70,7 @@ class RecordIndex:
 def build_index(paths: Sequence[str]) -> RecordIndex:
     """Returns the index of these shards.
 
-    Names come from dataset.json where it describes the shards; otherwise every
+    Names come from dataset.json where it fits the shards; otherwise every
     record is read once.
 
     Raises:
@@ -85,10 +85,8 @@ def build_index(paths: Sequence[str]) -> RecordIndex:
         names = (
             summary.shards.get(os.path.basename(path), []) if summary else []
         )
-        if len(names) != len(spans):
+        if not _fits(names, path, spans):
             names = [_read_name(path, *span) for span in spans]
-        elif spans:
-            _read_name(path, *spans[0])  # records of the right kind
         shards.extend([shard] * len(spans))
         offsets.extend(offset for offset, _ in spans)
         lengths.extend(length for _, length in spans)
@@ -149,6 +147,18 @@ def _scan(path: str) -> list[tuple[int, int]]:
     return spans
 
 
+def _fits(names: list[str], path: str, spans: list[tuple[int, int]]) -> bool:
+    """Whether a shard holds these names, as far as its two ends can tell.
+
+    A shard that was replaced under an old dataset.json would otherwise lend its
+    images other images' weights.
+    """
+    ends = {0, len(spans) - 1} if spans else ()
+    return len(names) == len(spans) and all(
+        _read_name(path, *spans[row]) == names[row] for row in ends
+    )
+
+
 def _read_name(path: str, offset: int, length: int) -> str:
     with open(path, "rb") as file:
         file.seek(offset)
@@ -178,6 +188,13 @@ def _refuse_duplicates(index: RecordIndex) -> None:
 
 def _stored_size(index: RecordIndex, row: int) -> tuple[int, int]:
     features = tf.train.Example.FromString(index.read(row)).features.feature
-    height = features[records.HEIGHT].int64_list.value[0]
-    width = features[records.WIDTH].int64_list.value[0]
-    return height, width
+    size = []
+    for key in (records.HEIGHT, records.WIDTH):
+        values = features[key].int64_list.value
+        if not values:
+            raise UserError(
+                f"{index.paths[index.shards[row]]}: expected examples with the "
+                f"key {key}, found none in {str(index.filenames[row])!r}"
+            )
+        size.append(values[0])
+    return size[0], size[1]

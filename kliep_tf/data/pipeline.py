@@ -161,20 +161,15 @@ def make_unpaired_dataset(
 
 
 def filenames_of_step(
-    source: RecordIndex,
-    target: RecordIndex,
-    *,
-    batch_size: int,
-    seed: int,
-    step: int,
-) -> tuple[list[str], list[str]]:
-    """Returns the source and target examples of one step's global batch.
+    *indices: RecordIndex, batch_size: int, seed: int, step: int
+) -> list[list[str]]:
+    """Returns, an index each, the examples of one step's global batch.
 
     No image is read: the order is a function of (seed, position).
 
     Args:
-        source: as given to make_unpaired_dataset.
-        target: likewise.
+        indices: source and target, as given to make_unpaired_dataset, or the
+            one of make_labelled_dataset.
         batch_size: likewise.
         seed: likewise.
         step: counted from 1, as in a run's messages.
@@ -185,7 +180,8 @@ def filenames_of_step(
         row_at = _shuffled_rows(len(index), (seed, stream))
         return [str(index.filenames[row_at(place)]) for place in positions]
 
-    return names(source, _SOURCE_STREAM), names(target, _TARGET_STREAM)
+    streams = (_SOURCE_STREAM, _TARGET_STREAM)
+    return [names(*pair) for pair in zip(indices, streams, strict=False)]
 
 
 def _training_stream(

@@ -103,6 +103,30 @@ def read_header(path: str | os.PathLike) -> PngHeader:
     return header
 
 
+def broken_chunk(data: bytes) -> str:
+    """Returns which chunk of a PNG is not what its checksum says, "" for none.
+
+    Pillow decodes pixels without looking at their checksums: what a bit that
+    has changed makes of them passes for an image there, and TensorFlow refuses
+    it later. Chunks that decoders may leave out are not looked at.
+    """
+    position = len(_SIGNATURE)
+    if not data.startswith(_SIGNATURE):
+        return ""
+    while position + 12 <= len(data):
+        (length,) = struct.unpack_from(">I", data, position)
+        kind = data[position + 4 : position + 8]
+        end = position + 8 + length
+        checksum = zlib.crc32(memoryview(data)[position + 4 : end])
+        position = end + 4
+        is_needed = kind[:1].isupper()
+        if is_needed and data[end:position] != struct.pack(">I", checksum):
+            return kind.decode(errors="replace")
+        if kind == b"IEND":
+            return ""
+    return "IEND"
+
+
 def _chunk(kind: bytes, data: bytes) -> bytes:
     checksum = zlib.crc32(data, zlib.crc32(kind))
     return b"".join(

@@ -1,11 +1,13 @@
 """Reading records once, in order: checks, equal batches, clear errors."""
 
+import contextlib
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import records
+from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.summaries import read_shard_summaries
 from kliep_tf.errors import UserError
 
@@ -28,8 +30,8 @@ def make_example_dataset(paths: Sequence[str]) -> tf.data.Dataset:
 def require_labels(paths: Sequence[str], flag: str) -> None:
     """Raises a UserError if the records are known to lack labels.
 
-    dataset.json says it of all examples; without it the first one speaks for
-    the rest.
+    dataset.json says it of all examples; without it the first one that there is
+    speaks for the rest.
 
     Args:
         paths: the shards.
@@ -42,7 +44,10 @@ def require_labels(paths: Sequence[str], flag: str) -> None:
                 f"{summary.num_examples - summary.labelled} of "
                 f"{summary.num_examples} without a label in {path}'s split"
             )
-    example = next(records.read_shard(paths[0]), None)
+    example = next(
+        (example for path in paths for example in records.read_shard(path)),
+        None,
+    )
     if example is None:
         return
     features = tf.train.Example.FromString(example).features.feature
@@ -88,27 +93,47 @@ def read_all(dataset: tf.data.Dataset, flag: str) -> Iterator:
         position += 1
 
 
+@contextlib.contextmanager
+def readable(index: RecordIndex, row: int) -> Iterator[None]:
+    """Turns what TensorFlow says of a damaged example into a UserError.
+
+    Within, one example of an index is parsed and decoded.
+    """
+    try:
+        yield
+    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+        path = index.paths[index.shards[row]]
+        raise UserError(
+            f"{path}: expected readable examples, found a damaged one, "
+            f"{str(index.filenames[row])!r} "
+            f"({error.message.strip().splitlines()[0]})"
+        ) from error
+
+
 def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:
     """Yields batches of consecutive examples, the order kept.
 
-    A batch is cut short where the next image has another size.
+    A batch is cut short where the next image, or its label, has another size.
 
     Args:
-        examples: of one NamedTuple of NumPy arrays with an `image`, such as
-            LabelledImages.
+        examples: of one NamedTuple of NumPy arrays, such as LabelledImages.
         batch_size: images in a batch, at most.
     """
     waiting = []
     for example in examples:
         if waiting and (
             len(waiting) == batch_size
-            or example.image.shape != waiting[0].image.shape
+            or _shapes(example) != _shapes(waiting[0])
         ):
             yield _stack(waiting)
             waiting = []
         waiting.append(example)
     if waiting:
         yield _stack(waiting)
+
+
+def _shapes(example: tuple) -> list[tuple[int, ...]]:
+    return [np.shape(field) for field in example]
 
 
 def _stack(examples: list):

@@ -135,7 +135,8 @@ def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
     if os.path.isdir(records):
         pattern = os.path.join(glob.escape(records), "*.tfrecord*")
     else:
-        pattern = records
+        # A name such as "a[1].tfrecord" is a glob that does not match itself.
+        pattern = glob.escape(records) if os.path.isfile(records) else records
     paths = sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
     # A glob such as train* also matches what stands beside the shards.
     paths = [path for path in paths if not path.endswith((".json", ".csv"))]

@@ -66,11 +66,16 @@ def read_summary(
     Raises:
         UserError: dataset.json is there but is not ours.
     """
-    entry = _read(Path(directory) / DATASET_JSON).get(split)
+    path = Path(directory) / DATASET_JSON
+    entry = _read(path).get(split)
     if entry is None:
         return None
     names = [field.name for field in dataclasses.fields(SplitSummary)]
-    return SplitSummary(**{name: entry[name] for name in names})
+    try:
+        known = {name: entry[name] for name in names if name in entry}
+        return SplitSummary(**known)
+    except TypeError:
+        raise _not_ours(path) from None
 
 
 def read_shard_summaries(
@@ -93,10 +98,14 @@ def read_shard_summaries(
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_text())["splits"]
+        return dict(json.loads(path.read_text())["splits"])
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError):
-        raise UserError(
-            f"{path}: expected a summary of records, found something else"
-        ) from None
+        raise _not_ours(path) from None
+
+
+def _not_ours(path: Path) -> UserError:
+    return UserError(
+        f"{path}: expected a summary of records, found something else"
+    )

@@ -182,8 +182,8 @@ def load_weights(
     """Returns one domain's weights.
 
     Raises:
-        UserError: the file is missing, is of another kind, or holds a weight
-            that is negative or not finite.
+        UserError: the file is missing, is of another kind or domain, or holds
+            a weight that is negative or not finite.
     """
     path = weights_path(directory, domain)
     try:
@@ -210,6 +210,11 @@ def load_weights(
             f"{path}: expected the weights that estimate_weights writes, found "
             "something else"
         ) from None
+    if weights.domain != domain:
+        raise UserError(
+            f"{path}: expected the weights of the {domain} domain, found those "
+            f"of the {weights.domain}"
+        )
     _check(weights, str(path))
     return weights
 

@@ -8,6 +8,7 @@ import tensorflow as tf
 from kliep_tf.data import images, records
 from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.data.index import RecordIndex
+from kliep_tf.data.reading import readable
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.consistency import (
     semantic_consistency,
@@ -69,11 +70,12 @@ def _labelled_examples(
     """Returns uint8 images [H, W, 3] and train ids [H, W, 1]."""
     found = []
     for row in range(len(source)):
-        parsed = records.parse_example(source.read(row))
-        if not parsed[records.LABEL_ENCODED].numpy():
-            continue
-        image = images.decode_image(parsed[records.ENCODED])
-        label = images.decode_label(parsed[records.LABEL_ENCODED])
+        with readable(source, row):
+            parsed = records.parse_example(source.read(row))
+            if not parsed[records.LABEL_ENCODED].numpy():
+                continue
+            image = images.decode_image(parsed[records.ENCODED])
+            label = images.decode_label(parsed[records.LABEL_ENCODED])
         found.append(
             (
                 images.resize_image(image, size).numpy(),

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from kliep_tf.data.datasets import NUM_CLASSES
 from kliep_tf.errors import UserError
+from kliep_tf.training import saved_models
 
 # uint8 [N, H, W, 3] -> float32 [N, H, W, NUM_CLASSES], summing to 1
 Segmenter = Callable[[tf.Tensor], tf.Tensor]
@@ -27,36 +28,40 @@ def load_segmenter(path: str | os.PathLike) -> Segmenter:
     Returns:
         A function of uint8 images [N, H, W, 3] that returns probabilities,
         float32 [N, H, W, 19]. It raises a UserError where train ids fall
-        outside 0..18.
+        outside 0..18 and where values are not finite.
 
     Raises:
         UserError: there is no such model at `path`.
     """
     where = os.fspath(path)
-    model = _load(where)
+    model = saved_models.load(where)
     signature = _choose_signature(model, where)
     input_name, input_spec = _choose_input(signature, where)
     output_name = _choose_output(signature, where)
+    expected = "finite values"
+    if signature.structured_outputs[output_name].dtype.is_integer:
+        expected = f"train ids 0..{NUM_CLASSES - 1}"
     run_batch = _at_own_size(signature, input_name, input_spec, output_name)
 
     @tf.function(input_signature=[tf.TensorSpec([None] * 3 + [3], tf.uint8)])
     def probabilities(images: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         raw = run_batch(images)
-        outside = tf.constant(False)
         if raw.dtype.is_integer:
-            outside = tf.reduce_any((raw < 0) | (raw >= NUM_CLASSES))
+            useless = tf.reduce_any((raw < 0) | (raw >= NUM_CLASSES))
             shares = tf.one_hot(raw, NUM_CLASSES)
         else:
             shares = _as_probabilities(tf.cast(raw, tf.float32))
-        return _resize_like(shares, images), outside
+            # The largest of values that are none is the first: road.
+            useless = tf.reduce_any(tf.math.is_nan(shares))
+        return _resize_like(shares, images), useless
 
     def segment(images: tf.Tensor) -> tf.Tensor:
         # The closure also keeps the model, and so its variables, alive.
-        shares, outside = probabilities(images)
-        if outside:
+        shares, useless = probabilities(images)
+        if useless:
             raise UserError(
-                f"{where}: expected train ids 0..{NUM_CLASSES - 1} in the "
-                f"output {output_name!r}, found others"
+                f"{where}: expected {expected} in the output {output_name!r}, "
+                "found others"
             )
         return shares
 
@@ -68,22 +73,6 @@ def predict_labels(segmenter: Segmenter, images: np.ndarray) -> np.ndarray:
     """Returns uint8 [N, H, W]: the most probable train id of each pixel."""
     predictions = tf.argmax(segmenter(images), -1, output_type=tf.int32)
     return tf.cast(predictions, tf.uint8).numpy()
-
-
-def _load(where: str) -> tf.Module:
-    if not os.path.isfile(os.path.join(where, "saved_model.pb")):
-        raise UserError(
-            f"{where}: expected a SavedModel directory, found no "
-            "saved_model.pb in it"
-        )
-    try:
-        return tf.saved_model.load(where)
-    except (OSError, tf.errors.OpError, ValueError) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
-            f"{where}: expected a whole SavedModel, found one that does not "
-            f"load ({reason})"
-        ) from error
 
 
 def _choose_signature(

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from kliep_tf.data import images, pipeline
 from kliep_tf.data.index import RecordIndex
+from kliep_tf.data.reading import read_all
 from kliep_tf.segmentation.figures import triptych
 
 _NUM_PICTURES = 4
@@ -40,7 +41,7 @@ def make_pictures(
 
     @functools.cache
     def examples() -> tuple[np.ndarray, np.ndarray]:
-        return next(dataset.take(1).as_numpy_iterator())
+        return next(read_all(dataset.take(1), "train_records"))
 
     def show(step: int) -> None:
         image, label = examples()
@@ -53,6 +54,7 @@ def make_pictures(
             np.stack([triptych(*row) for row in rows]),
             step,
             max_outputs=number,
+            description="Image, label, prediction; ignored pixels are black.",
         )
 
     return show

@@ -145,5 +145,17 @@ def run_training(
         loop_settings,
         run_dir / runs.TENSORBOARD,
         hooks,
+        describe_batch=lambda step: _describe_batch(
+            data.index, batch_size, seed, step
+        ),
     )
     return network
+
+
+def _describe_batch(
+    index: RecordIndex, batch_size: int, seed: int, step: int
+) -> str:
+    (names,) = pipeline.filenames_of_step(
+        index, batch_size=batch_size, seed=seed, step=step
+    )
+    return ", ".join(names)

@@ -12,6 +12,7 @@ from kliep_tf.data.pipeline import make_image_dataset
 from kliep_tf.data.reading import equal_size_batches, read_all
 from kliep_tf.segmentation import metrics
 from kliep_tf.segmentation.counting import matrices_of, predict_and_count
+from kliep_tf.training.scalars import ScalarWriter
 
 _BATCH_SIZE = 4
 
@@ -26,6 +27,8 @@ def make_validation(
         paths: shards of labelled examples, taken at their stored size.
     """
 
+    scalars = ScalarWriter()
+
     @tf.function(reduce_retracing=True)
     def logits_of(pixels: tf.Tensor) -> tf.Tensor:
         return network(images.to_float(pixels), training=False)
@@ -36,18 +39,19 @@ def make_validation(
         for batch in equal_size_batches(examples, _BATCH_SIZE):
             _, counts = predict_and_count(logits_of(batch.image), batch.label)
             matrix += matrices_of(counts, batch.label).sum(axis=0)
-        _write(matrix, step)
+        scalars.write(step, _figures(matrix))
 
     return validate
 
 
-def _write(matrix: np.ndarray, step: int) -> None:
-    tf.summary.scalar("val/mean_iou", metrics.mean_iou(matrix), step)
-    tf.summary.scalar(
-        "val/pixel_accuracy", metrics.pixel_accuracy(matrix), step
-    )
+def _figures(matrix: np.ndarray) -> dict[str, float]:
+    figures = {
+        "val/mean_iou": metrics.mean_iou(matrix),
+        "val/pixel_accuracy": metrics.pixel_accuracy(matrix),
+    }
     iou = metrics.per_class_iou(matrix)
     for name, value in zip(CLASS_NAMES, iou, strict=True):
         # A class that occurs nowhere has no curve.
         if not np.isnan(value):
-            tf.summary.scalar(f"val_iou/{name}", value, step)
+            figures[f"val_iou/{name}"] = value
+    return figures

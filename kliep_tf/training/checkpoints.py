@@ -50,6 +50,11 @@ class Checkpoints:
             self._checkpoint, str(directory), max_to_keep=keep
         )
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing has been saved yet."""
+        return not self._manager.checkpoints
+
     def restore(self) -> int:
         """Restores the newest whole checkpoint; returns its step, or 0.
 

@@ -7,6 +7,7 @@ epoch, and fails under MultiWorkerMirroredStrategy (Keras issue 20585).
 
 import contextlib
 import dataclasses
+import itertools
 import math
 import os
 import signal
@@ -15,17 +16,22 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training.checkpoints import Checkpoints
+from kliep_tf.training.scalars import ScalarWriter
 from kliep_tf.training.workers import Team, loss_as_user_error
 
 StepFunction = Callable[[Any], Mapping[str, tf.Tensor]]
 SeeFigures = Callable[[int, Mapping[str, float]], None]
 
+# What tf.data raises for a record, image or label that it cannot make out.
+_DAMAGED = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
+# And for a shard that is gone. Among several workers a lost connection may
+# sound like that.
+_UNREADABLE = (*_DAMAGED, tf.errors.NotFoundError, tf.errors.UnknownError)
 _RATE = "speed/images_per_second"
 # A bar has room for the losses; TensorBoard shows all.
 _NOT_IN_BAR = ("gradient_norm/", "accuracy/")
@@ -95,27 +101,31 @@ def run_steps(
             the last call, whenever they are logged.
         team: the workers that train together. All restore the same checkpoint;
             the chief alone saves, reports and calls hooks.
-        describe_batch: step -> what its batch was made of, for the message
-            that a figure is not finite.
+        describe_batch: step -> what its batch was made of, for messages.
 
     Returns:
         The step at which this run began.
 
     Raises:
-        UserError: a figure is not finite; the message names it and the step.
-            Or another worker is lost.
+        UserError: a figure is not finite, or a batch cannot be read; the
+            message names the step and its batch. Or another worker is lost.
     """
     team = team or Team()
     is_chief = team.worker.is_chief
     with loss_as_user_error(team.worker), _stop_requests() as stop_requested:
         start = checkpoints.restore()
         team.require_same(start, "step to continue from")
-        if start == 0 and is_chief:
+        if checkpoints.is_empty and is_chief:
             checkpoints.save()  # a kill before the first interval is no loss
         means = _Means(describe_batch)
-        batches = (
-            iter(make_batches(start)) if start < settings.num_steps else ()
-        )
+        batches = ()
+        if start < settings.num_steps:
+            batches = _readable(
+                make_batches(start),
+                start,
+                describe_batch,
+                _UNREADABLE if team.worker.count == 1 else _DAMAGED,
+            )
         with _reporting(
             is_chief, settings, tensorboard_dir, hooks, see_figures, start
         ) as report:
@@ -132,6 +142,29 @@ def run_steps(
                 if stopping and step < settings.num_steps:
                     raise KeyboardInterrupt
     return start
+
+
+def _readable(
+    batches: Iterable[Any],
+    start: int,
+    describe_batch: Callable[[int], str],
+    damages: tuple[type[Exception], ...],
+) -> Iterator[Any]:
+    """Yields the batches; what is damaged among them is the user's to mend."""
+    waiting = iter(batches)
+    for step in itertools.count(start + 1):
+        try:
+            batch = next(waiting)
+        except StopIteration:
+            return
+        except damages as error:
+            among = describe_batch(step)
+            reason = error.message.strip().splitlines()[0]
+            raise UserError(
+                f"step {step}: expected readable examples, found a damaged one"
+                f"{among and f' among {among}'} ({reason})"
+            ) from error
+        yield batch
 
 
 class _Means:
@@ -175,6 +208,7 @@ class _Report:
     ):
         self._settings, self._bar, self._hooks = settings, bar, tuple(hooks)
         self._see_figures = see_figures
+        self._scalars = ScalarWriter()
         self._since = time.perf_counter()
 
     def __call__(self, step: int, means: _Means) -> None:
@@ -191,8 +225,7 @@ class _Report:
         now = time.perf_counter()
         rate = count * self._settings.batch_size / (now - self._since)
         self._since = now
-        for name, value in {**means, _RATE: rate}.items():
-            tf.summary.scalar(name, np.float32(value), step)
+        self._scalars.write(step, {**means, _RATE: rate})
         self._see_figures(step, means)
         self._bar.describe(
             {

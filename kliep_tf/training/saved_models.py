@@ -7,6 +7,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from kliep_tf import runs
+from kliep_tf.errors import UserError
+from kliep_tf.training.checkpoints import DAMAGE
+
 # Without it no loader takes a directory for a SavedModel: it is moved last.
 _GRAPH = "saved_model.pb"
 
@@ -31,13 +35,46 @@ def write_archive(
     except tf.errors.OpError as error:
         raise OSError(None, error.message, str(directory)) from error
     _sync(temporary)
+    # An earlier export's graph goes first: half of the new files beside it
+    # would be taken for a whole model.
+    (directory / _GRAPH).unlink(missing_ok=True)
     names = [entry.name for entry in temporary.iterdir()]
     for name in sorted(names, key=lambda name: name == _GRAPH):
         final = directory / name
         if final.is_dir():
             shutil.rmtree(final)
-        os.replace(temporary / name, final)
+        runs.replace_durably(temporary / name, final)
     temporary.rmdir()
+
+
+def load(directory: str | os.PathLike, flag: str = "") -> tf.Module:
+    """Returns a SavedModel.
+
+    Args:
+        directory: where it lies.
+        flag: the flag that named it, for messages.
+
+    Raises:
+        UserError: there is none, or it is damaged.
+    """
+    where = f"--{flag}={directory}" if flag else os.fspath(directory)
+    if not is_whole(directory):
+        raise UserError(
+            f"{where}: expected a SavedModel directory, found no {_GRAPH} in it"
+        )
+    try:
+        return tf.saved_model.load(os.fspath(directory))
+    except (OSError, *DAMAGE) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise UserError(
+            f"{where}: expected a whole SavedModel, found one that does not "
+            f"load ({reason})"
+        ) from error
+
+
+def is_whole(directory: str | os.PathLike) -> bool:
+    """Whether `directory` holds a SavedModel that was written to its end."""
+    return (Path(directory) / _GRAPH).is_file()
 
 
 def _sync(directory: Path) -> None:

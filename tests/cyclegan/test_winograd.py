@@ -157,6 +157,24 @@ def test_kernels_transformed_once_follow_the_weights_afterwards():
     assert np.abs(generator(IMAGES) - inside).max() > 1e-3
 
 
+@pytest.mark.parametrize(
+    ("dtype", "tile", "megabytes"),
+    [("float32", 4, 339.7), ("mixed_bfloat16", 2, 75.5)],
+)
+def test_transformed_kernels_take_the_memory_that_the_help_tells_of(
+    dtype, tile, megabytes
+):
+    """18 kernels of 3x3x256x256 in each of both published generators."""
+    generator = make_generator(winograd=True, dtype=dtype)
+    values = transform_kernel(tf.zeros([3, 3, 1, 1]), tile).shape[0]
+    num_bytes = 2 * sum(
+        values * layer.filters**2 * tf.as_dtype(layer.compute_dtype).size
+        for layer in generator.layers
+        if isinstance(layer, WinogradConv2D)
+    )
+    assert num_bytes / 1e6 == pytest.approx(megabytes, abs=0.05)
+
+
 @pytest.mark.parametrize("rematerialize", [False, True])
 def test_training_takes_the_same_steps(rematerialize):
     batches = [make_batch([0.5, 1.5], [1.2, 0.8], seed) for seed in range(2)]

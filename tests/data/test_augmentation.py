@@ -117,3 +117,18 @@ def test_jitter_without_a_crop_is_refused(index):
     augmentation = Augmentation(image_size=SIZE, max_scale=1.2)
     with pytest.raises(UserError, match="--crop_height and --crop_width too"):
         check_sizes(index, augmentation, "source_records")
+
+
+def test_label_of_another_size_is_not_cropped_elsewhere():
+    """Offsets that suit the image would show another part of the label."""
+    image = tf.zeros([8, 8, 3], tf.uint8)
+    label = tf.zeros([16, 16, 1], tf.uint8)
+    with pytest.raises(
+        tf.errors.InvalidArgumentError, match="a label of its image's size"
+    ):
+        Augmentation(crop_size=(4, 4))(image, label, seed(0))
+    # Brought to one size first, they show the same.
+    _, cropped = Augmentation(image_size=(8, 8), crop_size=(4, 4))(
+        image, label, seed(0)
+    )
+    assert cropped.shape == (4, 4, 1)

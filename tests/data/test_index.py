@@ -67,3 +67,43 @@ def test_filename_that_occurs_twice_is_named(tmp_path):
     records.write_shard(path, [example, example])
     with pytest.raises(UserError, match="'twin' 2 times"):
         build_index([str(path)])
+
+
+def test_names_of_shards_that_were_replaced_are_read_anew(tmp_path):
+    """An old dataset.json with as many names would give away their weights."""
+    write_records(tmp_path, number=4, sky=0.5, bright=True, num_shards=1)
+    path = tmp_path / records.shard_name("train", 0, 1)
+    examples = list(records.read_shard(path))
+    records.write_shard(path, reversed(examples))
+    index = build_index([str(path)])
+    assert index.filenames.tolist() == ["00003", "00002", "00001", "00000"]
+
+
+def test_missing_size_names_the_example(tmp_path):
+    example = tf.train.Example.FromString(
+        records.encode_example(b"x", filename="odd", height=1, width=1)
+    )
+    del example.features.feature[records.WIDTH]
+    path = tmp_path / records.shard_name("train", 0, 1)
+    records.write_shard(path, [example.SerializeToString()])
+    index = build_index([str(path)])
+    with pytest.raises(UserError, match="image/width, found none in 'odd'"):
+        image_sizes(index)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]",
+        '{"splits": 3}',
+        '{"splits": {"train": 3}}',
+        '{"splits": {"train": {"shards": {}}}}',
+        '{"splits": {"train": ["dataset"]}}',
+    ],
+)
+def test_dataset_json_of_another_kind_is_refused(tmp_path, text):
+    write_records(tmp_path, number=1, sky=0.5, bright=True, num_shards=1)
+    (tmp_path / "dataset.json").write_text(text)
+    paths = records.resolve_records(tmp_path, "records")
+    with pytest.raises(UserError, match=r"dataset\.json: expected a summary"):
+        build_index(paths)

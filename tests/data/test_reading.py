@@ -28,6 +28,16 @@ def test_batches_hold_neighbours_of_one_size_in_order():
     assert batches[3].weight.tolist() == [4.0, 5.0]
 
 
+def test_labels_of_another_size_begin_a_batch():
+    first, second = _example(0, 4), _example(1, 4)
+    second = second._replace(label=second.label[:2])
+    batches = list(equal_size_batches(iter([first, second]), batch_size=2))
+    assert [batch.label.shape for batch in batches] == [
+        (1, 4, 2, 1),
+        (1, 2, 2, 1),
+    ]
+
+
 def test_no_examples_make_no_batches():
     assert list(equal_size_batches(iter([]), batch_size=2)) == []
 
@@ -53,6 +63,13 @@ def test_first_example_speaks_for_records_without_a_summary(tmp_path):
     path = _write(tmp_path, [None, b"png"])
     with pytest.raises(UserError, match=r"--records: .* in 'frame_0'"):
         require_labels([path], "records")
+
+
+def test_first_example_may_lie_behind_an_empty_shard(tmp_path):
+    (tmp_path / "empty.tfrecord").write_bytes(b"")
+    path = _write(tmp_path, [None])
+    with pytest.raises(UserError, match="in 'frame_0'"):
+        require_labels([str(tmp_path / "empty.tfrecord"), path], "records")
 
 
 def test_summary_speaks_for_all_examples(tmp_path):

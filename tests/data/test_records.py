@@ -124,6 +124,12 @@ def test_glob_by_shard_number_may_take_some(tmp_path):
     assert records.resolve_records(f"{tmp_path}/train-00000*", "records")
 
 
+def test_file_that_is_named_like_a_glob_is_taken_by_its_name(tmp_path):
+    touch(tmp_path, "mine[1].tfrecord")
+    path = str(tmp_path / "mine[1].tfrecord")
+    assert records.resolve_records(path, "records") == [path]
+
+
 @pytest.mark.parametrize("name", ["", "/no/such/place", "/no/such/glob-*"])
 def test_nothing_found_is_an_error_that_names_the_flag(name):
     with pytest.raises(UserError, match="--source_records"):

@@ -44,6 +44,13 @@ def test_lookup_joins_by_filename_not_by_position():
     assert make().lookup(["c", "a"]).tolist() == [1.5, 0.5]
 
 
+def test_weights_of_the_other_domain_are_refused(tmp_path):
+    weights.save_weights(tmp_path, make())
+    (tmp_path / "source_weights.npz").rename(tmp_path / "target_weights.npz")
+    with pytest.raises(UserError, match=r"target domain, found .* the source"):
+        weights.load_weights(tmp_path, "target")
+
+
 def test_missing_weight_names_the_example():
     with pytest.raises(UserError, match="'frankfurt'"):
         make().lookup(["a", "frankfurt"])

@@ -192,3 +192,55 @@ def test_labels_that_are_missing_are_asked_for(config, tmp_path):
     )
     with pytest.raises(UserError, match=r"or a --segmenter.*thumbnail"):
         estimate(other)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"image_height": 64}, "--image_height=64 --image_width=0: .*both"),
+        ({"num_centers": -1}, "--num_centers=-1"),
+        ({"min_ess": 1.0}, "--min_ess=1.0"),
+        ({"segmenter_steps": 0}, "--segmenter_steps=0"),
+        ({"seed": -1}, "--seed=-1"),
+    ],
+)
+def test_flags_that_make_no_sense_are_refused_before_anything_is_written(
+    config, tmp_path, changes, message
+):
+    with pytest.raises(UserError, match=message):
+        estimate(dataclasses.replace(config, **changes))
+    assert not (tmp_path / "weights").exists()
+
+
+def test_lost_weights_are_estimated_again(config, tmp_path):
+    estimate(config)
+    path = weights.weights_path(tmp_path / "weights", "target")
+    before = weights.load_weights(tmp_path / "weights", "target")
+    path.unlink()
+    estimate(config)
+    after = weights.load_weights(tmp_path / "weights", "target")
+    np.testing.assert_array_equal(before.weights, after.weights)
+
+
+def test_replaced_segmenter_asks_for_another_directory(
+    config, tmp_path, capsys
+):
+    """Features of the old one would be found and taken for the new one's."""
+    estimate(
+        dataclasses.replace(
+            config, features="segmenter_histogram", segmenter_steps=1
+        )
+    )
+    segmenter = tmp_path / "weights" / "segmenter" / "saved_model"
+    other = dataclasses.replace(
+        config,
+        weights_dir=str(tmp_path / "other"),
+        features="segmenter_histogram",
+        segmenter=str(segmenter),
+    )
+    estimate(other)
+    estimate(other)
+    assert "already estimated" in capsys.readouterr().out
+    (segmenter / "saved_model.pb").touch()
+    with pytest.raises(UserError, match="the segmenter has changed"):
+        estimate(other)

@@ -1,7 +1,9 @@
 import dataclasses
+import itertools
 import os
 import random
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,11 +13,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
 
 from kliep_tf import runs
-from kliep_tf.data import weights
+from kliep_tf.cyclegan import training
+from kliep_tf.data import records, weights
 from kliep_tf.errors import UserError
 from kliep_tf.train import TrainConfig, train
+from kliep_tf.training.checkpoints import checkpoint_steps
+from kliep_tf.training.loop import run_steps
 from tests.conftest import ROOT, own_lines, run_program
 
 
@@ -145,6 +153,35 @@ def test_board_shows_losses_pictures_weights_and_config(trained_run):
     }
 
 
+def test_board_says_what_every_scalar_is(trained_run):
+    board = EventAccumulator(str(trained_run / "tensorboard"))
+    board.Reload()
+    tags = set(board.PluginTagToContent("scalars"))
+    # Beside the losses those of the weights, written before any step.
+    assert {"cycle/source", "weights/target_largest"} <= tags
+    for tag in tags:
+        text = board.SummaryMetadata(tag).summary_description
+        assert text.endswith("."), tag
+    # Said with the first of three points alone.
+    texts = [
+        value.metadata.summary_description
+        for path in (trained_run / "tensorboard").iterdir()
+        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
+        for value in tf.compat.v1.Event.FromString(data).summary.value
+        if value.tag == "cycle/source"
+    ]
+    assert texts[0] and texts[1:] == ["", ""]
+
+
+def test_pictures_are_described_by_their_headings(trained_run):
+    board = EventAccumulator(str(trained_run / "tensorboard"))
+    board.Reload()
+    metadata = board.SummaryMetadata("pictures/target_to_source_and_back")
+    assert metadata.summary_description == (
+        "One example a row: target, translated to source, back to target."
+    )
+
+
 def test_finished_run_says_so_and_changes_nothing(
     trained_run, tiny_config, capsys
 ):
@@ -211,6 +248,46 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+def test_run_by_winograd_that_dies_continues_to_the_very_same_weights(
+    tmp_path, tiny_config, monkeypatch
+):
+    class Killed(BaseException):
+        """Nothing catches it: like a kill, it leaves no time to save."""
+
+    def run_until_step_4(train_step, *rest, **options):
+        calls = itertools.count(1)
+
+        def dying_step(batch):
+            if next(calls) == 4:
+                raise Killed
+            return train_step(batch)
+
+        return run_steps(dying_step, *rest, **options)
+
+    config = dataclasses.replace(
+        tiny_config,
+        steps=4,
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+        convolution="winograd",
+        image_every=100,
+    )
+    train(dataclasses.replace(config, run_dir=str(tmp_path / "whole")))
+    died = dataclasses.replace(config, run_dir=str(tmp_path / "died"))
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(training, "run_steps", run_until_step_4)
+        train(died)
+    # Step 2 is saved, step 3 is lost.
+    assert checkpoint_steps(tmp_path / "died" / "checkpoints") == [0, 2]
+    train(died)
+    assert first_step_logged_last(tmp_path / "died") == 3
+    expected = checkpoint_values(tmp_path / "whole")
+    found = checkpoint_values(tmp_path / "died")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+
+
 @pytest.mark.skipif(
     not hasattr(resource, "prlimit"), reason="needs Linux's prlimit"
 )
@@ -267,6 +344,68 @@ def test_damaged_checkpoint_is_reported_and_the_one_before_used(
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
+def test_lost_export_is_made_again(trained_run, tiny_config, capsys):
+    graph = trained_run / "saved_model" / "saved_model.pb"
+    graph.unlink()
+    train(dataclasses.replace(tiny_config, run_dir=str(trained_run)))
+    assert graph.exists()
+    assert "already trained" not in capsys.readouterr().out
+
+
+def test_weights_estimated_anew_do_not_slip_into_a_run(
+    tmp_path, tiny_config, trained_run
+):
+    shutil.copytree(trained_run / "weights", tmp_path / "weights")
+    config = dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        weights_dir=str(tmp_path / "weights"),
+        steps=1,
+    )
+    train(config)
+    found = weights.load_weights(tmp_path / "weights", "target")
+    others = dataclasses.replace(found, weights=found.weights[::-1])
+    weights.save_weights(tmp_path / "weights", others)
+    with pytest.raises(UserError, match="weights have changed since"):
+        train(config)
+    # Where they are not used they may be what they like.
+    plain = dataclasses.replace(
+        config,
+        run_dir=str(tmp_path / "plain"),
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+    )
+    train(plain)
+    weights.save_weights(tmp_path / "weights", found)
+    train(plain)
+
+
+def test_damaged_example_is_told_in_one_line_with_its_step(
+    tmp_path, tiny_config, source_records
+):
+    shutil.copytree(source_records, tmp_path / "records")
+    path = tmp_path / "records" / records.shard_name("train", 0, 2)
+    examples = list(records.read_shard(path))
+    # Behind those that are shown as pictures.
+    examples[5] = records.replace_image(examples[3], b"no image", "png")
+    records.write_shard(path, examples)
+    config = dataclasses.replace(
+        tiny_config,
+        source_records=str(tmp_path / "records"),
+        run_dir=str(tmp_path / "run"),
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+        batch_size=2,
+        steps=12,  # an epoch of the source
+        image_every=100,
+    )
+    with pytest.raises(
+        UserError, match=r"step \d+: expected readable .* among source .*00010"
+    ) as raised:
+        train(config)
+    assert "\n" not in str(raised.value)
+
+
 def test_weights_that_miss_an_example_stop_the_run_before_the_first_step(
     tmp_path, tiny_config, trained_run
 ):
@@ -316,6 +455,8 @@ def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, tiny_config):
         ({"steps": 0}, "--steps=0"),
         ({"pool_size": 1, "batch_size": 2}, "--pool_size=1"),
         ({"learning_rate": -1.0}, "--learning_rate"),
+        ({"seed": -1}, "--seed=-1: expected 0 to"),
+        ({"seed": 2**30}, "--seed=1073741824: expected 0 to 1073741823"),
     ],
 )
 def test_bad_flags_are_refused_before_anything_is_written(

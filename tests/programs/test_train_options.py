@@ -11,6 +11,7 @@ import tensorflow as tf
 from kliep_tf.cyclegan.networks import make_generator
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
+from tests.programs.test_train import tensorboard_tags
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,32 @@ def test_clipping_says_what_it_did(run):
         ]
         assert len(lines) == 1
         assert "are clipped to --max_weight=1.2, the largest from" in lines[0]
+
+
+def test_consistency_is_checked_on_images_of_any_size(tiny_config, tmp_path):
+    """Generators make multiples of 4; frames of GTA5 are 1914 wide."""
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: {"classes": tf.one_hot(images[..., 0] // 128, 19)},
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    segmenter = str(tmp_path / "segmenter")
+    tf.saved_model.save(module, segmenter, {"serving_default": module.serve})
+    config = dataclasses.replace(
+        tiny_config,
+        run_dir=str(tmp_path / "run"),
+        steps=1,
+        source_weight_exponent=0.0,
+        target_weight_exponent=0.0,
+        image_height=34,
+        image_width=50,
+        crop_height=24,
+        crop_width=28,
+        consistency_segmenter=segmenter,
+        consistency_every=1,
+    )
+    train(config)
+    assert "consistency/mean_iou" in tensorboard_tags(tmp_path / "run")
 
 
 @pytest.mark.parametrize(

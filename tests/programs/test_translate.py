@@ -1,5 +1,6 @@
 import dataclasses
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from kliep_tf.errors import UserError
 from kliep_tf.translate import TranslateConfig, translate
 from tests.conftest import ROOT, SIZE
 from tests.data.test_records import DEEPLAB_KEYS
+from tfrecords_tools.convert_gta5 import ConvertGta5Config
 
 
 @pytest.fixture
@@ -122,6 +124,94 @@ def test_labels_are_not_decoded_for_records_alone(
     translate(dataclasses.replace(config, source_records=str(odd)))
     for example in read(tmp_path / "translated").values():
         assert example[records.LABEL_ENCODED] == b"no PNG"
+
+
+def test_label_that_is_no_png_is_named_where_it_has_to_be_one(config, tmp_path):
+    odd = tmp_path / "odd"
+    odd.mkdir()
+    image = tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)).numpy()
+    example = records.encode_example(
+        image, filename="odd_one", height=8, width=8, label=b"no PNG"
+    )
+    records.write_shard(odd / "train-00000-of-00001.tfrecord", [example])
+    config = dataclasses.replace(
+        config, source_records=str(odd), png_dir=str(tmp_path / "png")
+    )
+    with pytest.raises(UserError, match="odd_one: expected a label in PNG"):
+        translate(config)
+
+
+def test_shards_of_one_name_are_not_written_over_each_other(config, tmp_path):
+    image = tf.io.encode_png(np.zeros((8, 8, 3), np.uint8)).numpy()
+    for folder in ("a", "b"):
+        (tmp_path / "in" / folder).mkdir(parents=True)
+        example = records.encode_example(
+            image, filename=folder, height=8, width=8
+        )
+        records.write_shard(
+            tmp_path / "in" / folder / "train-00000-of-00001.tfrecord",
+            [example],
+        )
+    both = dataclasses.replace(
+        config, source_records=str(tmp_path / "in" / "*" / "train-*")
+    )
+    with pytest.raises(UserError, match=r"different names, found .*a/train-"):
+        translate(both)
+    assert not (tmp_path / "translated").exists()
+
+
+def test_png_files_stay_in_their_folder(config, tmp_path):
+    """DeepLab's own converter keeps an image's whole path as its filename."""
+    (tmp_path / "in").mkdir()
+    example = records.encode_example(
+        b"image", filename=str(tmp_path / "raw" / "one"), height=8, width=8
+    )
+    records.write_shard(tmp_path / "in" / "train.tfrecord", [example])
+    config = dataclasses.replace(
+        config,
+        source_records=str(tmp_path / "in"),
+        png_dir=str(tmp_path / "png"),
+    )
+    with pytest.raises(UserError, match=r"--png_dir=.*without folders, found"):
+        translate(config)
+    assert not (tmp_path / "translated").exists()
+
+
+def test_sources_own_directory_is_no_place_for_translations(
+    config, tmp_path, source_records
+):
+    own = tmp_path / "own"
+    convert = ConvertGta5Config(str(tmp_path), str(own))
+    with runs.claim(own, "convert_gta5", convert, part="train") as claim:
+        shutil.copytree(source_records, own, dirs_exist_ok=True)
+        claim.finish()
+    config = dataclasses.replace(
+        config, source_records=str(own), output_dir=str(own)
+    )
+    with pytest.raises(UserError, match="found one of convert_gta5"):
+        translate(config)
+
+
+def test_lost_shard_is_translated_again(config, tmp_path, capsys):
+    translate(config)
+    lost, _ = sorted((tmp_path / "translated").glob("train-*"))
+    content = lost.read_bytes()
+    lost.unlink()
+    translate(config)
+    assert lost.read_bytes() == content
+    capsys.readouterr()
+    translate(config)
+    assert "already translated" in capsys.readouterr().out
+
+
+def test_damaged_saved_model_is_told_in_one_line(config, tmp_path):
+    shutil.copytree(config.saved_model, tmp_path / "model")
+    for path in (tmp_path / "model" / "variables").glob("*.data*"):
+        path.write_bytes(path.read_bytes()[:100])
+    config = dataclasses.replace(config, saved_model=str(tmp_path / "model"))
+    with pytest.raises(UserError, match="does not load") as raised:
+        translate(config)
+    assert "\n" not in str(raised.value)
 
 
 def test_order_and_shards_are_the_sources(config, tmp_path, source_records):

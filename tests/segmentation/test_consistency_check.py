@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf.data import images
+from kliep_tf.data import images, records
 from kliep_tf.data.index import build_index
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
@@ -68,3 +68,15 @@ def test_source_without_labels_is_refused(segmenter, write_records, tmp_path):
     source = write(write_records, tmp_path / "r", labelled=False)
     with pytest.raises(UserError, match="with labels, found none among 2"):
         make_consistency_check(segmenter, source, SIZE)
+
+
+def test_damaged_example_is_told_in_one_line(
+    segmenter, write_records, tmp_path
+):
+    (path,) = write(write_records, tmp_path / "r", labelled=True).paths
+    first, second = records.read_shard(path)
+    second = records.replace_image(second, b"no image", "png")
+    records.write_shard(path, [first, second])
+    with pytest.raises(UserError, match="damaged one, 'frame_001'") as raised:
+        make_consistency_check(segmenter, build_index([path]), SIZE)
+    assert "\n" not in str(raised.value)

@@ -12,6 +12,7 @@ from kliep_tf import runs
 from kliep_tf.data import records
 from kliep_tf.data.confusions import load_confusions
 from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.png import encode_png
 from kliep_tf.errors import UserError
 from kliep_tf.evaluate import EvaluateConfig, evaluate
 from kliep_tf.segmentation.evaluation import count_frames
@@ -162,6 +163,43 @@ def test_senseless_scales_are_named(scales, report, tmp_path):
     )
     with pytest.raises(UserError, match=r"--scales=.*expected numbers above 0"):
         evaluate(config)
+
+
+def test_lost_report_is_written_again(report, capsys):
+    path = report[1] / "report.md"
+    text = path.read_text()
+    path.unlink()
+    evaluate(report[0])
+    assert path.read_text() == text
+
+
+def test_images_of_one_size_may_have_labels_of_two(red_is_the_class, tmp_path):
+    """Scores count at each label's own resolution."""
+    image, label = FRAMES[0]
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(
+        path,
+        [
+            records.encode_example(
+                encode_png(image),
+                filename=f"times_{times}",
+                height=2,
+                width=2,
+                label=encode_png(label.repeat(times, 0).repeat(times, 1)),
+            )
+            for times in (1, 2)
+        ],
+    )
+    evaluate(
+        EvaluateConfig(
+            segmenter=str(red_is_the_class),
+            records=str(path),
+            output_dir=str(tmp_path / "report"),
+        )
+    )
+    frames = load_confusions(tmp_path / "report" / "frames.npz")
+    # Three of four pixels are labelled, then 12 of 16.
+    assert frames.matrices.sum(axis=(1, 2)).tolist() == [3, 12]
 
 
 def test_second_run_finds_it_done(report, capsys):

@@ -163,6 +163,25 @@ def test_ids_that_are_no_train_ids_are_refused(tmp_path):
         load_segmenter(path)(np.full((1, 4, 4, 3), 33, np.uint8))
 
 
+def test_values_that_are_not_finite_are_refused(tmp_path):
+    """Of nothing but NaN the first class would be the largest: road."""
+    path = _save(
+        tmp_path / "model",
+        lambda x: tf.math.log(_red_is_sky(x) - 1.0),
+        _spec(),
+    )
+    with pytest.raises(UserError, match="expected finite values"):
+        load_segmenter(path)(_images(1, 4, 4, 3))
+
+
+def test_logits_may_rule_classes_out(tmp_path):
+    path = _save(
+        tmp_path / "model", lambda x: tf.math.log(_red_is_sky(x)), _spec()
+    )
+    images = np.zeros((1, 4, 4, 3), np.uint8)
+    assert (predict_labels(load_segmenter(path), images) == 0).all()
+
+
 def test_missing_or_damaged_model_is_named(tmp_path):
     with pytest.raises(UserError, match=r"found no saved_model\.pb"):
         load_segmenter(tmp_path / "nothing")

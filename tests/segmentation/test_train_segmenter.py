@@ -8,9 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorboard.backend.event_processing.event_accumulator import (
+    EventAccumulator,
+)
 
 from kliep_tf import runs
-from kliep_tf.data import records
+from kliep_tf.data import records, weights
+from kliep_tf.data.index import build_index
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation import run as segmentation_run
 from kliep_tf.segmentation.inference import load_segmenter
@@ -96,7 +100,7 @@ def test_continued_run_ends_like_an_undisturbed_one(
     class Killed(BaseException):
         """Nothing catches it: like a kill, it leaves no time to save."""
 
-    def run_until_step_4(train_step, *rest):
+    def run_until_step_4(train_step, *rest, **options):
         calls = itertools.count(1)
 
         def dying_step(batch):
@@ -104,7 +108,7 @@ def test_continued_run_ends_like_an_undisturbed_one(
                 raise Killed
             return train_step(batch)
 
-        return run_steps(dying_step, *rest)
+        return run_steps(dying_step, *rest, **options)
 
     config = _config(street_records, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(Killed):
@@ -193,6 +197,11 @@ def test_crops_and_bfloat16(street_records, tmp_path, monkeypatch):
         ({"learning_rate": 0.0}, "--learning_rate"),
         ({"color_jitter": -1.0}, "--color_jitter"),
         ({"epochs": -1}, "--epochs=-1: expected 0 or more"),
+        ({"seed": -1}, "--seed=-1: expected 0 to"),
+        (
+            {"weights_dir": "/no/weights", "example_weights": "loss"},
+            "/no/weights/source_weights.npz: expected the weights",
+        ),
         ({"weights_dir": "weights"}, "expected --example_weights="),
         ({"min_scale": 0.5}, "expected --crop_height and --crop_width too"),
         ({"head_learning_rate_factor": 10.0}, "1 but for --optimizer=sgd"),
@@ -239,6 +248,11 @@ def test_whole_recipe_of_a_published_network(
     # 24 images, 8 a step
     assert runs.read_config(tmp_path / "run")["results"]["steps"] == 3
     tags = _summaries(tmp_path / "run")
+    board = EventAccumulator(str(tmp_path / "run" / runs.TENSORBOARD))
+    board.Reload()
+    for tag in board.PluginTagToContent("scalars"):
+        text = board.SummaryMetadata(tag).summary_description
+        assert text.endswith("."), tag
     assert {"val/mean_iou", "val/pixel_accuracy", "val_iou/sky"} <= tags.keys()
     assert "val_iou/bus" not in tags  # no street has a bus
     # Frozen: its scale is still the one of the file, its kernel is not.
@@ -271,6 +285,62 @@ def test_unlabelled_records_are_refused(draw_street, write_records, tmp_path):
     )
     with pytest.raises(UserError, match=r"found none .* in 'frame_000'"):
         train_segmenter(_config(unlabelled, tmp_path / "run"))
+
+
+def test_lost_export_is_made_again(undisturbed, street_records):
+    graph = undisturbed / runs.SAVED_MODEL / "saved_model.pb"
+    graph.unlink()
+    train_segmenter(_config(street_records, undisturbed))
+    assert graph.exists()
+
+
+def test_weights_estimated_anew_do_not_slip_into_a_run(
+    street_records, tmp_path, monkeypatch
+):
+    monkeypatch.setitem(NETWORKS, "small", small)
+    index = build_index(records.resolve_records(street_records, "records"))
+
+    def save(values):
+        weights.save_weights(
+            tmp_path,
+            weights.ImportanceWeights("source", index.filenames, values),
+        )
+
+    save(np.ones(len(index), np.float32))
+    config = _config(
+        street_records,
+        tmp_path / "run",
+        network="small",
+        steps=1,
+        example_weights="loss",
+        weights_dir=str(tmp_path),
+    )
+    train_segmenter(config)
+    save(np.linspace(0, 2, len(index), dtype=np.float32))
+    with pytest.raises(UserError, match="weights have changed since"):
+        train_segmenter(config)
+
+
+@pytest.mark.parametrize("broken", [0, 23])
+def test_damaged_example_is_told_in_one_line(
+    street_records, tmp_path, monkeypatch, broken
+):
+    """Of those shown as pictures the first is one, the last is none."""
+    monkeypatch.setitem(NETWORKS, "small", small)
+    (path,) = records.resolve_records(street_records, "records")
+    examples = list(records.read_shard(path))
+    examples[broken] = records.replace_image(examples[broken], b"none", "png")
+    damaged = tmp_path / Path(path).name
+    records.write_shard(damaged, examples)
+    config = _config(
+        damaged, tmp_path / "run", network="small", steps=12, picture_every=1
+    )
+    with pytest.raises(UserError, match="expected readable") as raised:
+        train_segmenter(config)
+    assert "\n" not in str(raised.value)
+    if broken:
+        assert "among " in str(raised.value)
+        assert "frame_023" in str(raised.value)
 
 
 def test_other_arguments_are_refused(undisturbed, street_records):

@@ -404,6 +404,30 @@ def garble_image(root):
     path.write_bytes(data)
 
 
+def upper_case(root):
+    for path in (root / "images").iterdir():
+        path.rename(path.with_suffix(".PNG"))
+
+
+def empty_split(root):
+    (root / "split.mat").write_bytes(b"")
+
+
+def damaged_split(root):
+    values = {"trainIds": np.arange(100)[:, np.newaxis]}
+    scipy.io.savemat(root / "split.mat", values, do_compression=True)
+    data = bytearray((root / "split.mat").read_bytes())
+    data[200] ^= 255
+    (root / "split.mat").write_bytes(data)
+
+
+def truncated_split(root):
+    values = {"trainIds": np.arange(100)[:, np.newaxis]}
+    scipy.io.savemat(root / "split.mat", values)
+    data = (root / "split.mat").read_bytes()
+    (root / "split.mat").write_bytes(data[:200])
+
+
 def empty_label(root):
     (root / "labels" / "00003.png").write_bytes(b"")
 
@@ -426,6 +450,10 @@ def no_folders(root):
 MISTAKES = [
     (truncate_image, {}, "00003.png", "whole PNG"),
     (garble_image, {}, "00003.png", "damage"),
+    (upper_case, {}, "images", "00001.PNG, 00002.PNG"),
+    (empty_split, {"split": "train"}, "split.mat", "with trainIds"),
+    (damaged_split, {"split": "train"}, "split.mat", "with trainIds"),
+    (truncated_split, {"split": "train"}, "split.mat", "with trainIds"),
     (empty_label, {}, "00003.png", "0 bytes"),
     (color_label, {}, "00003.png", "mode RGB"),
     (no_frames, {}, "images", "expected frames"),

@@ -1,9 +1,12 @@
 import io
+import struct
+import zlib
 
 import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 
 from kliep_tf.data import png
 from kliep_tf.errors import UserError
@@ -124,6 +127,53 @@ def test_colored_labels_are_refused(tmp_path):
     Image.new("RGB", (6, 4)).save(frame.label_path)
     with pytest.raises(UserError, match=r"label\.png: .*found mode RGB"):
         frames.encode_frame(frame, height=0, width=0, image_format="png")
+
+
+@pytest.mark.parametrize("size", [(0, 0), (2, 3)])
+@pytest.mark.parametrize("damaged", ["image.png", "label.png"])
+def test_pixels_that_are_not_what_their_checksum_says_are_refused(
+    tmp_path, damaged, size
+):
+    """Pillow takes them for an image; TensorFlow would refuse the record."""
+    frame = write_frame(tmp_path, random_pixels(4, 6, 3), np.zeros((4, 6)))
+    path = tmp_path / damaged
+    data = bytearray(path.read_bytes())
+    data[data.index(b"IEND") - 5] ^= 1  # the checksum of the pixels
+    path.write_bytes(data)
+    Image.open(path).load()
+    with pytest.raises(UserError, match=f"{damaged}: .*checksum of IDAT"):
+        frames.encode_frame(
+            frame, height=size[0], width=size[1], image_format="png"
+        )
+
+
+def test_changed_comment_is_no_damage(tmp_path):
+    info = PngInfo()
+    info.add_text("comment", "old")
+    Image.new("RGB", (6, 4)).save(tmp_path / "a.png", pnginfo=info)
+    data = (tmp_path / "a.png").read_bytes().replace(b"old", b"new")
+    assert png.broken_chunk(data) == ""
+
+
+def test_gray_labels_of_few_bits_are_refused(tmp_path):
+    """Decoders stretch the ids: road, 7 of 15, would be read as 119."""
+    pixels = zlib.compress(bytes([0, 0x07, 0x78]))
+    header = struct.pack(">IIBBBBB", 4, 1, 4, 0, 0, 0, 0)
+    path = tmp_path / "label.png"
+    path.write_bytes(
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", pixels)
+        + chunk(b"IEND", b"")
+    )
+    assert np.asarray(Image.open(path)).tolist() == [[0, 119, 119, 136]]
+    with pytest.raises(UserError, match=r"label\.png: .*found 4 bits"):
+        frames.read_label(path)
+
+
+def chunk(kind, data):
+    checksum = struct.pack(">I", zlib.crc32(kind + data))
+    return struct.pack(">I", len(data)) + kind + data + checksum
 
 
 def write_frame(folder, image, label):

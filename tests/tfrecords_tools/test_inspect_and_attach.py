@@ -1,8 +1,10 @@
 import dataclasses
+import io
 
 import numpy as np
 import pytest
 import tensorflow as tf
+from PIL import Image
 
 from kliep_tf.data import png, records, summaries, weights
 from kliep_tf.errors import UserError
@@ -71,6 +73,23 @@ def encode(filename, **changes):
     return records.encode_example(
         values.pop("image"), filename=filename, **values
     )
+
+
+def damaged_png():
+    """Pillow decodes it, TensorFlow does not."""
+    data = bytearray(png.encode_png(frame_pixels(1)[0]))
+    data[data.index(b"IEND") - 5] ^= 1
+    return bytes(data)
+
+
+def huge_jpeg():
+    """A small JPEG whose header says 65,535 x 65,535 pixels."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(buffer, "JPEG")
+    data = bytearray(buffer.getvalue())
+    size = data.index(b"\xff\xc0") + 5
+    data[size : size + 4] = b"\xff" * 4
+    return bytes(data)
 
 
 def inspect(records_dir, **flags):
@@ -208,6 +227,8 @@ def test_class_shares_equal_those_of_dataset_json(records_dir):
     [
         ({"image": b"no image"}, "whole image"),
         ({"image": png.encode_png(np.zeros((4, 5, 3), np.uint8))}, "4x5"),
+        ({"image": damaged_png()}, "checksum of IDAT"),
+        ({"image": huge_jpeg()}, "whole image"),
         ({"image_format": "jpeg"}, "format 'jpeg'"),
         ({"label": b"\x89PNG"}, "whole label"),
         ({"label": png.encode_png(np.zeros((2, 3), np.uint8))}, "2x3"),
@@ -238,6 +259,26 @@ def test_doubled_filenames_are_named(tmp_path, capsys):
     assert "record 2 (a): expected a filename of its own" in (
         capsys.readouterr().out
     )
+
+
+def test_shards_of_two_directories_may_have_the_same_name(tmp_path, capsys):
+    for folder, names in (("a", "xy"), ("b", "zu")):
+        shard = tmp_path / folder / "train-00000-of-00001.tfrecord"
+        shard.parent.mkdir()
+        records.write_shard(shard, [encode(name) for name in names])
+        summary = summaries.SplitSummary(
+            dataset="own",
+            split="train",
+            shards={shard.name: list(names)},
+            image_sizes={"4x6": 2},
+            labelled=2,
+            class_pixel_shares={},
+        )
+        summaries.write_summary(shard.parent, summary)
+    inspect(tmp_path / "*" / "train-*")
+    printed = capsys.readouterr().out
+    assert "nothing is broken" in printed
+    assert str(tmp_path / "b" / "train-00000-of-00001.tfrecord") in printed
 
 
 def test_reading_goes_on_behind_a_damaged_record(tmp_path, capsys):

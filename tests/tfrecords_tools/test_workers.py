@@ -1,4 +1,5 @@
 import os
+import time
 
 import pytest
 
@@ -26,6 +27,19 @@ def test_an_error_comes_in_its_turn(num_workers):
         assert next(results) == 1
         with pytest.raises(ValueError, match="'x'"):
             next(results)
+
+
+def test_a_worker_killed_before_all_is_submitted_is_told_likewise():
+    def items():
+        for _ in range(60):
+            yield 9
+            time.sleep(0.05)
+
+    with (
+        pytest.raises(UserError, match="worker process was ended"),
+        workers.ordered_map(os._exit, items(), 1) as results,
+    ):
+        next(results)
 
 
 def test_a_killed_worker_is_told_in_one_line():

@@ -1,0 +1,122 @@
+"""The flags of kliep_tf.estimate_weights and what can be said of them alone."""
+
+import dataclasses
+
+from kliep_tf import cli
+from kliep_tf.density_ratio.embedding import BACKBONES
+from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS, NEEDS
+from kliep_tf.density_ratio.kliep import SELECTIONS, SOLVERS
+from kliep_tf.density_ratio.scaling import SCALINGS
+from kliep_tf.errors import UserError
+
+# A segmenter sees no image larger than this; class shares need no more.
+MAX_WORKING_WIDTH = 256
+
+
+@dataclasses.dataclass(frozen=True)
+class EstimateConfig:
+    """The flags of this program."""
+
+    source_records: str = cli.flag(
+        "rendered images: a directory of shards or a glob such as dir/train-*"
+    )
+    target_records: str = cli.flag("real images: a directory or a glob")
+    weights_dir: str = cli.flag("where weights, report and figure go")
+    features: str = cli.flag(
+        "what is compared, and what it needs. "
+        + "; ".join(f"{name}: {needs}" for name, needs in NEEDS.items())
+        + ". A thumbnail compares looks as well",
+        default="segmenter_histogram",
+        choices=sorted(FEATURE_EXTRACTORS),
+    )
+    segmenter: str = cli.flag(
+        "SavedModel for segmenter_histogram; by default a small one is "
+        "trained on the source's labels, under strong colour augmentation",
+        default="",
+    )
+    segmenter_steps: int = cli.flag(
+        "training steps of that small segmenter", default=1200
+    )
+    embedding_weights: str = cli.flag(
+        "weights of --embedding_backbone without its top layer, a local file; "
+        "nothing is downloaded",
+        default="",
+    )
+    embedding_backbone: str = cli.flag(
+        "the network of --features=embedding",
+        default="mobilenet_v2",
+        choices=sorted(BACKBONES),
+    )
+    image_height: int = cli.flag(
+        "height at which the network sees images; by default the source's, "
+        f"scaled down to a width of {MAX_WORKING_WIDTH}",
+        default=0,
+    )
+    image_width: int = cli.flag(
+        "width at which the network sees images", default=0
+    )
+    scaling: str = cli.flag(
+        "of the features, always of both domains together; auto is raw for "
+        "class shares and pca for wide features",
+        default="auto",
+        choices=("auto", *SCALINGS),
+    )
+    num_centers: int = cli.flag(
+        "kernel centers drawn from the other domain; 0 takes all", default=0
+    )
+    bandwidth: str = cli.flag(
+        "auto, or the width of the Gaussian kernel", default="auto"
+    )
+    selection: str = cli.flag(
+        "how auto scores a bandwidth on held-out images: nwj holds out both "
+        "domains, lcv the centers' only",
+        default="nwj",
+        choices=SELECTIONS,
+    )
+    min_ess: float = cli.flag(
+        "least effective sample size, as a share of the images, that auto may "
+        "choose. Predicted class shares also tell the domains apart by the "
+        "segmenter's own errors, which narrower kernels would weigh",
+        default=0.2,
+    )
+    solver: str = cli.flag(
+        "of the KLIEP problem; gradient_ascent is for comparison",
+        default="interior_point",
+        choices=SOLVERS,
+    )
+    seed: int = cli.flag("of centers, folds and the segmenter", default=0)
+
+
+def check_flags(config: EstimateConfig) -> None:
+    """Raises a UserError for a flag that makes no sense by itself."""
+    cli.require_positive(config, "segmenter_steps")
+    cli.require_seed(config)
+    if config.num_centers < 0:
+        raise UserError(
+            f"--num_centers={config.num_centers}: expected 0 or more"
+        )
+    if not 0 <= config.min_ess < 1:
+        raise UserError(
+            f"--min_ess={config.min_ess}: expected 0 or more, less than 1"
+        )
+    sizes = config.image_height, config.image_width
+    if min(sizes) < 0 or (sizes[0] == 0) != (sizes[1] == 0):
+        raise UserError(
+            f"--image_height={sizes[0]} --image_width={sizes[1]}: expected "
+            "both or neither"
+        )
+
+
+def parse_bandwidth(text: str) -> float | None:
+    """Returns the width of the kernel, None where it is to be selected."""
+    if text == "auto":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if not 0 < value < float("inf"):
+        raise UserError(
+            f"--bandwidth={text}: expected auto or a number above 0"
+        )
+    return value

@@ -1,0 +1,175 @@
+"""The flags of kliep_tf.train_segmenter, and what can be said of them alone."""
+
+import dataclasses
+
+from kliep_tf import cli
+from kliep_tf.errors import UserError
+from kliep_tf.segmentation import example_weights
+from kliep_tf.segmentation.networks import NETWORKS
+from kliep_tf.segmentation.optimizers import OPTIMIZERS, SCHEDULES
+from kliep_tf.training import distribution
+
+
+@dataclasses.dataclass(frozen=True)
+class TrainSegmenterConfig:
+    """The flags of train_segmenter."""
+
+    train_records: str = cli.flag("Labelled records: a directory or a glob.")
+    run_dir: str = cli.flag("Where checkpoints, logs and the model go.")
+    network: str = cli.flag(
+        "The segmentation network.", default="tiny", choices=tuple(NETWORKS)
+    )
+    backbone_weights: str = cli.flag(
+        "File of pretrained weights: *.weights.h5 of Keras, *.npz or "
+        "*.safetensors of PyTorch's names, or the prefix of a TensorFlow "
+        "checkpoint of Xception-65. Random weights without it.",
+        default="",
+    )
+    freeze_batch_norm: bool = cli.flag(
+        "Where --backbone_weights are loaded, keep their batch normalisation "
+        "as it is; random weights have theirs trained.",
+        default=False,
+    )
+    steps: int = cli.flag("Number of training steps.", default=1200)
+    epochs: int = cli.flag(
+        "Passes over the images, instead of --steps where it is not 0.",
+        default=0,
+    )
+    batch_size: int = cli.flag("Images a step, over all devices.", default=8)
+    optimizer: str = cli.flag(
+        "Adam, or stochastic gradient descent with --momentum.",
+        default="adam",
+        choices=OPTIMIZERS,
+    )
+    learning_rate: float = cli.flag(
+        "Rate of the first step; --schedule lowers it.", default=2e-3
+    )
+    schedule: str = cli.flag(
+        "poly: to almost 0 by (1 - step / steps)^0.9; step: a tenth after each "
+        "--drop_every of the steps.",
+        default="poly",
+        choices=SCHEDULES,
+    )
+    drop_every: float = cli.flag(
+        "Share of the steps between two drops of --schedule=step.", default=0.5
+    )
+    momentum: float = cli.flag("Of --optimizer=sgd.", default=0.9)
+    weight_decay: float = cli.flag(
+        "L2 penalty of the convolutions' kernels.", default=0.0
+    )
+    head_learning_rate_factor: float = cli.flag(
+        "How many times faster than the backbone the rest of the network "
+        "learns, with --optimizer=sgd.",
+        default=1.0,
+    )
+    image_height: int | None = cli.flag(
+        "Resize images and labels to this height; with --image_width.",
+        default=None,
+    )
+    image_width: int | None = cli.flag(
+        "Resize images and labels to this width; with --image_height.",
+        default=None,
+    )
+    crop_height: int | None = cli.flag(
+        "Height of a random crop; with --crop_width.", default=None
+    )
+    crop_width: int | None = cli.flag(
+        "Width of a random crop; with --crop_height.", default=None
+    )
+    min_scale: float = cli.flag(
+        "Least random factor of the size, before the crop. What the crop has "
+        "more than the image is grey and ignored.",
+        default=1.0,
+    )
+    max_scale: float = cli.flag(
+        "Largest random factor of the size.", default=1.0
+    )
+    flip: bool = cli.flag("Mirror half of the images.", default=True)
+    color_jitter: float = cli.flag(
+        "Strength of random colours: 0 is none, 1 strong. It is what carries "
+        "a segmenter over to a domain with other colours.",
+        default=1.0,
+    )
+    example_weights: str = cli.flag(
+        "Use of importance weights: loss weights each image's loss, sample "
+        "draws images by their weights.",
+        default="none",
+        choices=example_weights.USES,
+    )
+    weights_dir: str = cli.flag(
+        "Directory of estimate_weights whose source weights are used; without "
+        "it image/importance_weight of the records.",
+        default="",
+    )
+    val_records: str = cli.flag(
+        "Labelled records for IoU curves in TensorBoard.",
+        default="",
+        affects_output=False,
+    )
+    val_every: int = cli.flag(
+        "Steps between two points of the IoU curves.",
+        default=500,
+        affects_output=False,
+    )
+    mixed_precision: bool = cli.flag(
+        "Compute in bfloat16 where the device is faster in it.", default=False
+    )
+    distribution: str = cli.flag(
+        "none: one device; mirrored: all GPUs of this machine.",
+        default="none",
+        choices=distribution.STRATEGIES,
+    )
+    seed: int = cli.flag(
+        "Of the initial weights, the shuffle and the augmentation.", default=0
+    )
+    checkpoint_every: int = cli.flag(
+        "Steps between checkpoints.", default=200, affects_output=False
+    )
+    log_every: int = cli.flag(
+        "Steps between lines of TensorBoard.", default=20, affects_output=False
+    )
+    picture_every: int = cli.flag(
+        "Steps between pictures in TensorBoard.",
+        default=200,
+        affects_output=False,
+    )
+
+
+def check_flags(config: TrainSegmenterConfig) -> None:
+    """Raises a UserError for a flag that makes no sense by itself."""
+    cli.require_positive(
+        config,
+        "steps",
+        "batch_size",
+        "checkpoint_every",
+        "log_every",
+        "picture_every",
+        "val_every",
+    )
+    cli.require_seed(config)
+    for name in ("epochs", "color_jitter"):
+        if not getattr(config, name) >= 0:
+            raise UserError(
+                f"--{name}={getattr(config, name)}: expected 0 or more"
+            )
+    if config.example_weights == "none" and config.weights_dir:
+        raise UserError(
+            f"--weights_dir={config.weights_dir}: expected --example_weights="
+            "loss or sample, found none"
+        )
+
+
+def size_flags(
+    config: TrainSegmenterConfig, name: str
+) -> tuple[int, int] | None:
+    """Returns (height, width) of --NAME_height and --NAME_width, or None."""
+    height = getattr(config, f"{name}_height")
+    width = getattr(config, f"{name}_width")
+    if height is None and width is None:
+        return None
+    if height is None or width is None or min(height, width) < 1:
+        raise UserError(
+            f"--{name}_height={height} --{name}_width={width}: expected both "
+            "or neither, 1 or more"
+        )
+    return height, width

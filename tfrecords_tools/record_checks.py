@@ -1,0 +1,193 @@
+"""One record of a shard: what it holds, and what is wrong with it.
+
+The checks run in worker processes, so nothing here may import TensorFlow at
+the top: its start-up would cost each worker seconds.
+"""
+
+import dataclasses
+import io
+
+import numpy as np
+from PIL import Image
+
+from kliep_tf.data import datasets, png
+from tfrecords_tools.frames import DAMAGE
+
+
+@dataclasses.dataclass(frozen=True)
+class Record:
+    """One record: its values, or the reason why it has none.
+
+    Attributes:
+        shard: path of the shard.
+        position: in the shard, from 0.
+        reason: why there are no values; "" where there are.
+        filename: the example's.
+        image: encoded.
+        image_format: "png" or "jpeg".
+        height: of the image, as the record says.
+        width: likewise.
+        label: encoded, None where there is none.
+        weight: the importance weight, None where there is none.
+        num_bytes: of the whole example.
+    """
+
+    shard: str
+    position: int
+    reason: str = ""
+    filename: str = ""
+    image: bytes = b""
+    image_format: str = ""
+    height: int = 0
+    width: int = 0
+    label: bytes | None = None
+    weight: float | None = None
+    num_bytes: int = 0
+
+    def without_pixels(self) -> "Record":
+        """Returns the record as it is kept: memory holds no images."""
+        label = None if self.label is None else b""
+        return dataclasses.replace(self, image=b"", label=label)
+
+
+def parse_record(data: bytes, shard: str, position: int) -> Record:
+    """Returns what a serialized example holds."""
+    import tensorflow as tf
+
+    from kliep_tf.data import records
+
+    try:
+        features = tf.train.Example.FromString(data).features.feature
+    except Exception:  # protobuf's DecodeError has no public name
+        features = {}
+    needed = (
+        (records.ENCODED, "bytes_list"),
+        (records.FILENAME, "bytes_list"),
+        (records.FORMAT, "bytes_list"),
+        (records.HEIGHT, "int64_list"),
+        (records.WIDTH, "int64_list"),
+    )
+    values = {}
+    for key, kind in needed:
+        values[key] = _first(features, key, kind)
+        if values[key] is None:
+            keys = ", ".join(sorted(features)[:4])
+            return Record(
+                shard,
+                position,
+                f"expected an example with the key {key}, found "
+                f"{keys or 'something else'}",
+            )
+    return Record(
+        shard,
+        position,
+        "",
+        filename=values[records.FILENAME].decode(errors="replace"),
+        image=values[records.ENCODED],
+        image_format=values[records.FORMAT].decode(errors="replace"),
+        height=values[records.HEIGHT],
+        width=values[records.WIDTH],
+        label=_first(features, records.LABEL_ENCODED, "bytes_list") or None,
+        weight=_first(features, records.IMPORTANCE_WEIGHT, "float_list"),
+        num_bytes=len(data),
+    )
+
+
+def _first(features, key: str, kind: str) -> bytes | int | float | None:
+    """Returns a feature's only value, None where there is none."""
+    if key not in features:
+        return None
+    values = getattr(features[key], kind).value
+    return values[0] if len(values) == 1 else None
+
+
+def check_nothing(
+    record: Record,
+) -> tuple[Record, list[str], np.ndarray]:
+    """Does what `check_pixels` does without looking at pixels."""
+    class_pixels = np.zeros(datasets.NUM_CLASSES)
+    return record.without_pixels(), _check_weight(record), class_pixels
+
+
+def check_pixels(
+    record: Record,
+) -> tuple[Record, list[str], np.ndarray]:
+    """Returns the record, what is wrong with it, and its class pixels."""
+    class_pixels = np.zeros(datasets.NUM_CLASSES)
+    if record.reason:
+        return record, [], class_pixels
+    reasons = _check_weight(record) + _check_image(record)
+    if record.label is not None:
+        reasons += _check_label(record, class_pixels)
+    return record.without_pixels(), reasons, class_pixels
+
+
+def _check_image(record: Record) -> list[str]:
+    size = (record.height, record.width)
+    image, reason = _decode(record.image, "image")
+    if image is None:
+        return [reason]
+    if image.size[::-1] != size:
+        return [_wrong_size("image", size, image.size[::-1])]
+    if image.format.lower() != record.image_format:
+        return [
+            f"expected an image of format {record.image_format!r}, found "
+            f"{image.format.lower()!r}"
+        ]
+    return []
+
+
+def _check_label(record: Record, class_pixels: np.ndarray) -> list[str]:
+    """Returns what is wrong with the label; adds its pixels to the counts."""
+    size = (record.height, record.width)
+    label, reason = _decode(record.label, "label")
+    if label is None:
+        return [reason]
+    if label.mode != "L":
+        return [f"expected a label of one channel, found mode {label.mode}"]
+    if label.size[::-1] != size:
+        return [_wrong_size("label", size, label.size[::-1])]
+    counts = np.bincount(np.asarray(label).ravel(), minlength=256)
+    class_pixels += counts[: datasets.NUM_CLASSES]
+    strange = np.flatnonzero(counts[: datasets.IGNORE_LABEL])
+    strange = strange[strange >= datasets.NUM_CLASSES]
+    if not strange.size:
+        return []
+    return [
+        f"expected train ids 0..{datasets.NUM_CLASSES - 1} and "
+        f"{datasets.IGNORE_LABEL} in the label, found {strange[0]}"
+    ]
+
+
+def _check_weight(record: Record) -> list[str]:
+    weight = record.weight
+    if weight is None or (np.isfinite(weight) and weight >= 0):
+        return []
+    return [f"expected an importance weight of 0 or more, found {weight}"]
+
+
+def _wrong_size(
+    what: str, expected: tuple[int, int], found: tuple[int, int]
+) -> str:
+    return (
+        f"expected {what} pixels {expected[0]}x{expected[1]}, found "
+        f"{found[0]}x{found[1]}"
+    )
+
+
+def _decode(data: bytes, what: str) -> tuple[Image.Image | None, str]:
+    try:
+        image = Image.open(io.BytesIO(data), formats=("PNG", "JPEG"))
+        image.load()
+    except DAMAGE as error:
+        return None, (
+            f"expected a whole {what}, found {len(data)} bytes that cannot be "
+            f"decoded ({type(error).__name__})"
+        )
+    broken = png.broken_chunk(data)
+    if broken:
+        return None, (
+            f"expected a whole {what}, found one in which the checksum of "
+            f"{broken} is another"
+        )
+    return image, ""

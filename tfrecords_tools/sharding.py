@@ -1,0 +1,134 @@
+"""Frames become shards, a shard at a time, and interrupted work continues.
+
+Each finished shard has a dot file beside it that holds its part of
+dataset.json, so that continued work need not open finished shards. It is
+written before the shard gets its name and removed when dataset.json is there.
+"""
+
+import dataclasses
+import itertools
+import json
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from kliep_tf import runs
+from kliep_tf.data import datasets
+from kliep_tf.progress import ProgressBar
+from tfrecords_tools import workers
+from tfrecords_tools.frames import EncodedFrame, RawFrame
+
+# TensorFlow is imported where shards are written and not up here: worker
+# processes import this module too, and would each wait seconds for it.
+
+
+@dataclasses.dataclass
+class ShardContent:
+    """One shard's part of dataset.json."""
+
+    filenames: list[str] = dataclasses.field(default_factory=list)
+    image_sizes: Counter = dataclasses.field(default_factory=Counter)
+    labelled: int = 0
+    class_pixels: list[int] = dataclasses.field(
+        default_factory=lambda: [0] * datasets.NUM_CLASSES
+    )
+
+    def add(self, frame: EncodedFrame) -> None:
+        """Counts one frame."""
+        self.filenames.append(frame.filename)
+        self.image_sizes[f"{frame.height}x{frame.width}"] += 1
+        self.labelled += frame.label is not None
+        self.class_pixels = np.add(
+            self.class_pixels, frame.class_pixels
+        ).tolist()
+
+
+def write_shards(
+    directory: Path,
+    plan: Mapping[str, Sequence[RawFrame]],
+    encode: Callable[[RawFrame], EncodedFrame],
+    *,
+    num_workers: int,
+    description: str,
+) -> dict[str, ShardContent]:
+    """Writes the shards that are not there; returns the content of all.
+
+    Args:
+        directory: where they go.
+        plan: the frames of each shard, in order, by the shard's name.
+        encode: picklable; runs in the workers.
+        num_workers: processes; 0 works in this one.
+        description: of the progress bar.
+    """
+    contents = {
+        name: content
+        for name in plan
+        if (content := _finished_content(directory / name)) is not None
+    }
+    missing = [name for name in plan if name not in contents]
+    if contents and missing:
+        print(f"continuing: {len(contents)} of {len(plan)} shards are there")
+    todo = [frame for name in missing for frame in plan[name]]
+    num_frames = sum(map(len, plan.values()))
+    with (
+        workers.ordered_map(
+            encode, todo, min(num_workers, len(todo))
+        ) as encoded_frames,
+        ProgressBar(
+            num_frames, description, "frame", initial=num_frames - len(todo)
+        ) as bar,
+    ):
+        for name in missing:
+            of_shard = itertools.islice(encoded_frames, len(plan[name]))
+            contents[name] = _write_shard(directory / name, of_shard, bar)
+    return {name: contents[name] for name in plan}
+
+
+def forget_contents(directory: Path, names: Iterable[str]) -> None:
+    """Removes the shards' dot files, of no use once dataset.json is there."""
+    for name in names:
+        _content_path(directory / name).unlink(missing_ok=True)
+
+
+def _write_shard(
+    path: Path, frames: Iterable[EncodedFrame], bar: ProgressBar
+) -> ShardContent:
+    from kliep_tf.data import records  # imports TensorFlow: see above
+
+    content = ShardContent()
+
+    def examples() -> Iterator[bytes]:
+        for frame in frames:
+            yield records.encode_example(
+                frame.image,
+                filename=frame.filename,
+                height=frame.height,
+                width=frame.width,
+                image_format=frame.image_format,
+                label=frame.label,
+            )
+            content.add(frame)
+            bar.update()
+        # Here and not after write_shard: whenever a shard has its name, its
+        # content is known.
+        text = json.dumps(vars(content))
+        runs.write_atomically(_content_path(path), text)
+
+    records.write_shard(path, examples())
+    return content
+
+
+def _content_path(shard: Path) -> Path:
+    return shard.with_name(f".{shard.name}.json")
+
+
+def _finished_content(shard: Path) -> ShardContent | None:
+    """Returns the content of a shard that an earlier run finished."""
+    path = _content_path(shard)
+    if not (shard.exists() and path.exists()):
+        return None
+    values = json.loads(path.read_text())
+    values["image_sizes"] = Counter(values["image_sizes"])
+    return ShardContent(**values)
