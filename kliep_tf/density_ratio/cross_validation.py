@@ -8,11 +8,12 @@ from the held-out part of the target are left out of the fit.
 """
 
 import dataclasses
+import numbers
 from typing import NamedTuple
 
 import numpy as np
 
-from kliep_tf.density_ratio import blocks, distances, optimum
+from kliep_tf.density_ratio import blocks, distances, inputs, optimum
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.errors import UserError
@@ -44,12 +45,9 @@ class Options:
                 f"selection: expected one of {', '.join(SCORES)}, found "
                 f"{self.score!r}"
             )
-        if int(self.num_folds) != self.num_folds or self.num_folds < 2:
-            raise UserError(
-                "num_folds: expected a whole number of at least 2, found "
-                f"{self.num_folds!r}"
-            )
-        if not 0 <= self.min_ess < 1:
+        inputs.require_whole(self.num_folds, "num_folds", 2)
+        fraction = isinstance(self.min_ess, numbers.Real)
+        if not (fraction and 0 <= self.min_ess < 1):
             raise UserError(
                 f"min_ess: expected a fraction from 0 to below 1, found "
                 f"{self.min_ess!r}"

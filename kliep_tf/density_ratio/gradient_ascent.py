@@ -65,7 +65,9 @@ def _ascend(kernels, q, present, a, step):
 
 
 def _gradient(kernels, q, a):
-    return tf.linalg.matvec(kernels, q / _times(kernels, a))
+    # Points of weight 0 may be reached by no coefficient that is left.
+    shares = tf.math.divide_no_nan(q, _times(kernels, a))
+    return tf.linalg.matvec(kernels, shares)
 
 
 def _objective(kernels, q, a):

@@ -1,5 +1,6 @@
 """What may be given to KLIEP: checks that end in features or one error."""
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -93,6 +94,21 @@ def require_positive(value: Any, name: str) -> float:
     if not (np.isfinite(number) and number > 0):
         raise UserError(f"{name}: expected a number above 0, found {value!r}")
     return number
+
+
+def require_whole(value: Any, name: str, least: int) -> int:
+    """Returns `value` as an int.
+
+    Raises:
+        UserError: it is no whole number of `least` or more.
+    """
+    whole = isinstance(value, numbers.Real) and float(value).is_integer()
+    if not whole or isinstance(value, bool) or value < least:
+        raise UserError(
+            f"{name}: expected a whole number of at least {least}, found "
+            f"{value!r}"
+        )
+    return int(value)
 
 
 def require_finite(block: np.ndarray, name: str, first_row: int) -> None:

@@ -24,6 +24,7 @@ from kliep_tf.density_ratio.inputs import (
     as_matrix,
     require_positive,
     require_same_columns,
+    require_whole,
 )
 from kliep_tf.density_ratio.optimum import TOLERANCE, Solver
 from kliep_tf.density_ratio.result import (
@@ -109,6 +110,7 @@ def fit_kliep(
     source = as_matrix(source, "source")
     target = as_matrix(target, "target")
     require_same_columns(source, "source", target, "target")
+    seed = require_whole(seed, "seed", 0)
     chosen_centers = _centers(centers, num_centers, target, seed)
     samples = measure(source, target)
     options = Options(

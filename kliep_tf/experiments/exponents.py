@@ -75,6 +75,8 @@ def make_jobs(
             for method in recipes.parse_methods(config.methods)
         ),
     ]
+    names = [*(row.name for row in compared), _JUDGE]
+    rows.require_own_names(names, "--methods")
     jobs = rows.judgements(setting, compared)
     jobs[_JUDGE, 0] = recipes.validation(
         setting, setting.judge, "the judge on new frames of the target"

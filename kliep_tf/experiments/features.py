@@ -47,7 +47,7 @@ def study(config: FeatureStudyConfig) -> None:
         config,
         inputs=plan.fingerprints(config, shards),
     ) as claim:
-        if claim.finished:
+        if claim.finished and (claim.directory / PAGE).exists():
             print(f"{config.output_dir}: already done")
             return
         segmenters = inputs.train_segmenters(config, shards, claim.directory)

@@ -15,14 +15,20 @@ continues; trainings are shared with other experiments through --cache_dir.
 
 import dataclasses
 
+import numpy as np
+
 from kliep_tf import cli
+from kliep_tf.data.index import build_index
+from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.rows import (
     Row,
+    require_own_names,
     same_images_row,
     translated_row,
 )
+from kliep_tf.experiments.comparison.setting_flags import labelled_records
 from kliep_tf.experiments.comparison.study import (
     Study,
     StudyConfig,
@@ -65,11 +71,12 @@ def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
             translated_row(setting, method, config.num_seeds)
             for method in methods
         ),
-        *_further_rows(config),
+        *_further_rows(config, setting.source),
         same_images_row(
             ORACLE, setting.target, config.num_seeds, from_source=False
         ),
     ]
+    require_own_names((row.name for row in rows), "--methods, --translated")
     return Study(
         program=PROGRAM,
         name="table1",
@@ -80,7 +87,7 @@ def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
     )
 
 
-def _further_rows(config: Table1Config) -> list[Row]:
+def _further_rows(config: Table1Config, source: Records) -> list[Row]:
     rows = []
     for text in config.translated:
         name, equals, pattern = text.partition("=")
@@ -88,12 +95,25 @@ def _further_rows(config: Table1Config) -> list[Row]:
             raise UserError(
                 f"--translated: expected NAME=RECORDS, found {text!r}"
             )
-        rows.append(
-            same_images_row(
-                name, Records(pattern, "translated"), config.num_seeds
-            )
-        )
+        images = labelled_records(pattern, "translated")
+        _require_images_of(source, images)
+        rows.append(same_images_row(name, images, config.num_seeds))
     return rows
+
+
+def _require_images_of(source: Records, translated: Records) -> None:
+    """Raises a UserError where a source image has no translation."""
+    names, found = (
+        build_index(resolve_records(records.pattern, records.flag)).filenames
+        for records in (source, translated)
+    )
+    missing = np.setdiff1d(names, found)
+    if missing.size:
+        raise UserError(
+            f"--translated={translated.pattern}: expected all {len(names)} "
+            f"images of --{source.flag}, found {missing.size} missing, such as "
+            f"{str(missing[0])!r}"
+        )
 
 
 if __name__ == "__main__":

@@ -125,7 +125,6 @@ def _check(config: ToyConfig) -> None:
         "batch_size",
         "hidden_units",
         "num_centers",
-        "fit_scalars",
     )
     if config.num_vectors % config.batch_size:
         raise UserError(
@@ -135,6 +134,15 @@ def _check(config: ToyConfig) -> None:
     if config.hidden_layers < 0:
         raise UserError(
             f"--hidden_layers={config.hidden_layers}: expected 0 or more"
+        )
+    if config.fit_scalars < 2:
+        raise UserError(
+            f"--fit_scalars={config.fit_scalars}: expected 2 or more, of which "
+            "some are held out"
+        )
+    if not 0 <= config.min_ess < 1:
+        raise UserError(
+            f"--min_ess={config.min_ess}: expected a fraction from 0 to below 1"
         )
     for name in ("generator_rate", "discriminator_rate"):
         if not 0 < getattr(config, name) < float("inf"):

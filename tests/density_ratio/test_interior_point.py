@@ -64,6 +64,15 @@ def test_inverse(size):
     np.testing.assert_allclose(inverse @ matrix, np.eye(size), atol=1e-10)
 
 
+def test_gradient_ascent_goes_on_where_a_point_of_weight_zero_is_lost():
+    # The first column serves the first point alone, and so falls to 0.
+    columns, q = np.eye(3), [0.0, 0.9, 0.1]
+    with_it = gradient_ascent.solve(*arguments(columns, q))
+    without = gradient_ascent.solve(*arguments(columns[1:], q[1:]))
+    assert with_it.a[0] == 0.0
+    np.testing.assert_allclose(with_it.a, without.a, atol=1e-12)
+
+
 def test_gradient_ascent_gets_near_on_an_easy_problem():
     q = [0.5, 0.3, 0.2]
     solution = gradient_ascent.compiled_solve(*arguments(np.eye(3), q))

@@ -83,6 +83,10 @@ def test_duplicates_do_not_pull_the_width_down():
     [
         ({"selection": "best"}, "selection: expected one of nwj, lcv"),
         ({"num_folds": 1}, "num_folds: expected a whole number"),
+        ({"num_folds": float("nan")}, "num_folds: expected a whole number"),
+        ({"seed": -1}, "seed: expected a whole number of at least 0, found -1"),
+        ({"seed": 1.5}, "seed: expected a whole number"),
+        ({"min_ess": "half"}, "min_ess: expected a fraction"),
         ({"min_ess": 1.5}, "min_ess: expected a fraction"),
         ({"bandwidths": []}, "bandwidths: expected at least one"),
         ({"bandwidths": [1.0, -1.0]}, "bandwidths: expected a number above 0"),

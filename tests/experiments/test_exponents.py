@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kliep_tf.errors import UserError
 from kliep_tf.experiments import exponents
 from kliep_tf.experiments.comparison import recipes
 from tests.experiments.finished_programs import (
@@ -47,3 +48,32 @@ def test_exponents_reports_what_the_judge_saw(
     assert (tmp_path / "out" / "exponents_consistency.png").exists()
     exponents.exponents(config)
     assert "already done" in capsys.readouterr().out
+
+
+def test_a_row_of_another_rows_name_is_refused(common):
+    methods = ("untranslated:1:1", "plain:0:0")
+    config = exponents.ExponentsConfig(
+        output_dir="x", methods=methods, **common
+    )
+    with pytest.raises(UserError, match="2 rows named 'untranslated'"):
+        exponents.make_jobs(config, recipes.make_setting(config))
+
+
+def test_a_report_does_not_outlive_the_flagfile_that_it_is_of(
+    common, source_records, saved_model, tmp_path
+):
+    flagfile = tmp_path / "train.flags"
+    flagfile.write_text("--steps=1\n")
+    config = exponents.ExponentsConfig(
+        output_dir=str(tmp_path / "out"),
+        methods=METHODS,
+        train_flagfile=str(flagfile),
+        **common,
+    )
+    jobs = exponents.make_jobs(config, recipes.make_setting(config))
+    cache = Path(config.cache_dir)
+    leave_what_programs_do(jobs.values(), cache, source_records, saved_model)
+    exponents.exponents(config)
+    flagfile.write_text("--steps=2\n")
+    with pytest.raises(UserError, match="train_flagfile has changed"):
+        exponents.exponents(config)

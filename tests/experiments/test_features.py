@@ -75,6 +75,16 @@ def test_study_is_written_once_and_judges_by_true_ratios(
     ("changes", "message"),
     [
         ({"features": ("colours",)}, "--features=colours: expected some of"),
+        ({"features": ()}, "--features=: expected some of labels"),
+        ({"settings": ()}, "--settings=: expected some of nwj_0"),
+        (
+            {"features": ("labels", "embedding")},
+            "expected --embedding_weights with embedding, found none",
+        ),
+        (
+            {"features": ("segmenter_translated",)},
+            "expected --translated_records with segmenter_translated",
+        ),
         ({"settings": ("best",)}, "--settings=best: expected some of nwj_0"),
         ({"source_scenes": "a.csv"}, "--target_scenes=: expected both"),
         ({"segmenter_steps": 0}, "--segmenter_steps=0: expected 1 or more"),
@@ -84,3 +94,13 @@ def test_study_is_written_once_and_judges_by_true_ratios(
 def test_unusable_flags_are_named(config, changes, message):
     with pytest.raises(UserError, match=message):
         study(dataclasses.replace(config, **changes))
+
+
+def test_features_of_the_second_target_must_be_left(config):
+    config = dataclasses.replace(
+        config,
+        translated_records=config.source_records,
+        features=("segmenter_translated",),
+    )
+    with pytest.raises(UserError, match="--second_target_records can be"):
+        study(config)

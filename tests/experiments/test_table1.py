@@ -1,6 +1,8 @@
 """The program of Table I around the programs that it runs."""
 
 import dataclasses
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import table1
 from kliep_tf.experiments.comparison import recipes
+from tests.conftest import write_records
 from tests.experiments.finished_programs import (
     METHODS,
     SKY,
@@ -31,12 +34,13 @@ def test_every_command_has_the_flags_of_its_program(common):
 def test_table1_scores_every_row(
     common, source_records, saved_model, tmp_path, val_scale
 ):
+    copied = Path(shutil.copytree(source_records, tmp_path / "copied"))
     published = tmp_path / "published.csv"
     published.write_text("name,sky,mIoU\ntheirs,12.5,34.5\n")
     config = table1.Table1Config(
         output_dir=str(tmp_path / "out"),
         methods=METHODS,
-        translated=(f"copied={source_records}",),
+        translated=(f"copied={copied}",),
         reference_rows=str(published),
         val_scale=val_scale,
         **common,
@@ -71,6 +75,9 @@ def test_table1_scores_every_row(
         assert (tmp_path / "out" / f"table1_{name}.png").exists()
     entry = read_json(tmp_path / "out", "jobs.json")["score of oracle, seed 0"]
     assert entry["command"].startswith("python -m kliep_tf.evaluate ")
+    os.utime(next(copied.glob("*.tfrecord")), ns=(1, 1))
+    with pytest.raises(UserError, match="copied: records have changed"):
+        table1.table1(config)
 
 
 def test_the_judge_is_the_first_oracle(common):
@@ -88,6 +95,29 @@ def test_missing_records_are_named_by_their_flag(common, flag, tmp_path):
     )
     with pytest.raises(UserError, match=rf"--{flag}=none/all-\*: expected"):
         table1.table1(config)
+
+
+@pytest.mark.parametrize("name", ["oracle", "plain"])
+def test_a_row_of_another_rows_name_is_refused(common, source_records, name):
+    config = table1.Table1Config(
+        output_dir="x",
+        methods=METHODS,
+        translated=(f"{name}={source_records}",),
+        **common,
+    )
+    setting = recipes.make_setting(config)
+    with pytest.raises(UserError, match=f"2 rows named '{name}'"):
+        table1.make_study(config, setting)
+
+
+def test_translated_records_that_lack_an_image_are_refused(common, tmp_path):
+    records = write_records(tmp_path, number=2, sky=0.5, bright=True)
+    config = table1.Table1Config(
+        output_dir="x", translated=(f"theirs={records}",), **common
+    )
+    setting = recipes.make_setting(config)
+    with pytest.raises(UserError, match="missing, such as '"):
+        table1.make_study(config, setting)
 
 
 def test_translated_records_need_a_name(common):

@@ -89,6 +89,8 @@ def test_another_network_needs_another_directory(finished):
         ({"batch_size": 300}, "--batch_size=300: expected a divisor"),
         ({"num_seeds": 0}, "--num_seeds=0: expected 1 or more"),
         ({"hidden_layers": -1}, "--hidden_layers=-1: expected 0 or more"),
+        ({"min_ess": 2.0}, "--min_ess=2.0: expected a fraction"),
+        ({"fit_scalars": 1}, "--fit_scalars=1: expected 2 or more"),
         ({"generator_rate": 0.0}, "--generator_rate=0.0: expected a number"),
         (
             {"discriminator_rate": float("nan")},

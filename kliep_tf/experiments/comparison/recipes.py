@@ -6,6 +6,7 @@ its generalisation) and, for Table III, a part of the source.
 """
 
 import dataclasses
+import math
 
 from kliep_tf import runs
 from kliep_tf.data.weights import COHORTS
@@ -13,6 +14,7 @@ from kliep_tf.errors import UserError
 from kliep_tf.experiments.comparison.setting_flags import (
     SettingConfig,
     check_setting,
+    labelled_records,
 )
 from kliep_tf.experiments.running.flagfiles import (
     SEGMENTER_FLAGFILE,
@@ -86,8 +88,10 @@ class Setting:
 def make_setting(config: SettingConfig) -> Setting:
     """Returns the setting that the flags describe."""
     check_setting(config)
-    source = Records(config.source_records, "source_records")
-    target = Records(config.target_records, "target_records")
+    source, target, val = (
+        labelled_records(getattr(config, flag), flag)
+        for flag in ("source_records", "target_records", "val_records")
+    )
     segmenter_flagfile = find_flagfile(
         config.segmenter_flagfile,
         SEGMENTER_FLAGFILE,
@@ -104,7 +108,7 @@ def make_setting(config: SettingConfig) -> Setting:
     return Setting(
         source=source,
         target=target,
-        val=Records(config.val_records, "val_records"),
+        val=val,
         train_flagfile=find_flagfile(
             config.train_flagfile,
             TRAIN_FLAGFILE,
@@ -137,6 +141,8 @@ def parse_methods(specifications: tuple[str, ...]) -> list[Method]:
         name, *exponents = text.split(":")
         try:
             source_exponent, target_exponent = map(float, exponents)
+            if not math.isfinite(source_exponent + target_exponent):
+                raise ValueError
         except ValueError:
             raise UserError(
                 f"--methods: expected NAME:A:B with two exponents, found "

@@ -6,13 +6,15 @@ labels (semantic consistency); and by how a segmenter trained on them scores on
 the target's validation images (Table I).
 """
 
+import collections
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from kliep_tf.errors import UserError
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.reporting.consistency import (
     consistency_numbers,
@@ -74,6 +76,21 @@ def same_images_row(
 ) -> Row:
     """Returns a row whose images are the same for all seeds."""
     return Row(name, dict.fromkeys(range(num_seeds), images), from_source)
+
+
+def require_own_names(names: Iterable[str], flags: str) -> None:
+    """Raises a UserError where two rows of a table have one name.
+
+    Args:
+        names: of all rows.
+        flags: that name rows, for the message.
+    """
+    for name, count in collections.Counter(names).items():
+        if count > 1:
+            raise UserError(
+                f"{flags}: expected each row of the table to have a name of "
+                f"its own, found {count} rows named {name!r}"
+            )
 
 
 def judgements(

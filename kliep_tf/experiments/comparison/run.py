@@ -9,7 +9,12 @@ from kliep_tf import runs
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
 from kliep_tf.experiments.reporting.markdown import Section, write_report
-from kliep_tf.experiments.running.jobs import Job, write_manifest
+from kliep_tf.experiments.running.jobs import (
+    Job,
+    Tensors,
+    flagfile_digest,
+    write_manifest,
+)
 from kliep_tf.experiments.running.scheduling import run_jobs
 
 # Takes the cache; returns the report's sections and the numbers of its JSON.
@@ -36,14 +41,9 @@ def run_comparison(
         config: the program's flags.
         jobs: by the part that each plays, for the manifest.
         describe: called when all jobs are done.
-        more_inputs: fingerprints of what is read besides the records.
+        more_inputs: fingerprints of what is read besides the setting.
     """
-    inputs = {
-        "source_records": setting.source.fingerprint,
-        "target_records": setting.target.fingerprint,
-        "val_records": setting.val.fingerprint,
-        **more_inputs,
-    }
+    inputs = {**_fingerprints(setting), **more_inputs}
     with runs.claim(config.output_dir, program, config, inputs=inputs) as claim:
         report = claim.directory / f"{name}.md"
         if claim.finished and report.exists():
@@ -61,3 +61,18 @@ def run_comparison(
         write_report(claim.directory, name, title, sections, numbers)
         claim.finish()
         print(report)
+
+
+def _fingerprints(setting: recipes.Setting) -> dict[str, str]:
+    """Returns what a report's config.json keeps of its inputs, by flag."""
+    found = {
+        "source_records": setting.source.fingerprint,
+        "target_records": setting.target.fingerprint,
+        "val_records": setting.val.fingerprint,
+        "train_flagfile": flagfile_digest(setting.train_flagfile),
+        "segmenter_flagfile": flagfile_digest(setting.segmenter_flagfile),
+    }
+    for flag, value in setting.segmenter_flags.items():
+        if isinstance(value, Tensors):
+            found[flag] = value.fingerprint
+    return found

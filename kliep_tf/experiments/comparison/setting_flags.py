@@ -3,11 +3,18 @@
 import dataclasses
 
 from kliep_tf import cli
+from kliep_tf.data.reading import require_labels
+from kliep_tf.data.records import resolve_records
+from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.running.flagfiles import (
     SEGMENTER_FLAGFILE,
     TRAIN_FLAGFILE,
 )
+from kliep_tf.experiments.running.jobs import Records
+
+# An embedding wants a file of weights beside it, which no flag here names.
+FEATURES = tuple(sorted(set(FEATURE_EXTRACTORS) - {"embedding"}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,7 +63,9 @@ class SettingConfig:
         default=1.0,
     )
     features: str = cli.flag(
-        "what estimate_weights compares", default="segmenter_histogram"
+        "what estimate_weights compares",
+        default="segmenter_histogram",
+        choices=FEATURES,
     )
     features_height: int = cli.flag(
         "height at which the segmenter of the features learns from images and "
@@ -94,9 +103,26 @@ def check_setting(config: SettingConfig) -> None:
         raise UserError(
             f"--val_scale={config.val_scale}: expected a number above 0"
         )
-    if (config.features_height > 0) != (config.features_width > 0):
+    if not 0 <= config.min_ess < 1:
         raise UserError(
-            f"--features_height={config.features_height} "
-            f"--features_width={config.features_width}: expected both or "
-            "neither"
+            f"--min_ess={config.min_ess}: expected a share from 0 to below 1"
         )
+    for kind in ("image", "features"):
+        height = getattr(config, f"{kind}_height")
+        width = getattr(config, f"{kind}_width")
+        if min(height, width) < 0 or (height > 0) != (width > 0):
+            raise UserError(
+                f"--{kind}_height={height} --{kind}_width={width}: expected "
+                "both above 0, or neither"
+            )
+
+
+def labelled_records(pattern: str, flag: str) -> Records:
+    """Returns records for a flag of jobs.
+
+    Raises:
+        UserError: there are none, or they lack labels: better now than after
+            the trainings that come before the first look at them.
+    """
+    require_labels(resolve_records(pattern, flag), flag)
+    return Records(pattern, flag)

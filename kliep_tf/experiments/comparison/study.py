@@ -18,7 +18,12 @@ from kliep_tf.experiments.comparison.run import run_comparison
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
 from kliep_tf.experiments.reporting.frames import frames_across_sky, read_frames
 from kliep_tf.experiments.reporting.markdown import Section, command_text
-from kliep_tf.experiments.running.jobs import FlagValue, Job, Output
+from kliep_tf.experiments.running.jobs import (
+    FlagValue,
+    Job,
+    Output,
+    Records,
+)
 from kliep_tf.segmentation.averaging import average_over
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 
@@ -70,7 +75,7 @@ def run_study(
     scored = rows.segmentations(setting, study.rows)
     judged = rows.judgements(setting, study.rows)
     # Read before the first job: a slip in it must not show after days.
-    reference, inputs = {}, {}
+    reference, inputs = {}, _given_images(study)
     if config.reference_rows:
         reference = read_reference_rows(config.reference_rows)
         inputs["reference_rows"] = runs.fingerprint([config.reference_rows])
@@ -103,6 +108,16 @@ def run_study(
         describe,
         inputs,
     )
+
+
+def _given_images(study: Study) -> dict[str, str]:
+    """Returns fingerprints of the rows' images that no job makes."""
+    return {
+        f"{row.name}: records": images.fingerprint
+        for row in study.rows
+        for images in row.images.values()
+        if isinstance(images, Records)
+    }
 
 
 def _score_sections(study: Study, scores: tables.Numbers) -> list[Section]:

@@ -5,9 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.data.weights import ImportanceWeights
+from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.weights import ImportanceWeights, clip, temper
 from kliep_tf.density_ratio.diagnostics import (
     effective_sample_size,
+    matched_shares,
     normalised_error,
     rank_correlation,
 )
@@ -38,6 +40,30 @@ def weight_numbers(
     }
 
 
+def class_shares(
+    shares: np.ndarray,
+    weights: np.ndarray,
+    exponent: float,
+    max_weight: float = 0.0,
+) -> dict[str, dict[str, float]]:
+    """Returns mean class shares: plain, weighted, and as training saw them.
+
+    Args:
+        shares: [N, 19] of the images.
+        weights: [N], theirs.
+        exponent: that the training raised the weights to.
+        max_weight: that it then clipped them to; 0 for none.
+    """
+    trained = temper(weights, exponent)
+    if max_weight:
+        trained = clip(trained, max_weight)
+    return {
+        "unweighted": _by_class(shares.mean(axis=0)),
+        "weighted": _by_class(matched_shares(shares, weights)),
+        "as_trained": _by_class(matched_shares(shares, trained)),
+    }
+
+
 def share_distances(
     shares: Mapping[str, Mapping[str, Mapping[str, float]]],
 ) -> dict[str, float]:
@@ -61,3 +87,7 @@ def share_distances(
         "source_weighted": distance("weighted", "unweighted"),
         "as_trained": distance("as_trained", "as_trained"),
     }
+
+
+def _by_class(shares: np.ndarray) -> dict[str, float]:
+    return dict(zip(CLASS_NAMES, shares.tolist(), strict=True))

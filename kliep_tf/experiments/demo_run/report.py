@@ -20,12 +20,12 @@ from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.data.features import Features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
-from kliep_tf.data.weights import ImportanceWeights, load_weights, temper
-from kliep_tf.density_ratio.diagnostics import matched_shares
+from kliep_tf.data.weights import load_weights
 from kliep_tf.density_ratio.extraction import ExtractionSettings
 from kliep_tf.density_ratio.label_features import class_histogram
 from kliep_tf.experiments.demo_run.figures import JudgedFrame
 from kliep_tf.experiments.demo_run.numbers import (
+    class_shares,
     share_distances,
     weight_numbers,
 )
@@ -142,9 +142,13 @@ def _collect(
         weights = load_weights(inputs.weights_dir, domain)
         truth = read_true_ratios(path, domain)
         numbers["weights"][domain] = weight_numbers(weights, truth)
-        exponent = numbers["training"]["with"][f"{domain}_weight_exponent"]
-        numbers["class_shares"][domain] = _class_shares(
-            histograms[domain], weights, exponent
+        arguments = numbers["training"]["with"]
+        histogram = histograms[domain]
+        numbers["class_shares"][domain] = class_shares(
+            histogram.values,
+            weights.lookup([str(name) for name in histogram.filenames]),
+            arguments[f"{domain}_weight_exponent"],
+            arguments.get("max_weight", 0.0),
         )
     numbers["share_distances"] = share_distances(numbers["class_shares"])
     numbers["headlines"] = headlines(numbers)
@@ -159,24 +163,6 @@ def _collect(
     ]
     numbers["versions"] = runs.versions()
     return numbers
-
-
-def _class_shares(
-    histogram: Features, weights: ImportanceWeights, exponent: float
-) -> dict[str, dict[str, float]]:
-    """Returns mean class shares: plain, weighted, and as training saw them."""
-    values = weights.lookup([str(name) for name in histogram.filenames])
-    shares = histogram.values
-    trained = temper(values, exponent)
-    return {
-        "unweighted": _by_class(shares.mean(axis=0)),
-        "weighted": _by_class(matched_shares(shares, values)),
-        "as_trained": _by_class(matched_shares(shares, trained)),
-    }
-
-
-def _by_class(shares: np.ndarray) -> dict[str, float]:
-    return dict(zip(CLASS_NAMES, shares.tolist(), strict=True))
 
 
 def _histogram(pattern: str) -> Features:

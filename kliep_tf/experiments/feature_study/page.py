@@ -37,7 +37,7 @@ def to_markdown(numbers: Mapping[str, Any], figure: str, command: str) -> str:
         f"![what the features recover]({figure})",
         f"## Each kind of features, {_SETTING_TITLES[shown_setting(first)]}",
         _features_table(first),
-        best_sentence(first),
+        *filter(None, [best_sentence(first)]),
         "## Each kind of features under each setting",
         *_matrices(first),
     ]
@@ -58,7 +58,8 @@ def best_sentence(target: Mapping[str, Any]) -> str:
     """Returns which cell comes first among those without target labels.
 
     By rank correlation with the true ratio, or where it is not known by the
-    share distance; each the mean of both directions.
+    share distance; each the mean of both directions. "" where all of them look
+    at the target's labels.
     """
     known = target["true"] is not None
     key = "rank_correlation" if known else "share_distance"
@@ -68,6 +69,8 @@ def best_sentence(target: Mapping[str, Any]) -> str:
         if not needs_target_labels(variant)
         for setting, cell in settings.items()
     }
+    if not values:
+        return ""
     best = (max if known else min)(values, key=values.get)
     what = "The highest rank correlation" if known else "The least distance"
     return (

@@ -226,6 +226,7 @@ def resolve_inputs(config: FeatureStudyConfig) -> dict[str, list[str]]:
     cli.require_positive(config, "segmenter_steps")
     _require_known("features", config.features, VARIANTS)
     _require_known("settings", config.settings, SETTINGS)
+    _require_possible(config)
     names = ("source", "target", "second_target", "translated")
     flags = {name: getattr(config, f"{name}_records") for name in names}
     return {
@@ -261,8 +262,31 @@ def fingerprints(
     return found
 
 
+def _require_possible(config: FeatureStudyConfig) -> None:
+    """Raises a UserError for features that are asked for and cannot be had."""
+    possible = [variant.name for variant in variants(config, "target")]
+    for name in config.features or ():
+        if name not in possible:
+            embedding = name == "embedding"
+            flag = "embedding_weights" if embedding else "translated_records"
+            raise UserError(
+                f"--features={','.join(config.features)}: expected --{flag} "
+                f"with {name}, found none"
+            )
+    if not all(variants(config, target) for target in targets(config)):
+        raise UserError(
+            f"--features={','.join(config.features)}: expected some that "
+            "--second_target_records can be compared by, found those of "
+            "--translated_records alone"
+        )
+
+
 def _require_known(flag: str, asked: tuple[str, ...] | None, known) -> None:
     names = [item.name for item in known]
+    if asked is not None and not asked:
+        raise UserError(
+            f"--{flag}=: expected some of {', '.join(names)}, found none"
+        )
     for name in asked or ():
         if name not in names:
             raise UserError(

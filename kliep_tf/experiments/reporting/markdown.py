@@ -54,7 +54,7 @@ def write_report(
             runs.write_atomically(directory / file, section.figure)
             parts.append(f"![{section.title}]({file})")
     everything = {**numbers, "versions": runs.versions()}
-    text = json.dumps(_without_nan(everything), indent=1) + "\n"
+    text = json.dumps(_finite(everything), indent=1) + "\n"
     runs.write_atomically(directory / f"{name}.json", text)
     report = directory / f"{name}.md"
     runs.write_atomically(report, "\n\n".join(parts) + "\n")
@@ -102,12 +102,12 @@ def _as_list_flag(values: Sequence[str]) -> str:
     return line.getvalue()
 
 
-def _without_nan(value: Any) -> Any:
-    """Returns the same with null for NaN, which is no JSON."""
+def _finite(value: Any) -> Any:
+    """Returns the same with null for NaN and infinity, which are no JSON."""
     if isinstance(value, Mapping):
-        return {key: _without_nan(item) for key, item in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_without_nan(item) for item in value]
-    if isinstance(value, float) and math.isnan(value):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

@@ -7,6 +7,7 @@ import numpy as np
 from scipy import stats
 
 LEVEL = 0.95
+_ROUNDING = 1e-12
 
 
 class Interval(NamedTuple):
@@ -55,10 +56,13 @@ def compare(values: Sequence[float], others: Sequence[float]) -> Comparison:
     Raises:
         ValueError: they are not of one length, nor one of them single.
     """
-    differences = np.asarray(values, np.float64) - np.asarray(others)
+    values, others = (np.asarray(v, np.float64) for v in (values, others))
+    differences = values - others
     found = interval(differences)
     error = differences.std(ddof=1) if len(differences) > 1 else 0.0
-    if not error > 0:
+    # What rounding leaves of equal differences is no spread.
+    largest = max(np.abs(each).max(initial=0.0) for each in (values, others))
+    if not error > _ROUNDING * largest:
         return Comparison(found, float("nan"))
     t = found.mean / (error / np.sqrt(len(differences)))
     p_value = 2.0 * stats.t.sf(abs(t), len(differences) - 1)

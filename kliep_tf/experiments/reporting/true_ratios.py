@@ -16,13 +16,14 @@ def read_true_ratios(path: str | os.PathLike, domain: str) -> dict[str, float]:
     """Returns the ratios in the scenes.csv of a domain, by filename.
 
     Raises:
-        UserError: the file or the column is missing.
+        UserError: the file or the column is missing, or a ratio is no finite
+            number of 0 or more.
     """
     column = _COLUMNS[domain]
     try:
         with open(path, newline="") as file:
             return {
-                row["filename"]: float(row[column])
+                row["filename"]: _ratio(row[column])
                 for row in csv.DictReader(file)
             }
     except (FileNotFoundError, KeyError, ValueError) as error:
@@ -30,6 +31,14 @@ def read_true_ratios(path: str | os.PathLike, domain: str) -> dict[str, float]:
             f"{path}: expected the rendered city's scenes with the columns "
             f"filename and {column}, found something else ({error})"
         ) from error
+
+
+def _ratio(cell: str | None) -> float:
+    """Returns the number in a cell, None where a row ends before it."""
+    ratio = float(cell or "nan")
+    if not 0 <= ratio < float("inf"):
+        raise ValueError(f"a ratio of {cell!r}")
+    return ratio
 
 
 def in_order(

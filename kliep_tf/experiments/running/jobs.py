@@ -11,6 +11,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -23,6 +24,7 @@ from kliep_tf.errors import UserError
 
 _COMPLETE = "complete"
 _NESTED = ("--flagfile=", "-flagfile=")
+_COMMENTS = ("#", "//")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -175,6 +177,16 @@ def write_manifest(
     runs.write_atomically(path, json.dumps(entries, indent=1) + "\n")
 
 
+def flagfile_digest(path: str) -> str:
+    """Returns a short digest of a flagfile's flags, as jobs see them.
+
+    Raises:
+        UserError: there is no such file, or it names itself.
+    """
+    text = json.dumps(_flagfile_lines(path))
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
 def _makers_first(job: Job) -> Iterator[Job]:
     for maker in job.needs:
         yield from _makers_first(maker)
@@ -221,8 +233,20 @@ def _flagfile_lines(path: str, inside: tuple[str, ...] = ()) -> list[str]:
     found = []
     for line in map(str.strip, lines):
         if line.startswith(_NESTED):
-            nested = line.partition("=")[2].strip()
+            nested = os.path.expanduser(line.partition("=")[2].strip())
             found += _flagfile_lines(nested, (*inside, path))
-        elif line.startswith("-"):
+        elif line and not line.startswith(_COMMENTS):
+            # A value may stand in a line of its own, below its flag.
             found.append(line)
+            found += _pretrained_weights(line)
     return found
+
+
+def _pretrained_weights(line: str) -> list[str]:
+    """Returns what identifies the weights that a line of a flagfile names."""
+    name, _, path = line.lstrip("-").partition("=")
+    if name != "backbone_weights":
+        return []
+    files = tensor_files(path.strip())
+    # Another flag may override one that names no file.
+    return [runs.fingerprint(files)] if all(map(os.path.exists, files)) else []

@@ -2,14 +2,15 @@
 
 import dataclasses
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from kliep_tf import runs
 from kliep_tf.errors import UserError
+from kliep_tf.experiments.running import processes
 from kliep_tf.experiments.running.jobs import Job, in_order
 
 _SECONDS_BETWEEN_LOOKS = 0.5
@@ -54,7 +55,7 @@ def run_jobs(
             ended = [one for one in running if one.process.poll() is not None]
             for one in ended:
                 running.remove(one)
-                _finish(one, len(waiting) + len(running), board)
+                _finish(one, len(waiting) + len(running), cache, board)
     finally:
         _stop(running)
 
@@ -132,26 +133,14 @@ def _start(job: Job, slot: _Slot, cache: Path) -> _Running:
         environment["CUDA_VISIBLE_DEVICES"] = slot.device
     log = cache / _LOGS / f"{job.name}.log"
     with log.open("ab") as file:
-        process = subprocess.Popen(
+        process = processes.start(
             job.command(cache),
             stdout=file,
             stderr=subprocess.STDOUT,
-            stdin=subprocess.DEVNULL,
             env=environment,
-            # Ctrl-C reaches it through _stop, once.
-            start_new_session=True,
-            preexec_fn=_hear_interrupts,
         )
     _keep_to(process.pid, slot.cores)
     return _Running(job, slot, process, log, time.monotonic())
-
-
-def _hear_interrupts() -> None:
-    """Undoes what a shell does to commands that it starts with `&`.
-
-    They ignore SIGINT, and so would all that they start.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def _keep_to(pid: int, cores: frozenset[int]) -> None:
@@ -166,12 +155,19 @@ def _keep_to(pid: int, cores: frozenset[int]) -> None:
             return  # It has ended already; its status says why.
 
 
-def _finish(one: _Running, left: int, board: _Board) -> None:
+def _finish(one: _Running, left: int, cache: Path, board: _Board) -> None:
     if one.process.returncode:
         raise UserError(
             f"{one.job.title}: {one.job.module} ended with status "
             f"{one.process.returncode} ({_last_line(one.log)}); its output is "
             f"in {one.log}, and the same command again continues here"
+        )
+    if not one.job.is_complete(cache):
+        raise UserError(
+            f"{one.job.title}: {one.job.module} ended with status 0; expected "
+            f"{one.job.output_dir(cache) / runs.CONFIG} to say complete, found "
+            f"that it does not ({_last_line(one.log)}); its output is in "
+            f"{one.log}"
         )
     board.ends(one.job, time.monotonic() - one.started, left)
 
@@ -180,10 +176,8 @@ def _stop(running: Sequence[_Running]) -> None:
     """Asks for an end as Ctrl-C does, and waits for it."""
     for one in running:
         if one.process.poll() is None:
-            one.process.send_signal(signal.SIGINT)
-    for one in running:
-        print(f"stopping: {one.job.title}", file=sys.stderr, flush=True)
-        one.process.wait()
+            print(f"stopping: {one.job.title}", file=sys.stderr, flush=True)
+    processes.stop(*(one.process for one in running))
 
 
 def _last_line(log: Path) -> str:

@@ -4,7 +4,6 @@ import dataclasses
 import json
 import os
 import shlex
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import Any
 
 from kliep_tf import runs
 from kliep_tf.errors import UserError
+from kliep_tf.experiments.running import processes
 
 TIMINGS = "timings.json"
 
@@ -101,7 +101,7 @@ def run_stages(stages: Sequence[Stage], timings: Timings, total: int) -> None:
         print(shlex.join(stage.command), flush=True)
         started, complete = timings.start(stage.name), False
         try:
-            status = subprocess.run(stage.command, check=False).returncode
+            status = _run(stage.command)
             complete = status == 0
         finally:
             timings.stop(stage.name, started, complete=complete)
@@ -111,6 +111,15 @@ def run_stages(stages: Sequence[Stage], timings: Timings, total: int) -> None:
                 f"status {status}; what it said stands above, and the same "
                 "command again continues here"
             )
+
+
+def _run(command: Sequence[str]) -> int:
+    """Returns the exit status of a program; Ctrl-C waits until it has saved."""
+    process = processes.start(command)
+    try:
+        return process.wait()
+    finally:
+        processes.stop(process)
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:

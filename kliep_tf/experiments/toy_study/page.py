@@ -56,7 +56,7 @@ _READING_NOTES = {
 }
 
 _RULE = """\
-The setting used, in the first line, was fixed on vanilla GANs alone, without
+The setting used{place} was fixed on vanilla GANs alone, without
 looking at the difference between the GANs: the rates in the order that brought
 them nearer to the target, the cheapest network of which none collapsed in a
 trial of three seeds. The kernel's width is chosen by KLIEP's own
@@ -128,18 +128,23 @@ def _sweep(inputs: PageInputs) -> list[Section]:
     if not swept:
         return []
     widths = swept.pop("widths")
-    count = len(widths)
+    place = ""
     if "vectors" in inputs.found:
-        swept = {"default": inputs.found["vectors"][:count], **swept}
-    networks = sweep.describe_networks(swept, inputs.settings)
+        swept = {"default": inputs.found["vectors"], **swept}
+        place = ", in the first line,"
+    # Lines that are compared are of the same seeds.
+    count = min(len(widths), *map(len, swept.values()))
+    networks = sweep.describe_networks(
+        {name: seeds[:count] for name, seeds in swept.items()}, inputs.settings
+    )
     return [
         Section(
             "Networks and rates (vectors)",
-            f"{_RULE.format(count=count)}\n\n{networks}",
+            f"{_RULE.format(count=count, place=place)}\n\n{networks}",
         ),
         Section(
             "Kernel widths (vectors)",
-            f"At the setting used, the first {count} seeds.\n\n"
+            f"At the setting used, the first {len(widths)} seeds.\n\n"
             + sweep.describe_widths(widths),
         ),
     ]

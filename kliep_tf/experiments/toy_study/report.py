@@ -9,6 +9,7 @@ from scipy import stats
 from kliep_tf.experiments.reporting.markdown import to_table
 from kliep_tf.experiments.reporting.statistics import (
     Comparison,
+    Interval,
     compare,
     interval,
 )
@@ -131,8 +132,8 @@ def _table_two(numbers: Mapping[str, Any]) -> str:
         + ["", ""]
     ]
     for row, found in numbers["rows"].items():
-        cells = [_with_interval(found[key]) for key in MEASURES]
-        cells += [f"{np.median(found[key]):.3f}" for key in DISTANCES]
+        cells = [_shown_interval(interval(found[key])) for key in MEASURES]
+        cells += [_shown(np.median(found[key])) for key in DISTANCES]
         lines.append([ROWS[row], *cells])
     count = len(numbers["weights"])
     header = ["", *MEASURES.values(), "W, median", "energy, median"]
@@ -160,16 +161,16 @@ def _pairs(numbers: Mapping[str, Any], count: int) -> str:
     lines = []
     for row, found in numbers["paired"].items():
         for key, paired in found.items():
-            (mean, half_width, _), p_value = paired["difference"]
+            difference, p_value = paired["difference"]
             lines.append(
                 [
                     ROWS[row],
                     MEASURES[key],
-                    f"{mean:+.3f} ± {half_width:.3f}",
-                    f"{100 * paired['relative']:+.0f} %",
-                    f"{paired['median']:+.3f}",
-                    f"{p_value:.2g}",
-                    f"{paired['wilcoxon']:.2g}",
+                    _shown_interval(difference, "+.3f"),
+                    _shown(100 * paired["relative"], "+.0f", " %"),
+                    _shown(paired["median"], "+.3f"),
+                    _shown(p_value, ".2g"),
+                    _shown(paired["wilcoxon"], ".2g"),
                     f"{paired['better']} of {count}",
                 ]
             )
@@ -207,6 +208,14 @@ def _speed(numbers: Mapping[str, Any]) -> str:
     )
 
 
-def _with_interval(values: Sequence[float]) -> str:
-    mean, half_width, _ = interval(values)
-    return f"{mean:.3f} ± {half_width:.3f}"
+def _shown_interval(found: Interval, form: str = ".3f") -> str:
+    """Returns the mean, and its interval where there is more than one seed."""
+    mean = _shown(found.mean, form)
+    if np.isnan(found.half_width):
+        return mean
+    return f"{mean} ± {found.half_width:.3f}"
+
+
+def _shown(value: float, form: str = ".3f", unit: str = "") -> str:
+    """Returns a number, "-" where a training that diverged leaves none."""
+    return "-" if np.isnan(value) else f"{value:{form}}{unit}"

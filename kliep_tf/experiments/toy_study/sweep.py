@@ -81,4 +81,7 @@ def _kliep_distances(seeds: Seeds, index: int) -> list[str]:
 
 
 def _median_and_range(values: Sequence[float]) -> str:
+    diverged = int(np.isnan(values).sum())
+    if diverged:
+        return f"{diverged} of {len(values)} diverged"
     return f"{np.median(values):.2f} ({min(values):.2f} to {max(values):.2f})"

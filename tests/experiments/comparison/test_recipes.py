@@ -11,7 +11,7 @@ from kliep_tf.experiments import table1
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.running.jobs import Job, in_order
 from kliep_tf.train_segmenter import TrainSegmenterConfig
-from tests.conftest import ROOT
+from tests.conftest import ROOT, write_records
 from tests.experiments.finished_programs import METHODS, study_jobs
 
 
@@ -71,7 +71,9 @@ def test_features_are_seen_at_the_size_that_they_were_learned_at(common):
     ("flags", "message"),
     [
         ({"val_scale": 0.0}, "--val_scale=0.0: expected a number above 0"),
-        ({"features_height": 16}, "expected both or neither"),
+        ({"features_height": 16}, "expected both above 0, or neither"),
+        ({"image_height": 16}, "--image_width=0: expected both above 0"),
+        ({"min_ess": 1.5}, "--min_ess=1.5: expected a share"),
     ],
 )
 def test_sizes_out_of_range_are_refused(common, flags, message):
@@ -102,10 +104,32 @@ def test_plain_cyclegan_is_shared_whatever_the_weights(common):
     assert digests[1][0] != digests[1][1]
 
 
-@pytest.mark.parametrize("bad", ["plain", "plain:1", "plain:a:b", ":1:1"])
+@pytest.mark.parametrize(
+    "bad", ["plain", "plain:1", "plain:a:b", ":1:1", "plain:nan:1"]
+)
 def test_methods_of_another_form_are_refused(bad):
     with pytest.raises(UserError, match="--methods: expected"):
         recipes.parse_methods((bad,))
+
+
+@pytest.mark.parametrize("flag", ["source", "target", "val"])
+def test_records_without_labels_are_refused_before_any_job(
+    common, flag, tmp_path
+):
+    records = write_records(
+        tmp_path, number=2, sky=0.5, bright=True, labelled=False
+    )
+    config = table1.Table1Config(
+        output_dir="x", **(common | {f"{flag}_records": str(records)})
+    )
+    with pytest.raises(UserError, match=f"--{flag}_records: expected labelled"):
+        recipes.make_setting(config)
+
+
+def test_features_that_no_flag_here_can_provide_are_refused():
+    words = ["table1", "--features=embedding"]
+    with pytest.raises(UserError, match="value should be one of"):
+        cli.parse(table1.Table1Config, words)
 
 
 def test_missing_flagfile_is_named(common):

@@ -18,3 +18,10 @@ def test_best_sentence_leaves_target_labels_out():
     }
     sentence = best_sentence(target)
     assert "0.800, by segmenter, nwj, ESS >= 30 %." in sentence
+
+
+def test_without_features_free_of_target_labels_none_is_best():
+    both = {"source": {"share_distance": 0.1}}
+    both["target"] = both["source"]
+    cells = {"labels": {"nwj_20": both}}
+    assert best_sentence({"true": None, "cells": cells}) == ""

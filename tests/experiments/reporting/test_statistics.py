@@ -38,3 +38,8 @@ def test_a_single_value_stands_against_every_other():
 
 def test_equal_differences_have_no_p_value():
     assert math.isnan(compare([1.0, 2.0], [0.0, 1.0]).p_value)
+
+
+def test_differences_that_rounding_alone_tells_apart_have_no_p_value():
+    # 0.3 - 0.2 and 0.4 - 0.3 differ by 3e-17.
+    assert math.isnan(compare([0.3, 0.4, 0.5], [0.2, 0.3, 0.4]).p_value)

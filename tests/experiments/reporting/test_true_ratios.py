@@ -31,3 +31,11 @@ def test_scenes_of_the_wrong_kind_are_refused(tmp_path):
     path.write_text("filename,openness\na,0.5\n")
     with pytest.raises(UserError, match="density_ratio"):
         read_true_ratios(path, "source")
+
+
+@pytest.mark.parametrize("cell", ["", ",nan", ",inf", ",-1"])
+def test_a_ratio_that_is_none_is_refused(tmp_path, cell):
+    path = tmp_path / "scenes.csv"
+    path.write_text(f"filename,density_ratio\na{cell}\n")
+    with pytest.raises(UserError, match=r"scenes\.csv: expected the rendered"):
+        read_true_ratios(path, "source")

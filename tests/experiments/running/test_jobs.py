@@ -70,6 +70,25 @@ def test_flags_of_a_nested_flagfile_count_as_if_they_stood_there(tmp_path):
     assert digests[0] == make(flagfile=str(flat)).digest != digests[1]
 
 
+def test_a_value_below_its_flag_counts(tmp_path):
+    path = tmp_path / "flags"
+    digests = []
+    for text in ("--seconds\n1\n", "--seconds\n// why\n1\n", "--seconds\n2\n"):
+        path.write_text(text)
+        digests.append(make(flagfile=str(path)).digest)
+    assert digests[0] == digests[1] != digests[2]
+
+
+def test_pretrained_weights_that_a_flagfile_names_count(tmp_path):
+    path, weights = tmp_path / "flags", tmp_path / "weights.npz"
+    path.write_text(f"--backbone_weights={weights}\n")
+    digests = [make(flagfile=str(path)).digest]
+    for content in (b"some", b"others"):
+        weights.write_bytes(content)
+        digests.append(make(flagfile=str(path)).digest)
+    assert len(set(digests)) == 3
+
+
 def test_a_flagfile_within_itself_is_refused(tmp_path):
     path = tmp_path / "flags"
     path.write_text(f"--flagfile={path}\n")

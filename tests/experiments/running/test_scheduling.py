@@ -62,6 +62,16 @@ def test_failure_names_the_job_its_last_line_and_its_log(tmp_path):
     assert f"{tmp_path}/logs/tiny_program-" in message
 
 
+def test_status_0_alone_does_not_make_a_job_complete(tmp_path):
+    # What needs it would wait for ever, what reports on it read half of it.
+    job = make(2, add=Output(make(1, incomplete=True)))
+    with pytest.raises(UserError) as caught:
+        run_jobs([job], tmp_path)
+    message = str(caught.value)
+    assert message.startswith(f"number 1: {TINY} ended with status 0; expected")
+    assert f"{runs.CONFIG} to say complete" in message
+
+
 @pytest.mark.skipif(
     not hasattr(os, "sched_getaffinity") or len(os.sched_getaffinity(0)) < 2,
     reason="needs two cores that a process can be bound to",
@@ -80,24 +90,43 @@ def test_each_named_device_has_one_job_at_a_time(tmp_path):
     assert [result(job, tmp_path, "device") for job in jobs] == ["3", "5"]
 
 
-def test_ctrl_c_stops_the_jobs_and_the_next_call_continues(tmp_path):
+def begin_in_a_process(job, number, cache, seconds) -> subprocess.Popen:
+    """Runs a job from a process of its own, and waits until it is at work."""
     code = (
         # As in a shell's foreground, whatever runs these tests.
         "import signal\n"
         "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from kliep_tf.experiments.running.scheduling import run_jobs\n"
         "from tests.experiments.running.test_scheduling import make\n"
-        f"run_jobs([make(1, seconds=60.0)], {str(tmp_path)!r})\n"
+        f"run_jobs([make({number}, seconds={seconds})], {str(cache)!r})\n"
     )
-    job = make(1, seconds=60.0)
     process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
-    config = job.output_dir(tmp_path) / runs.CONFIG
-    deadline = time.monotonic() + 60
-    while not config.exists() and time.monotonic() < deadline:
+    wait_for(job.output_dir(cache) / "begun")
+    return process
+
+
+def wait_for(path) -> None:
+    deadline = time.monotonic() + 120
+    while not path.exists() and time.monotonic() < deadline:
         time.sleep(0.1)
-    time.sleep(0.5)  # between its claim and its nap
+
+
+def test_ctrl_c_stops_the_jobs_and_the_next_call_continues(tmp_path):
+    job = make(1, seconds=60.0)
+    process = begin_in_a_process(job, 1, tmp_path, 60.0)
     process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=30) != 0
+    assert process.wait(timeout=120) != 0
     log = (tmp_path / "logs" / f"{job.name}.log").read_text()
     assert "interrupted; the same command again continues" in log
     assert not job.is_complete(tmp_path)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child")
+def test_jobs_of_a_killed_process_stop_as_by_ctrl_c(tmp_path):
+    job = make(1, seconds=600.0)
+    process = begin_in_a_process(job, 1, tmp_path, 600.0)
+    process.kill()
+    process.wait()
+    saved = job.output_dir(tmp_path) / "saved"
+    wait_for(saved)
+    assert saved.exists()

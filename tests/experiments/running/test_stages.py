@@ -1,4 +1,8 @@
 import json
+import signal
+import subprocess
+import sys
+import time
 
 import pytest
 
@@ -9,6 +13,7 @@ from kliep_tf.experiments.running.stages import (
     Timings,
     run_stages,
 )
+from tests.conftest import ROOT
 
 # Modules of the standard library: one that succeeds, one that fails.
 GOOD = Stage("good", "tell the platform", "platform", ())
@@ -59,3 +64,25 @@ def test_foreign_timings_are_refused(tmp_path):
     (tmp_path / TIMINGS).write_text("[]")
     with pytest.raises(UserError, match=r"timings\.json"):
         Timings(tmp_path)
+
+
+def test_ctrl_c_leaves_a_stage_the_time_to_save(tmp_path):
+    out = tmp_path / "out"
+    code = (
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from kliep_tf.experiments.running.stages import *\n"
+        "words = ('--seconds=60', '--saving=1', "
+        f"'--output_dir={out}')\n"
+        "name = 'tests.experiments.running.tiny_program'\n"
+        "stage = Stage('nap', 'sleep', name, words)\n"
+        f"run_stages([stage], Timings({str(tmp_path)!r}), total=1)\n"
+    )
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    deadline = time.monotonic() + 120
+    while not (out / "begun").exists() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(timeout=120) != 0
+    assert (out / "saved").exists()
+    assert not Timings(tmp_path).as_dict()["nap"]["complete"]

@@ -18,12 +18,22 @@ class TinyConfig:
     add: str = cli.flag("a folder with another number", default="")
     fail: bool = cli.flag("end with an error", default=False)
     seconds: float = cli.flag("to wait", default=0.0)
+    saving: float = cli.flag("seconds that it takes to save", default=0.0)
+    incomplete: bool = cli.flag("end early, as if all was well", default=False)
 
 
 def write_number(config: TinyConfig) -> None:
     """Writes the number, the other one added, and the cores it may use."""
     with runs.claim(config.output_dir, "tiny", config) as claim:
-        time.sleep(config.seconds)
+        try:
+            (claim.directory / "begun").touch()
+            time.sleep(config.seconds)
+        except KeyboardInterrupt:
+            time.sleep(config.saving)
+            (claim.directory / "saved").touch()
+            raise
+        if config.incomplete:
+            return
         if config.fail:
             raise UserError("told to fail")
         total = config.number

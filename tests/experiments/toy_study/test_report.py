@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from kliep_tf.experiments.toy_study import figure, report, sweep
+from kliep_tf.experiments.toy_study import figure, page, report, sweep
 from kliep_tf.experiments.toy_study.gan import GanSettings
 from kliep_tf.experiments.toy_study.seed import BIN_EDGES
 
@@ -18,7 +18,7 @@ def measures(wasserstein: float) -> dict:
 
 
 def seed_result(vanilla: float, kliep: float, width=None) -> dict:
-    flat = np.full(len(BIN_EDGES) - 1, 1 / (len(BIN_EDGES) - 1))
+    flat = [1 / (len(BIN_EDGES) - 1)] * (len(BIN_EDGES) - 1)
     return {
         "source": measures(2.5),
         "vanilla": measures(vanilla),
@@ -80,6 +80,45 @@ def test_collapsed_are_counted_and_stay_in_the_table():
 
 def test_diverged_training_counts_as_collapsed():
     assert report.collapsed([seed_result(1, 1)], [float("nan")]) == 1
+
+
+def test_one_seed_has_no_interval_and_no_p_value():
+    text = report.describe_reading([seed_result(0.5, 0.4)])
+    assert "nan" not in text
+    assert "| vanilla GAN | 7.000 | 1.000 | 0.500 | 1.000 | 0.500 |" in text
+    line = "| KLIEP GAN | Wasserstein | -0.100 | -20 % | -0.100 | - | - | 1 of"
+    assert line in text
+
+
+def test_diverged_trainings_are_said_to_be_so():
+    seeds = [seed_result(float("nan"), 0.4), seed_result(0.5, 0.6)]
+    text = report.describe_reading(seeds)
+    assert "nan" not in text
+    assert "| vanilla GAN | 7.000 ± 0.000 | 1.000 ± 0.000 | - | - |" in text
+    assert "| KLIEP GAN | Wasserstein | - | - | - | - | - | 0 of 2 |" in text
+    settings = GanSettings(64, 2, 4e-3, 8e-3, 40, 200)
+    networks = sweep.describe_networks({"a": seeds}, {"a": settings})
+    assert "| 1 of 2 diverged |" in networks
+
+
+def test_lines_of_the_sweep_are_of_the_same_seeds(tmp_path):
+    settings = GanSettings(64, 2, 4e-3, 8e-3, 40, 200)
+    seeds = [seed_result(0.5, 0.4, 2.0), seed_result(6.5, 0.6, 2.0)]
+    values = ("vectors", "features", "centers", "scalars", "min_ess")
+    inputs = page.PageInputs(
+        found={
+            "vectors": seeds[:1],
+            "sweep/wide": seeds,
+            "sweep/widths": seeds,
+        },
+        settings={"default": settings, "wide": settings},
+        values=dict.fromkeys(values, 1),
+        command="",
+    )
+    text = page.write_page(tmp_path, inputs).read_text()
+    assert "in the first line," in text
+    assert "first 1 seeds." in text
+    assert text.count("0.50 (0.50 to 0.50) | 0 of 1 |") == 2
 
 
 def test_sweep_lines():
