@@ -127,6 +127,10 @@ def _candidates(samples, bandwidths) -> np.ndarray:
     if bandwidths is None:
         median = median_distance(samples)
         return median * np.array(GRID)
+    if np.ndim(bandwidths) != 1:
+        raise UserError(
+            f"bandwidths: expected a list of numbers, found {bandwidths!r}"
+        )
     widths = [inputs.require_positive(w, "bandwidths") for w in bandwidths]
     if not widths:
         raise UserError("bandwidths: expected at least one, found none")

@@ -89,6 +89,7 @@ def test_duplicates_do_not_pull_the_width_down():
         ({"min_ess": "half"}, "min_ess: expected a fraction"),
         ({"min_ess": 1.5}, "min_ess: expected a fraction"),
         ({"bandwidths": []}, "bandwidths: expected at least one"),
+        ({"bandwidths": 1.0}, "bandwidths: expected a list of numbers"),
         ({"bandwidths": [1.0, -1.0]}, "bandwidths: expected a number above 0"),
         ({"solver": "newton"}, "solver: expected one of interior_point"),
     ],

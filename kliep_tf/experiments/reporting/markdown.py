@@ -74,7 +74,9 @@ def to_table(
     """
     rules = ["---", *[rule] * (len(header) - 1)]
     return "\n".join(
-        "| " + " | ".join(cells) + " |" for cells in (header, rules, *lines)
+        # A bar in a user's name would begin another cell.
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+        for cells in (header, rules, *lines)
     )
 
 

@@ -23,3 +23,8 @@ def test_command_of_a_report_gives_its_configuration_again():
     text = command_text("table1", config)
     words = shlex.split(text.strip("`\n").replace("\\\n", " "))
     assert cli.parse(Table1Config, words[2:]) == config
+
+
+def test_a_bar_in_a_name_begins_no_cell():
+    lines = to_table(["method", "mIoU"], [["a|b", "25.8"]]).splitlines()
+    assert lines[2] == r"| a\|b | 25.8 |"
