@@ -17,32 +17,23 @@ Solve = Callable[[], Callable[[], dict]]
 
 def gemm(problem: Problem) -> Solve:
     """The matrix product that the distances to 100 centers need."""
-    import tensorflow as tf
-
     samples = np.concatenate([problem.source, problem.target])
-    samples, centers = tf.constant(samples), tf.constant(problem.centers)
-    multiply = tf.function(
-        lambda: tf.linalg.matmul(samples, centers, transpose_b=True),
-        jit_compile=True,
-    )
-
-    def solve():
-        multiply().numpy()
-        return dict
-
-    return solve
+    return products([samples], problem.centers)
 
 
 def gemm_of_all_centers(problem: Problem) -> Solve:
     """The matrix products that the distances to all target points need."""
+    samples = np.concatenate([problem.source, problem.target])
+    starts = range(0, len(samples), _BLOCK)
+    blocks = [samples[first : first + _BLOCK] for first in starts]
+    return products(blocks, problem.target)
+
+
+def products(blocks: list[np.ndarray], centers: np.ndarray) -> Solve:
+    """The products of blocks of samples with the centers."""
     import tensorflow as tf
 
-    samples = np.concatenate([problem.source, problem.target])
-    blocks = [
-        tf.constant(samples[first : first + _BLOCK])
-        for first in range(0, len(samples), _BLOCK)
-    ]
-    centers = tf.constant(problem.target)
+    blocks, centers = [tf.constant(b) for b in blocks], tf.constant(centers)
     multiply = tf.function(
         lambda block: tf.linalg.matmul(block, centers, transpose_b=True),
         jit_compile=True,

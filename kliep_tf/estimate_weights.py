@@ -36,7 +36,7 @@ from kliep_tf.estimate_flags import (
     parse_bandwidth,
 )
 from kliep_tf.segmentation.inference import load_segmenter
-from kliep_tf.training.saved_models import is_whole
+from kliep_tf.training import saved_models
 
 PROGRAM = "kliep_tf.estimate_weights"
 REPORT = "report.md"
@@ -97,9 +97,8 @@ def _fingerprints(
         inputs["embedding weights"] = runs.fingerprint(
             [config.embedding_weights]
         )
-    if is_whole(config.segmenter):
-        graph = os.path.join(config.segmenter, "saved_model.pb")
-        inputs["the segmenter"] = runs.fingerprint([graph])
+    if saved_models.is_whole(config.segmenter):
+        inputs["the segmenter"] = saved_models.fingerprint(config.segmenter)
     return inputs
 
 

@@ -26,6 +26,7 @@ from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.label_png import encode_palette_label
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
+from kliep_tf.training import saved_models
 
 PROGRAM = "kliep_tf.translate"
 
@@ -85,9 +86,7 @@ def translate(config: TranslateConfig) -> None:
     found_weights = _weights(config, index)
     inputs = {
         "source records": runs.fingerprint(paths),
-        "the SavedModel": runs.fingerprint(
-            [os.path.join(config.saved_model, "saved_model.pb")]
-        ),
+        "the SavedModel": saved_models.fingerprint(config.saved_model),
     }
     with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
         if claim.finished and not _missing(config, paths):

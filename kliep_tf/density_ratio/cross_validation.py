@@ -147,8 +147,7 @@ class _Part:
         """Returns the score, ESS and J of one width."""
         *log_means, log_means_of_all = self._log_means(inverse_width, options)
         whole = self._fit(inverse_width, options, log_means_of_all)
-        weights = np.exp(whole.log_source - whole.log_source.max())
-        ess = weights.sum() ** 2 / (weights**2).sum() / len(weights)
+        ess = optimum.effective_share(whole.log_source)
         scores = []
         for fold, log_means_of_rest in enumerate(log_means):
             fit = self._fit(

@@ -43,8 +43,7 @@ class Optimum:
     @property
     def ess(self) -> float:
         """(sum w)^2 / sum w^2 over the source, as a fraction of N_s."""
-        weights = np.exp(self.log_ratio - self.log_ratio.max())
-        return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
+        return effective_share(self.log_ratio)
 
 
 def solve_all(
@@ -87,6 +86,12 @@ def solve_all(
         inverse_width,
         columns,
     )
+
+
+def effective_share(log_weights: np.ndarray) -> float:
+    """Returns (sum w)^2 / sum w^2 over N of log weights [N], any scale."""
+    weights = np.exp(log_weights - log_weights.max())
+    return float(weights.sum() ** 2 / (weights**2).sum() / len(weights))
 
 
 def uniform(size: int) -> np.ndarray:

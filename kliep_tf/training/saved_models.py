@@ -77,6 +77,15 @@ def is_whole(directory: str | os.PathLike) -> bool:
     return (Path(directory) / _GRAPH).is_file()
 
 
+def fingerprint(directory: str | os.PathLike) -> str:
+    """Returns what shows that a SavedModel was replaced; see `runs`.
+
+    Raises:
+        OSError: there is none.
+    """
+    return runs.fingerprint([Path(directory) / _GRAPH])
+
+
 def _sync(directory: Path) -> None:
     for parent, _, names in os.walk(directory):
         for name in names:
