@@ -8,10 +8,10 @@ from kliep_tf import cli  # noqa: F401  sets what TensorFlow runs with
 # isort: split
 import tensorflow as tf
 
-from kliep_tf.cyclegan.model import CycleGAN
-from kliep_tf.cyclegan.schedules import make_optimizer
-from kliep_tf.cyclegan.settings import CycleGANSettings
 from kliep_tf.data.pipeline import UnpairedBatch
+from kliep_tf.translation.methods.cyclegan.model import CycleGAN
+from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
+from kliep_tf.translation.schedules import make_optimizer
 
 
 def make_step(settings: CycleGANSettings) -> Callable[[], None]:

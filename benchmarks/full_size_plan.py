@@ -13,7 +13,6 @@ from pathlib import Path
 from network_costs import Cost, Forward, count_forward
 
 from kliep_tf import cli
-from kliep_tf.cyclegan.networks import make_discriminator, make_generator
 from kliep_tf.data.datasets import NUM_CLASSES
 from kliep_tf.estimate_weights import EstimateConfig
 from kliep_tf.evaluate import EvaluateConfig
@@ -30,6 +29,7 @@ from kliep_tf.segmentation.pretrained import freeze_normalization
 from kliep_tf.train import TrainConfig
 from kliep_tf.train_segmenter import TrainSegmenterConfig
 from kliep_tf.translate import TranslateConfig
+from kliep_tf.translation.networks import make_discriminator, make_generator
 
 SEGMENTERS = ("drn_c_26", "deeplab_v3plus", "deeplab_v2")
 RECORD_SIZE = (512, 1024)

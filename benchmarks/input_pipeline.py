@@ -26,12 +26,12 @@ from timed_worker import timed
 # isort: split
 import numpy as np
 
-from kliep_tf.cyclegan.exporting import encode_png
-from kliep_tf.cyclegan.settings import CycleGANSettings
 from kliep_tf.data import pipeline, records
 from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import build_index
 from kliep_tf.data.shard_names import shard_name
+from kliep_tf.translation.exporting import encode_png
+from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 
 RECIPES = {
     "demo": (

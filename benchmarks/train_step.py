@@ -37,7 +37,7 @@ def serve_steps(height: int, width: int, identity: float, dtype: str) -> None:
     # isort: split
     import tensorflow as tf
 
-    from kliep_tf.cyclegan.settings import CycleGANSettings
+    from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 
     settings = CycleGANSettings(
         image_size=(height, width),
@@ -57,7 +57,7 @@ def step_gflop(height: int, width: int, identity: float) -> float:
     """
     from network_costs import count_forward
 
-    from kliep_tf.cyclegan.networks import make_discriminator, make_generator
+    from kliep_tf.translation.networks import make_discriminator, make_generator
 
     generator_passes = 3 * (3 if identity else 2)
     discriminator_passes = 2 + 2 * 3

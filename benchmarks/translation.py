@@ -51,8 +51,8 @@ def serve_translation(directory: Path, tile_height: int) -> None:
 
 def write_model_and_frame(directory: Path, height: int, width: int) -> None:
     """Writes the SavedModel and a smooth frame with a little noise."""
-    from kliep_tf.cyclegan.exporting import write_saved_model
-    from kliep_tf.cyclegan.networks import make_generator
+    from kliep_tf.translation.exporting import write_saved_model
+    from kliep_tf.translation.networks import make_generator
 
     write_saved_model(make_generator(), directory / "model")
     generator = np.random.default_rng(0)

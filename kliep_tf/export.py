@@ -9,10 +9,10 @@ import os
 from pathlib import Path
 
 from kliep_tf import cli, runs
-from kliep_tf.cyclegan.exporting import restore_generator, write_saved_model
 from kliep_tf.errors import UserError
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.saved_models import is_whole
+from kliep_tf.translation.exporting import restore_generator, write_saved_model
 
 PROGRAM = "kliep_tf.export"
 _TRAINING_PROGRAM = "kliep_tf.train"

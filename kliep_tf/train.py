@@ -12,9 +12,6 @@ import os
 import numpy as np
 
 from kliep_tf import cli, estimate_weights, export, runs
-from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE
-from kliep_tf.cyclegan.settings import CycleGANSettings
-from kliep_tf.cyclegan.training import CycleGANData, Monitoring, run_training
 from kliep_tf.data import weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
@@ -25,6 +22,13 @@ from kliep_tf.train_flags import TrainConfig, check_numbers, size_flags
 from kliep_tf.training.loop import LoopSettings
 from kliep_tf.training.saved_models import is_whole
 from kliep_tf.training.workers import this_worker
+from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
+from kliep_tf.translation.networks import MIN_SIZE, SIZE_MULTIPLE
+from kliep_tf.translation.training_run import (
+    CycleGANData,
+    Monitoring,
+    run_training,
+)
 
 PROGRAM = "kliep_tf.train"
 

@@ -3,13 +3,13 @@
 import dataclasses
 
 from kliep_tf import cli
-from kliep_tf.cyclegan.losses import ADVERSARIAL_LOSSES
-from kliep_tf.cyclegan.networks import UPSAMPLINGS
-from kliep_tf.cyclegan.settings import CONVOLUTIONS
 from kliep_tf.data import weights
 from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
 from kliep_tf.errors import UserError
 from kliep_tf.training.distribution import CLUSTER_STRATEGIES
+from kliep_tf.translation.losses import ADVERSARIAL_LOSSES
+from kliep_tf.translation.methods.cyclegan.settings import CONVOLUTIONS
+from kliep_tf.translation.networks import UPSAMPLINGS
 
 
 @dataclasses.dataclass(frozen=True)

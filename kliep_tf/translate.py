@@ -14,11 +14,6 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import cli, runs
-from kliep_tf.cyclegan.translation import (
-    TranslatedImage,
-    Translator,
-    load_translator,
-)
 from kliep_tf.data import records, summaries, weights
 from kliep_tf.data.datasets import label_id_table
 from kliep_tf.data.describing import summarize_split
@@ -27,6 +22,11 @@ from kliep_tf.data.label_png import encode_palette_label
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training import saved_models
+from kliep_tf.translation.shards import (
+    TranslatedImage,
+    Translator,
+    load_translator,
+)
 
 PROGRAM = "kliep_tf.translate"
 

@@ -10,7 +10,7 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGES = ("kliep_tf", "tfrecords_tools")
-SUBJECTS = ("density_ratio", "cyclegan", "segmentation")
+SUBJECTS = ("density_ratio", "translation", "segmentation")
 
 # Under kliep_tf, the floor of every folder and file that is no program. The
 # files right under kliep_tf that are not named here are the programs: floor 3.
@@ -23,7 +23,7 @@ FLOORS = {
     "data": 1,
     "training": 2,
     "density_ratio": 2,
-    "cyclegan": 2,
+    "translation": 2,
     "segmentation": 2,
     "experiments": 4,
 }
@@ -126,12 +126,12 @@ def own_part(file: str) -> str:
 @pytest.mark.parametrize(
     ("importer", "imported", "expected"),
     [
-        ("train", "cyclegan", True),
+        ("train", "translation", True),
         ("train", "estimate_weights", True),
-        ("cyclegan", "training", True),
-        ("cyclegan", "data", True),
-        ("cyclegan", "segmentation", False),
-        ("training", "cyclegan", False),
+        ("translation", "training", True),
+        ("translation", "data", True),
+        ("translation", "segmentation", False),
+        ("training", "translation", False),
         ("data", "training", False),
         ("data", "runs", True),
         ("runs", "data", False),

@@ -7,12 +7,12 @@ from pathlib import Path
 import pytest
 
 from kliep_tf import cli
-from kliep_tf.cyclegan.networks import MIN_SIZE, SIZE_MULTIPLE
 from kliep_tf.experiments.cohorts import CohortsConfig
 from kliep_tf.experiments.exponents import ExponentsConfig
 from kliep_tf.experiments.table1 import Table1Config
 from kliep_tf.train import TrainConfig
 from kliep_tf.train_segmenter import TrainSegmenterConfig
+from kliep_tf.translation.networks import MIN_SIZE, SIZE_MULTIPLE
 from tests.conftest import ROOT
 from tfrecords_tools.convert_cityscapes import ConvertCityscapesConfig
 from tfrecords_tools.convert_gta5 import ConvertGta5Config

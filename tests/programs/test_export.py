@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf import export as program
-from kliep_tf.cyclegan.exporting import restore_generator
-from kliep_tf.cyclegan.networks import make_generator
 from kliep_tf.errors import UserError
+from kliep_tf.translation.exporting import restore_generator
+from kliep_tf.translation.networks import make_generator
 from tests.conftest import ROOT, SIZE
 
 

@@ -18,12 +18,12 @@ from tensorboard.backend.event_processing.event_accumulator import (
 )
 
 from kliep_tf import runs
-from kliep_tf.cyclegan import training
 from kliep_tf.data import records, weights
 from kliep_tf.errors import UserError
 from kliep_tf.train import TrainConfig, train
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.loop import run_steps
+from kliep_tf.translation import training_run as training
 from tests.conftest import ROOT, own_lines, run_program
 
 

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf.cyclegan.networks import make_generator
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
+from kliep_tf.translation.networks import make_generator
 from tests.programs.test_train import tensorboard_tags
 
 

@@ -1,1 +1,0 @@
-"""The importance-weighted CycleGAN."""

@@ -1,0 +1,1 @@
+"""The methods of image translation, a folder each."""

@@ -1,0 +1,191 @@
+"""The CycleGAN's networks, as Zhu et al. 2017 and their authors' code.
+
+Appendix 7.2 of "Unpaired Image-to-Image Translation using Cycle-Consistent
+Adversarial Networks" in its notation: c7s1-64, d128, d256, R256 x 9, u128,
+u64, c7s1-3 and C64-C128-C256-C512.
+"""
+
+import functools
+
+import keras
+
+from kliep_tf.translation.layers import InstanceNormalization, ReflectionPadding
+from kliep_tf.translation.spectral_norm import SpectralConv2D
+from kliep_tf.translation.winograd import WinogradConv2D
+
+# Two stride-2 stages: a generator halves height and width twice.
+SIZE_MULTIPLE = 4
+# Below this the 70x70 discriminator has no output left.
+MIN_SIZE = 24
+UPSAMPLINGS = ("transposed", "resize")
+
+
+def make_generator(
+    *,
+    filters: int = 64,
+    num_residual_blocks: int = 9,
+    upsampling: str = "transposed",
+    winograd: bool = False,
+    dtype: str = "float32",
+    seed: int = 0,
+    name: str = "generator",
+) -> keras.Model:
+    """Returns a generator of [N, H, W, 3] to [N, H, W, 3], both in [-1, 1].
+
+    H and W are multiples of 4. With the defaults it has 11,378,179 parameters.
+
+    Args:
+        filters: channels at full resolution; 2x and 4x below.
+        num_residual_blocks: 9 in the paper, 6 for images of 128 pixels.
+        upsampling: "transposed" convolutions as in the paper, or "resize":
+            nearest neighbours and a convolution, which leaves no checkerboard
+            (Odena et al. 2016) and has as many parameters.
+        winograd: compute the residual blocks' convolutions by
+            `WinogradConv2D`. Variables and checkpoints are the same.
+        dtype: a Keras dtype policy, such as "mixed_bfloat16"; the output is
+            float32 in any case.
+        seed: of the initial weights.
+        name: of the model.
+    """
+    layer = _LayerMaker(dtype, seed)
+    inputs = keras.Input((None, None, 3), dtype="float32")
+    x = layer.pad(3)(inputs)
+    x = layer.norm_relu(layer.conv(filters, 7)(x))
+    for factor in (2, 4):
+        x = layer.conv(factor * filters, 3, strides=2, padding="same")(x)
+        x = layer.norm_relu(x)
+    for _ in range(num_residual_blocks):
+        x = _residual_block(x, 4 * filters, winograd, layer)
+    for factor in (2, 1):
+        x = layer.norm_relu(_upsample(x, factor * filters, upsampling, layer))
+    x = layer.conv(3, 7)(layer.pad(3)(x))
+    outputs = keras.layers.Activation("tanh", dtype="float32")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def make_discriminator(
+    *,
+    filters: int = 64,
+    spectral_norm: bool = False,
+    dtype: str = "float32",
+    seed: int = 0,
+    name: str = "discriminator",
+) -> keras.Model:
+    """Returns a 70x70 PatchGAN of [N, H, W, 3] to logits [N, H', W', 1].
+
+    With the defaults it has 2,764,737 parameters.
+
+    Args:
+        filters: channels of the first convolution; 2x, 4x and 8x follow.
+        spectral_norm: hold every kernel's largest singular value at 1
+            (Miyato et al. 2018) instead of normalising activations by
+            instance, which would undo any scale of the kernels.
+        dtype: a Keras dtype policy; the logits are float32 in any case.
+        seed: of the initial weights.
+        name: of the model.
+    """
+    layer = _LayerMaker(dtype, seed)
+    patch_conv = functools.partial(layer.patch_conv, spectral=spectral_norm)
+    inputs = keras.Input((None, None, 3), dtype="float32")
+    x = layer.leaky_relu(patch_conv(filters, strides=2)(inputs))
+    for factor, strides in ((2, 2), (4, 2), (8, 1)):
+        x = patch_conv(factor * filters, strides=strides)(x)
+        x = layer.leaky_relu(x if spectral_norm else layer.norm()(x))
+    x = patch_conv(1, strides=1)(x)
+    outputs = keras.layers.Activation("linear", dtype="float32")(x)
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _upsample(x, filters: int, kind: str, layer: "_LayerMaker"):
+    """u128, u64: twice the height and width."""
+    if kind == "transposed":
+        return layer.transposed_conv(filters, 3)(x)
+    x = keras.layers.UpSampling2D(2, dtype=layer.dtype)(x)
+    return layer.mirrored_conv(x, filters)
+
+
+def _residual_block(x, filters: int, winograd: bool, layer: "_LayerMaker"):
+    """R256: two 3x3 convolutions, no activation after the sum."""
+    conv = layer.winograd_conv if winograd else layer.mirrored_conv
+    y = layer.norm_relu(conv(x, filters))
+    y = layer.norm()(conv(y, filters))
+    return keras.layers.Add(dtype=layer.dtype)([x, y])
+
+
+class _LayerMaker:
+    """Makes layers of one dtype, initialised N(0, 0.02) from one seed."""
+
+    def __init__(self, dtype: str, seed: int):
+        self.dtype = dtype
+        self._initializer = keras.initializers.RandomNormal(
+            stddev=0.02, seed=keras.random.SeedGenerator(seed)
+        )
+
+    def conv(
+        self, filters: int, size: int, strides: int = 1, padding: str = "valid"
+    ) -> keras.layers.Layer:
+        return keras.layers.Conv2D(
+            filters,
+            size,
+            strides,
+            padding,
+            kernel_initializer=self._initializer,
+            dtype=self.dtype,
+        )
+
+    def mirrored_conv(self, x, filters: int):
+        return self.conv(filters, 3)(self.pad(1)(x))
+
+    def winograd_conv(self, x, filters: int):
+        conv = WinogradConv2D(
+            filters, kernel_initializer=self._initializer, dtype=self.dtype
+        )
+        # Checkpoints count layers: the padding that `conv` does itself keeps
+        # its place.
+        return conv(self.pad(0)(x))
+
+    def transposed_conv(self, filters: int, size: int) -> keras.layers.Layer:
+        return keras.layers.Conv2DTranspose(
+            filters,
+            size,
+            2,
+            "same",
+            kernel_initializer=self._initializer,
+            dtype=self.dtype,
+        )
+
+    def patch_conv(
+        self, filters: int, strides: int, spectral: bool
+    ) -> keras.layers.Layer:
+        # One pixel of padding on every side, as in the authors' code; "same"
+        # would pad unevenly and make other patches.
+        conv = self.spectral_conv if spectral else self.conv
+        return keras.Sequential(
+            [
+                keras.layers.ZeroPadding2D(1, dtype=self.dtype),
+                conv(filters, 4, strides),
+            ]
+        )
+
+    def spectral_conv(
+        self, filters: int, size: int, strides: int
+    ) -> keras.layers.Layer:
+        return SpectralConv2D(
+            filters,
+            size,
+            strides,
+            kernel_initializer=self._initializer,
+            dtype=self.dtype,
+        )
+
+    def pad(self, padding: int) -> keras.layers.Layer:
+        return ReflectionPadding(padding, dtype=self.dtype)
+
+    def norm(self) -> keras.layers.Layer:
+        return InstanceNormalization(dtype=self.dtype)
+
+    def norm_relu(self, x):
+        return keras.layers.ReLU(dtype=self.dtype)(self.norm()(x))
+
+    def leaky_relu(self, x):
+        return keras.layers.LeakyReLU(0.2, dtype=self.dtype)(x)

@@ -1,0 +1,171 @@
+"""A whole shard through a SavedModel: decode, translate, encode, in order."""
+
+import collections
+import dataclasses
+import os
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from kliep_tf.data import images, reading, records
+from kliep_tf.errors import UserError
+from kliep_tf.training import saved_models
+from kliep_tf.translation.exporting import encode_png
+
+_WHOLE, _TILED = "translate_uint8", "translate_uint8_tiled"
+_JPEG_QUALITY = 95
+# Encoding runs in threads beside the network; more waiting images than this
+# would only cost memory.
+_MAX_WAITING = 16
+
+
+@dataclasses.dataclass(frozen=True)
+class TranslatedImage:
+    """One translated example.
+
+    Attributes:
+        filename: of the example.
+        serialized: the example as it was.
+        pixels: uint8 [H, W, 3], translated.
+        encoded: the translated image in the format asked for.
+    """
+
+    filename: str
+    serialized: bytes
+    pixels: np.ndarray
+    encoded: bytes
+
+    def decode_label(self) -> np.ndarray | None:
+        """Returns the label, uint8 [H, W] of train ids, or None.
+
+        Raises:
+            UserError: it cannot be decoded.
+        """
+        encoded = records.parse_example(self.serialized)[records.LABEL_ENCODED]
+        if not encoded.numpy():
+            return None
+        try:
+            return images.decode_label(encoded).numpy()[:, :, 0]
+        except tf.errors.InvalidArgumentError as error:
+            raise UserError(
+                f"{self.filename}: expected a label in PNG, found "
+                f"{len(encoded.numpy())} bytes of something else"
+            ) from error
+
+    def as_png(self, image_format: str) -> bytes:
+        """Returns the image as PNG: `encoded`, if that is its format."""
+        if image_format == "png":
+            return self.encoded
+        return encode_png(self.pixels).numpy()
+
+
+class Translator:
+    """Translates shards with one SavedModel."""
+
+    def __init__(
+        self, saved_model: tf.Module, batch_size: int, tile_height: int
+    ):
+        """Takes a loaded SavedModel; keeps it alive as long as itself."""
+        self._saved_model = saved_model
+        self._batch_size = batch_size
+        self._options = {}
+        if tile_height:
+            self._options["tile_height"] = tf.constant(tile_height)
+        signature = _signature(tile_height)
+        self._translate = saved_model.signatures[signature]
+
+    def translate_shard(
+        self, path: str, image_format: str
+    ) -> Iterator[TranslatedImage]:
+        """Yields every example of a shard, in order.
+
+        Args:
+            path: the shard.
+            image_format: "png" or "jpeg".
+        """
+        encode = _encoder(image_format)
+        serialized = records.read_shard(path)
+        waiting: collections.deque[tuple[TranslatedImage, Future]] = (
+            collections.deque()
+        )
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for image in self._translate_images(path):
+                image = dataclasses.replace(image, serialized=next(serialized))
+                waiting.append((image, pool.submit(encode, image.pixels)))
+                while len(waiting) > _MAX_WAITING:
+                    yield _encoded(*waiting.popleft())
+            while waiting:
+                yield _encoded(*waiting.popleft())
+
+    def _translate_images(self, path: str) -> Iterator[TranslatedImage]:
+        examples = reading.read_all(_named_images(path), "source_records")
+        for batch in reading.equal_size_batches(examples, self._batch_size):
+            pixels = tf.constant(batch.image)
+            translated = self._translate(images=pixels, **self._options)
+            rows = zip(
+                translated["translated"].numpy(), batch.filename, strict=True
+            )
+            for pixels, filename in rows:
+                yield TranslatedImage(
+                    filename=filename.decode(),
+                    serialized=b"",
+                    pixels=pixels,
+                    encoded=b"",
+                )
+
+
+def load_translator(
+    path: str, batch_size: int, tile_height: int = 0
+) -> Translator:
+    """Returns the translator of a SavedModel written by train or export.
+
+    Args:
+        path: the SavedModel's directory.
+        batch_size: images of equal size translated at once.
+        tile_height: rows of a tile; 0 translates images whole.
+
+    Raises:
+        UserError: the directory holds no SavedModel, or one that does not
+            translate images.
+    """
+    saved_model = saved_models.load(path, "saved_model")
+    signature = _signature(tile_height)
+    if signature not in saved_model.signatures:
+        found = ", ".join(sorted(saved_model.signatures)) or "none"
+        raise UserError(
+            f"--saved_model={path}: expected the signature {signature}, found "
+            f"{found}"
+        )
+    return Translator(saved_model, batch_size, tile_height)
+
+
+class _NamedImage(NamedTuple):
+    image: tf.Tensor  # uint8 [H, W, 3]
+    filename: tf.Tensor  # string []
+
+
+def _named_images(path: str) -> tf.data.Dataset:
+    def decode(example):
+        image = images.decode_image(example[records.ENCODED])
+        return _NamedImage(image, example[records.FILENAME])
+
+    dataset = reading.make_example_dataset([path])
+    dataset = dataset.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
+    return dataset.prefetch(tf.data.AUTOTUNE)
+
+
+def _signature(tile_height: int) -> str:
+    return _TILED if tile_height else _WHOLE
+
+
+def _encoder(image_format: str):
+    if image_format == "jpeg":
+        return lambda pixels: tf.io.encode_jpeg(pixels, quality=_JPEG_QUALITY)
+    return encode_png
+
+
+def _encoded(image: TranslatedImage, encoded: Future) -> TranslatedImage:
+    return dataclasses.replace(image, encoded=encoded.result().numpy())

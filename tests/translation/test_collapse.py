@@ -1,0 +1,93 @@
+"""Warnings come when, and only when, something has collapsed for long."""
+
+import numpy as np
+import pytest
+
+from kliep_tf.translation.collapse import CollapseWatch
+
+# Two images of 4x4: noise of deviation 0.5 around two different gray levels.
+IMAGES = np.random.default_rng(0).normal(0, 0.5, (2, 4, 4, 3))
+
+
+@pytest.fixture
+def warned():
+    return []
+
+
+@pytest.fixture
+def watch(warned):
+    # A twentieth of 10,000 steps: a patience of 500.
+    return CollapseWatch(10_000, lambda step, text: warned.append((step, text)))
+
+
+def show_losses(watch, losses, name="discriminator/target"):
+    for step, loss in enumerate(losses, start=1):
+        watch.see_losses(100 * step, {name: loss})
+
+
+def test_discriminator_near_0_for_long_is_told_once(watch, warned):
+    show_losses(watch, [0.25, 0.2, *[0.001] * 20])
+    ((step, text),) = warned
+    assert step == 800  # low from step 300 on, and 500 more
+    assert "discriminator/target" in text
+    assert "since step 300" in text
+
+
+def test_patience_starts_anew_when_the_generator_answers(watch, warned):
+    show_losses(watch, 10 * [0.001, 0.001, 0.001, 0.25])
+    assert not warned
+
+
+def test_each_collapse_is_told(watch, warned):
+    show_losses(watch, [*[0.001] * 10, 0.25, *[0.001] * 10])
+    assert [step for step, _ in warned] == [600, 1700]
+
+
+def test_healthy_discriminators_and_vanished_other_losses_say_nothing(
+    watch, warned
+):
+    show_losses(watch, [0.05] * 100)
+    show_losses(watch, [0.0] * 100, name="identity/source")
+    assert not warned
+
+
+def test_short_trainings_are_given_200_steps(warned):
+    watch = CollapseWatch(10, lambda *line: warned.append(line))
+    watch.see_losses(1, {"discriminator/source": 0.0})
+    watch.see_losses(200, {"discriminator/source": 0.0})
+    assert not warned
+    watch.see_losses(201, {"discriminator/source": 0.0})
+    assert len(warned) == 1
+
+
+def test_flat_output_is_told(watch, warned):
+    flat = np.ones_like(IMAGES) * [[[[0.5]]], [[[-0.5]]]]
+    watch.see_outputs(7, "source_to_target", IMAGES, flat)
+    ((step, text),) = warned
+    assert step == 7
+    assert "source_to_target turns images into one flat colour" in text
+
+
+def test_same_output_for_all_is_told(watch, warned):
+    same = np.stack([IMAGES[0], IMAGES[0]])
+    watch.see_outputs(7, "source_to_target", IMAGES, same)
+    ((_, text),) = warned
+    assert "makes the same image of every example" in text
+
+
+def test_outputs_as_varied_as_the_inputs_say_nothing(watch, warned):
+    watch.see_outputs(7, "source_to_target", IMAGES, -IMAGES)
+    assert not warned
+
+
+def test_equal_or_single_inputs_cannot_show_a_collapse(watch, warned):
+    equal = np.stack([IMAGES[0], IMAGES[0]])
+    watch.see_outputs(7, "source_to_target", equal, equal)
+    watch.see_outputs(7, "source_to_target", IMAGES[:1], IMAGES[:1])
+    assert not warned
+
+
+def test_by_default_the_line_goes_to_stderr(capsys):
+    CollapseWatch(10).see_outputs(3, "target_to_source", IMAGES, 0 * IMAGES)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith("warning: step 3: target_to_source turns")
