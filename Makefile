@@ -93,8 +93,8 @@ lock: ## resolves both locks anew from setup.py; ARGS=--upgrade for newer ones
 	compile() { "$$scratch/bin/python" -m uv pip compile --quiet setup.py \
 	  --universal --python-version 3.11 --fork-strategy fewest \
 	  --custom-compile-command "make lock" "$$@" $(ARGS); }; \
-	compile --extra test -o requirements.lock; \
-	compile --extra test --extra cuda -c requirements.lock \
+	compile --extra test --extra docs -o requirements.lock; \
+	compile --extra test --extra docs --extra cuda -c requirements.lock \
 	  -o requirements-cuda.lock
 
 clean: ## removes .venv, the demo and all caches

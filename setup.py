@@ -38,6 +38,23 @@ REQUIREMENTS = [
     "matplotlib>=3.10,<4",
     # Progress outside of fit.
     "tqdm>=4.66,<5",
+    # Reports in HTML and Markdown are templates.
+    "jinja2>=3.1,<4",
+    # One process in a directory: locks that are given back by the system when
+    # their process dies.
+    "filelock>=3.16,<4",
+    # Pretrained weights in the format that hubs give them.
+    "safetensors>=0.5,<1",
+    # TFRecord's checksums, where a damaged shard is read record by record.
+    "google-crc32c>=1.6,<2",
+    # Logistic regression as a density ratio, principal components.
+    "scikit-learn>=1.5.2,<2",
+    # Other kernels than the Gaussian as KLIEP's basis. One module imports it,
+    # when such a kernel is asked for. Its last release (2024-11) imports
+    # tf-keras, and pkg_resources of setuptools, which 81 and later lack.
+    "tensorflow-probability>=0.25,<0.26",
+    f"tf-keras{TENSORFLOW}",
+    "setuptools<81",
 ]
 
 EXTRAS = {
@@ -55,6 +72,14 @@ EXTRAS = {
         "pytest-xdist>=3.6,<4",
         # Minor releases of ruff may format differently.
         "ruff>=0.17,<0.18",
+        # Types, in `make lint`.
+        "mypy>=1.13,<3",
+    ],
+    # `make docs`: the pages of docs/ and the API from the docstrings.
+    "docs": [
+        "mkdocs>=1.6,<2",
+        "mkdocs-material>=9.5,<10",
+        "mkdocstrings[python]>=0.27,<2",
     ],
     # CUDA's libraries; the same TensorFlow.
     "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
