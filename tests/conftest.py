@@ -13,6 +13,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.data import records, summaries
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = (32, 48)
@@ -42,6 +43,7 @@ def write_records(
     labelled: bool = True,
     num_shards: int = 2,
     prefix: str = "",
+    classes: ClassSet = CITYSCAPES_CLASSES,
 ) -> Path:
     """Writes a small dataset of scenes with dataset.json."""
     directory.mkdir(parents=True, exist_ok=True)
@@ -76,6 +78,7 @@ def write_records(
             image_sizes={f"{SIZE[0]}x{SIZE[1]}": number},
             labelled=number if labelled else 0,
             class_pixel_shares={},
+            classes=classes,
         ),
     )
     return directory

@@ -1,13 +1,22 @@
-"""dataset.json: what a directory of records holds, split by split."""
+"""dataset.json: what a directory of records holds, split by split.
+
+Each split's entry carries the classes of its labels. Every program asks
+`class_set_of` for the classes of the shards that it reads.
+"""
 
 import dataclasses
 import json
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from kliep_tf import runs
+from kliep_tf.data.class_sets import (
+    CITYSCAPES_CLASSES,
+    ClassSet,
+    require_same_classes,
+)
 from kliep_tf.data.shard_names import split_of
 from kliep_tf.errors import UserError
 
@@ -27,6 +36,7 @@ class SplitSummary:
         labelled: number of examples with a label.
         class_pixel_shares: share of the labelled, not ignored pixels by class
             name; empty if nothing is labelled.
+        classes: what the train ids of the labels mean.
         skipped: {"file", "reason"} of every frame left out.
         arguments: of the program that wrote the split.
         versions: of the software that wrote it.
@@ -38,6 +48,7 @@ class SplitSummary:
     image_sizes: Mapping[str, int]
     labelled: int
     class_pixel_shares: Mapping[str, float]
+    classes: ClassSet = CITYSCAPES_CLASSES
     skipped: list[Mapping[str, str]] = dataclasses.field(default_factory=list)
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     versions: Mapping[str, str] = dataclasses.field(default_factory=dict)
@@ -53,7 +64,11 @@ def write_summary(directory: str | os.PathLike, summary: SplitSummary) -> None:
     path = Path(directory) / DATASET_JSON
     splits = _read(path)
     entry = dataclasses.asdict(summary)
-    splits[summary.split] = {"num_examples": summary.num_examples, **entry}
+    splits[summary.split] = {
+        "num_examples": summary.num_examples,
+        **entry,
+        "classes": summary.classes.to_json(),
+    }
     text = json.dumps({"splits": splits}, indent=1) + "\n"
     runs.write_atomically(path, text)
 
@@ -73,6 +88,11 @@ def read_summary(
     names = [field.name for field in dataclasses.fields(SplitSummary)]
     try:
         known = {name: entry[name] for name in names if name in entry}
+        # Records of before dataset.json had classes are of Cityscapes' 19.
+        if "classes" in known:
+            known["classes"] = ClassSet.from_json(
+                known["classes"], f"{path}: {split}"
+            )
         return SplitSummary(**known)
     except TypeError:
         raise _not_ours(path) from None
@@ -94,6 +114,37 @@ def read_shard_summaries(
             known[key] = read_summary(*key)
         found[path] = known[key]
     return found
+
+
+def class_set_of(paths: Sequence[str]) -> ClassSet:
+    """Returns the classes of the labels in these shards.
+
+    They are Cityscapes' 19 where no dataset.json describes the shards. Splits
+    that have no label, as dataset.json says, agree with any other.
+
+    Args:
+        paths: shards of one dataset, or of several that are compared: the
+            colours are those of the first.
+
+    Raises:
+        UserError: a train id means different classes in two of the splits, or
+            a dataset.json is damaged.
+    """
+    found = {}  # by split: its classes and whether it has labels
+    for path, summary in read_shard_summaries(paths).items():
+        split = os.path.join(os.path.dirname(path), split_of(path))
+        if summary is None:
+            found[split] = CITYSCAPES_CLASSES, True
+        else:
+            found[split] = summary.classes, summary.labelled > 0
+    labelled = {
+        split: classes for split, (classes, has) in found.items() if has
+    }
+    compared = labelled or {split: one for split, (one, _) in found.items()}
+    first = next(iter(compared), "")
+    for split, classes in compared.items():
+        require_same_classes(compared[first], first, classes, split)
+    return compared.get(first, CITYSCAPES_CLASSES)
 
 
 def _read(path: Path) -> dict[str, Any]:
