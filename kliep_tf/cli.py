@@ -9,9 +9,12 @@ Every field becomes one absl flag. Importing a program defines nothing, so
 tests and other programs call `train(TrainConfig(...))` directly.
 """
 
+import csv
 import dataclasses
 import inspect
+import io
 import os
+import shlex
 import sys
 import textwrap
 import types
@@ -94,6 +97,24 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
             )
         values[field.name] = tuple(value) if type(value) is list else value
     return config_class(**values)
+
+
+def command_text(program: str, config: Any) -> str:
+    """Returns the command that asks for `config`, as a shell reads it.
+
+    One flag a line; flags at their default are left out. `parse` makes the
+    same config of it.
+
+    Args:
+        program: the module that `python -m` runs.
+        config: the program's frozen dataclass.
+    """
+    words = [f"python -m {program}"]
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if value != field.default:
+            words.append(_as_word(field.name, value))
+    return " \\\n    ".join(words)
 
 
 def require_positive(config: Any, *names: str) -> None:
@@ -223,6 +244,18 @@ def _flagfiles_first(argv: Sequence[str]) -> list[str]:
         else:
             others.append(word)
     return [argv[0], *files, *others]
+
+
+def _as_word(name: str, value: Any) -> str:
+    """Returns a flag as a shell reads it: blanks and globs are quoted."""
+    if isinstance(value, bool):
+        return f"--{name}" if value else f"--no{name}"
+    if isinstance(value, tuple):
+        # As absl reads a list: an item with a comma stands in quotes.
+        line = io.StringIO()
+        csv.writer(line, lineterminator="").writerow(value)
+        value = line.getvalue()
+    return f"--{name}={shlex.quote(str(value))}"
 
 
 def _describe_os_error(error: OSError) -> str:

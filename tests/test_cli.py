@@ -1,4 +1,5 @@
 import dataclasses
+import shlex
 import sys
 
 import pytest
@@ -99,3 +100,16 @@ def test_help_names_every_flag_and_what_it_does(monkeypatch, capsys):
     for field in dataclasses.fields(Config):
         assert field.name in text
         assert field.metadata["help"] in text
+
+
+def test_a_shell_reads_the_command_of_a_config_as_that_config():
+    config = Config(
+        records="a folder/train-*", flip=False, names=("KLIEP (1,1)", "a")
+    )
+    text = cli.command_text("kliep_tf.train", config)
+    words = shlex.split(text.replace("\\\n", " "))
+    assert words[:3] == ["python", "-m", "kliep_tf.train"]
+    assert cli.parse(Config, words[2:]) == config
+    # Defaults are left out, globs are kept from the shell.
+    assert "rate" not in text
+    assert "--records='a folder/train-*'" in text

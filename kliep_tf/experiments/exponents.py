@@ -22,7 +22,7 @@ from kliep_tf import cli
 from kliep_tf.experiments.comparison import figures, recipes, rows, tables
 from kliep_tf.experiments.comparison.run import run_comparison
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
-from kliep_tf.experiments.reporting.markdown import Section, command_text
+from kliep_tf.experiments.reporting.markdown import Section
 from kliep_tf.experiments.running.jobs import Job
 
 PROGRAM = "kliep_tf.experiments.exponents"
@@ -95,7 +95,7 @@ def _sections(
     }
     differences = rows.differences(trained, base, list(measures))
     return [
-        Section("Command", command_text(PROGRAM, config)),
+        Section("Command", f"```\n{cli.command_text(PROGRAM, config)}\n```"),
         Section(
             "What the judge sees in the translations",
             "In per cent, mean and 95 % interval over seeds (Student's t). The "

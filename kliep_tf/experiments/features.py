@@ -55,7 +55,7 @@ def study(config: FeatureStudyConfig) -> None:
             config, shards, segmenters, claim.directory
         )
         numbers = _run_all(config, features, claim.directory)
-        command = plan.command_line(config)
+        command = cli.command_text(PROGRAM, config)
         _write(numbers, command, claim.directory)
         claim.finish()
     print(claim.directory / PAGE)

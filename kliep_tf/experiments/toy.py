@@ -30,7 +30,6 @@ from typing import Any
 
 from kliep_tf import cli, progress, runs
 from kliep_tf.errors import UserError
-from kliep_tf.experiments.reporting.markdown import command_text
 from kliep_tf.experiments.toy_study.data import READINGS
 from kliep_tf.experiments.toy_study.gan import GanSettings
 from kliep_tf.experiments.toy_study.page import PageInputs, write_page
@@ -223,7 +222,7 @@ def _write_page(config: ToyConfig, paths: dict[str, Path]) -> Path:
             "min_ess": config.min_ess,
             "scalars": config.fit_scalars,
         },
-        command=command_text(PROGRAM, config),
+        command=f"```\n{cli.command_text(PROGRAM, config)}\n```",
     )
     return write_page(Path(config.output_dir), inputs)
 

@@ -1,7 +1,6 @@
 """What TensorBoard tells of any run: arguments, command, hyperparameters."""
 
 import dataclasses
-import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,6 +8,8 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import api as hparams
 from tensorboard.plugins.hparams import api_pb2
 from tensorboard.plugins.hparams import summary as hparams_summary
+
+from kliep_tf import cli
 
 # How the names of flags end that name files.
 _PATHS = ("_dir", "_records", "segmenter")
@@ -28,12 +29,7 @@ def write_command(program: str, config: Any) -> None:
         program: the program's module.
         config: its frozen dataclass.
     """
-    words = [f"python -m {program}"]
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            words.append(_flag(field.name, value))
-    command = " \\\n        ".join(words)
+    command = cli.command_text(program, config).replace("\n", "\n    ")
     tf.summary.text("run/command", f"    {command}", 0)
 
 
@@ -86,11 +82,3 @@ def write_success() -> None:
 
 def _write_raw(summary: Any) -> None:
     tf.summary.experimental.write_raw_pb(summary.SerializeToString(), 0)
-
-
-def _flag(name: str, value: Any) -> str:
-    if isinstance(value, bool):
-        return f"--{name}" if value else f"--no{name}"
-    if isinstance(value, tuple):
-        value = ",".join(map(str, value))
-    return f"--{name}={shlex.quote(str(value))}"

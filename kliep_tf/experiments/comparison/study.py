@@ -17,7 +17,7 @@ from kliep_tf.experiments.comparison.rows import Row
 from kliep_tf.experiments.comparison.run import run_comparison
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
 from kliep_tf.experiments.reporting.frames import frames_across_sky, read_frames
-from kliep_tf.experiments.reporting.markdown import Section, command_text
+from kliep_tf.experiments.reporting.markdown import Section
 from kliep_tf.experiments.running.jobs import (
     FlagValue,
     Job,
@@ -84,7 +84,10 @@ def run_study(
         scores = rows.read_numbers(scored, cache)
         seen = rows.read_numbers(judged, cache)
         sections = [
-            Section("Command", command_text(study.program, config)),
+            Section(
+                "Command",
+                f"```\n{cli.command_text(study.program, config)}\n```",
+            ),
             *_score_sections(study, scores),
             *_reference_sections(config.reference_rows, reference),
             *_consistency_sections(study, seen),

@@ -236,18 +236,6 @@ def resolve_inputs(config: FeatureStudyConfig) -> dict[str, list[str]]:
     }
 
 
-def command_line(config: FeatureStudyConfig) -> str:
-    """Returns the command that asks for this study, a flag a line."""
-    flags = []
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value != field.default:
-            shown = ",".join(value) if isinstance(value, tuple) else value
-            flags.append(f"--{field.name}={shown}")
-    module = "python -m kliep_tf.experiments.features"
-    return " \\\n    ".join([module, *flags])
-
-
 def fingerprints(
     config: FeatureStudyConfig, shards: dict[str, list[str]]
 ) -> dict[str, str]:

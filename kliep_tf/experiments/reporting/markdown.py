@@ -1,11 +1,8 @@
 """Reports in Markdown: tables, NAME.md with its figures, NAME.json."""
 
-import csv
 import dataclasses
-import io
 import json
 import math
-import shlex
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -78,30 +75,6 @@ def to_table(
         "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
         for cells in (header, rules, *lines)
     )
-
-
-def command_text(program: str, config: Any) -> str:
-    """Returns the command of this config as a Markdown block.
-
-    Flags at their default are left out.
-    """
-    words = []
-    for field in dataclasses.fields(config):
-        value = getattr(config, field.name)
-        if value == field.default:
-            continue
-        if isinstance(value, tuple):
-            value = _as_list_flag(value)
-        words.append(shlex.quote(f"--{field.name}={value}"))
-    lines = " \\\n    ".join([f"python -m {program}", *words])
-    return f"```\n{lines}\n```"
-
-
-def _as_list_flag(values: Sequence[str]) -> str:
-    """Returns what absl reads as these values, those with a comma quoted."""
-    line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
 
 
 def _finite(value: Any) -> Any:
