@@ -132,3 +132,79 @@ def test_label_of_another_size_is_not_cropped_elsewhere():
         image, label, seed(0)
     )
     assert cropped.shape == (4, 4, 1)
+
+
+def striped(height, width):
+    """Upper half class 1, lower half class 2; red is 100 times the class."""
+    label = np.full((height, width, 1), 1, np.uint8)
+    label[height // 2 :] = 2
+    image = np.zeros((height, width, 3), np.uint8)
+    image[..., :1] = 100 * label
+    return image, label
+
+
+def test_scales_that_are_smaller_than_the_crop_are_padded():
+    augmentation = Augmentation(
+        crop_size=(40, 72), flip=True, min_scale=0.5, max_scale=2.0, pads=True
+    )
+    seen = set()
+    for number in range(8):
+        image, label = augmentation(*striped(32, 64), seed(number))
+        assert image.shape == (40, 72, 3) and label.shape == (40, 72, 1)
+        known = label.numpy()[..., 0] != 255
+        # Padding is grey and ignored, all of it.
+        assert (image.numpy()[~known] == 127).all()
+        wrong = np.abs(image[..., 0] - 100.0 * label.numpy()[..., 0]) > 50
+        # Only the row where the halves meet is a mixture.
+        assert (wrong & known).any(axis=1).sum() <= 1
+        seen.add(int(known.sum()))
+    assert len(seen) > 3  # as many scales, but for those that fill the crop
+
+
+@pytest.mark.parametrize("scale", [0.5, 1.5])
+def test_a_padded_image_is_scaled_by_the_factor(scale):
+    """One scale, a crop of more than the whole: the known pixels are all."""
+    augmentation = Augmentation(
+        (32, 64), (100, 100), min_scale=scale, max_scale=scale, pads=True
+    )
+    _, label = augmentation(*striped(16, 16), seed(0))
+    known = label.numpy()[..., 0] != 255
+    height, width = round(32 * scale), round(64 * scale)
+    assert known[:height, :width].all() and known.sum() == height * width
+
+
+def test_padding_has_the_ignore_label():
+    augmentation = Augmentation(
+        crop_size=(4, 3), max_scale=1.001, pads=True, ignore_label=200
+    )
+    _, label = augmentation(*striped(2, 3), seed(0))
+    assert label.numpy()[:, 0, 0].tolist() == [1, 2, 200, 200]
+
+
+def test_without_chance_size_and_colors_are_known():
+    augmentation = Augmentation(
+        crop_size=(40, 40),
+        flip=True,
+        color_jitter=1.0,
+        min_scale=0.5,
+        max_scale=2.0,
+        pads=True,
+    ).without_chance()
+    for size in ((32, 64), (60, 50)):
+        image, label = augmentation(*striped(*size), seed(1))
+        # Scale 1: what the crop has more than the image is all that is padded.
+        known = label.numpy()[..., 0] != 255
+        assert known.sum() == min(40, size[0]) * min(40, size[1])
+        assert set(np.unique(image.numpy()[known][:, 0])) <= {100, 200}
+
+
+def test_a_crop_that_the_largest_scale_fills_is_allowed_where_it_pads(index):
+    fits = Augmentation(
+        crop_size=(48, 72), min_scale=0.5, max_scale=1.5, pads=True
+    )
+    check_sizes(index, fits, "train_records")
+    too_large = Augmentation(
+        crop_size=(49, 72), min_scale=0.5, max_scale=1.5, pads=True
+    )
+    with pytest.raises(UserError, match=r"train_records at --max_scale=1\.5"):
+        check_sizes(index, too_large, "train_records")
