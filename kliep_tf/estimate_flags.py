@@ -1,11 +1,15 @@
-"""The flags of kliep_tf.estimate_weights and what can be said of them alone."""
+"""The flags of kliep_tf.estimate_weights, and of programs that may run it.
+
+Nothing here imports the solver: `train` reads these flags and needs no KLIEP
+where it trains without weights.
+"""
 
 import dataclasses
 
 from kliep_tf import cli
 from kliep_tf.density_ratio.embedding import BACKBONES
 from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS, NEEDS
-from kliep_tf.density_ratio.kliep import SELECTIONS, SOLVERS
+from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS
 from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.errors import UserError
 
@@ -13,15 +17,13 @@ from kliep_tf.errors import UserError
 MAX_WORKING_WIDTH = 256
 
 
-@dataclasses.dataclass(frozen=True)
-class EstimateConfig:
-    """The flags of this program."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class WeightFlags:
+    """The flags of an estimate that another program may start.
 
-    source_records: str = cli.flag(
-        "rendered images: a directory of shards or a glob such as dir/train-*"
-    )
-    target_records: str = cli.flag("real images: a directory or a glob")
-    weights_dir: str = cli.flag("where weights, report and figure go")
+    Keyword-only, so that a class that inherits them may have required flags.
+    """
+
     features: str = cli.flag(
         "what is compared, and what it needs. "
         + "; ".join(f"{name}: {needs}" for name, needs in NEEDS.items())
@@ -34,6 +36,24 @@ class EstimateConfig:
         "trained on the source's labels, under strong colour augmentation",
         default="",
     )
+    min_ess: float = cli.flag(
+        "least effective sample size, as a share of the images, that a "
+        "selected bandwidth may lead to. Predicted class shares also tell the "
+        "domains apart by the segmenter's own errors, which narrower kernels "
+        "would weigh",
+        default=0.2,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class EstimateConfig(WeightFlags):
+    """The flags of kliep_tf.estimate_weights."""
+
+    source_records: str = cli.flag(
+        "rendered images: a directory of shards or a glob such as dir/train-*"
+    )
+    target_records: str = cli.flag("real images: a directory or a glob")
+    weights_dir: str = cli.flag("where weights, report and figure go")
     segmenter_steps: int = cli.flag(
         "training steps of that small segmenter", default=1200
     )
@@ -72,12 +92,6 @@ class EstimateConfig:
         "domains, lcv the centers' only",
         default="nwj",
         choices=SELECTIONS,
-    )
-    min_ess: float = cli.flag(
-        "least effective sample size, as a share of the images, that auto may "
-        "choose. Predicted class shares also tell the domains apart by the "
-        "segmenter's own errors, which narrower kernels would weigh",
-        default=0.2,
     )
     solver: str = cli.flag(
         "of the KLIEP problem; gradient_ascent is for comparison",

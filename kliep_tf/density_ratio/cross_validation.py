@@ -14,11 +14,11 @@ from typing import NamedTuple
 import numpy as np
 
 from kliep_tf.density_ratio import blocks, distances, inputs, optimum
+from kliep_tf.density_ratio.options import SELECTIONS
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.errors import UserError
 
-SCORES = ("nwj", "lcv")
 # A comparison of widths needs neither all points nor all centers nor the
 # last digits.
 _MOST_POINTS = 4096
@@ -40,9 +40,9 @@ class Options:
 
     def check(self) -> None:
         """Raises a UserError for a value out of range."""
-        if self.score not in SCORES:
+        if self.score not in SELECTIONS:
             raise UserError(
-                f"selection: expected one of {', '.join(SCORES)}, found "
+                f"selection: expected one of {', '.join(SELECTIONS)}, found "
                 f"{self.score!r}"
             )
         inputs.require_whole(self.num_folds, "num_folds", 2)

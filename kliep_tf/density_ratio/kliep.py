@@ -15,7 +15,6 @@ import numpy as np
 
 from kliep_tf.density_ratio import gradient_ascent, interior_point
 from kliep_tf.density_ratio.cross_validation import (
-    SCORES,
     Centers,
     Options,
 )
@@ -27,6 +26,7 @@ from kliep_tf.density_ratio.inputs import (
     require_whole,
 )
 from kliep_tf.density_ratio.optimum import TOLERANCE, Solver
+from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS
 from kliep_tf.density_ratio.result import (
     KliepResult,
     coefficients,
@@ -54,8 +54,6 @@ __all__ = [
     "to_arrays",
 ]
 
-SOLVERS = ("interior_point", "gradient_ascent")
-SELECTIONS = SCORES
 # A log weight is a difference of such numbers, accurate to 1e-16 of them.
 _LARGEST_LOG_ALPHA = 1e9
 
