@@ -51,7 +51,7 @@ find_python = found=; python=; \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format install lock clean
+.PHONY: help demo test lint types docs format install lock clean
 
 help: ## lists these targets
 	@awk -F ' ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); \
@@ -60,14 +60,19 @@ help: ## lists these targets
 demo: $(STAMP) ## the whole way on a rendered city, ending with a report
 	$(VENV_PYTHON) -m kliep_tf.experiments.demo --output_dir=demo $(ARGS)
 
-test: $(STAMP) ## ruff and all tests
-	$(VENV_PYTHON) -m ruff check .
-	$(VENV_PYTHON) -m ruff format --check .
+test: lint ## ruff and all tests
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
 lint: $(STAMP) ## ruff alone
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
+
+types: $(STAMP) ## mypy over both packages
+	$(VENV_PYTHON) -m mypy
+
+# Warnings are errors: a link that leads nowhere, a name that is gone.
+docs: $(STAMP) ## builds the documentation into site/
+	$(VENV_PYTHON) -m mkdocs build --strict
 
 format: $(STAMP) ## formats and mends what ruff can mend
 	$(VENV_PYTHON) -m ruff check --fix .
@@ -98,6 +103,7 @@ lock: ## resolves both locks anew from setup.py; ARGS=--upgrade for newer ones
 	  -o requirements-cuda.lock
 
 clean: ## removes .venv, the demo and all caches
-	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache *.egg-info
+	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .mypy_cache \
+	  site *.egg-info
 	find kliep_tf tfrecords_tools tests benchmarks -name __pycache__ \
 	  -type d -prune -exec rm -rf {} +
