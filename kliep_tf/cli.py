@@ -11,6 +11,7 @@ tests and other programs call `train(TrainConfig(...))` directly.
 
 import csv
 import dataclasses
+import functools
 import inspect
 import io
 import os
@@ -20,7 +21,7 @@ import textwrap
 import types
 import typing
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from absl import flags
 
@@ -34,6 +35,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 # a half to an eighth of the time of TensorFlow's own in a generator's gradient.
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 
+_Part = TypeVar("_Part")
+
 _HELP_WIDTH = 80
 # Keras's generators take 32 bits, and each network of a model has its own.
 _MAX_SEED = 2**30 - 1
@@ -45,6 +48,7 @@ def flag(
     default: Any = dataclasses.MISSING,
     choices: Sequence[str] | None = None,
     affects_output: bool = True,
+    adds: Callable[[str], type] | None = None,
 ) -> Any:
     """Returns a dataclass field that `run` turns into a flag.
 
@@ -55,6 +59,9 @@ def flag(
         choices: the allowed strings.
         affects_output: False for flags such as a number of workers, which may
             change between an interrupted command and its continuation.
+        adds: takes the flag's value and returns a frozen dataclass whose
+            fields are flags too, such as those of `--method=cyclegan`. Raises
+            a UserError for a value that it does not know.
     """
     return dataclasses.field(
         default=default,
@@ -62,12 +69,36 @@ def flag(
             "help": help,
             "choices": tuple(choices) if choices else None,
             "affects_output": affects_output,
+            "adds": adds,
         },
     )
 
 
+@functools.cache
+def combine(config_class: type, *added: type) -> type:
+    """Returns one frozen dataclass of all fields, those of the first first.
+
+    A default in an added class wins over the same field's in the first. The
+    same classes give the same class, so that configs compare equal.
+    """
+    more = [part for part in added if not issubclass(config_class, part)]
+    if not more:
+        return config_class
+    name = "".join(part.__name__ for part in (config_class, *more))
+    bases = (*reversed(more), config_class)
+    return dataclasses.make_dataclass(name, [], bases=bases, frozen=True)
+
+
+def part_of(config: Any, part: type[_Part]) -> _Part:
+    """Returns the values that `config` has for the fields of one dataclass."""
+    names = [field.name for field in dataclasses.fields(part)]  # type: ignore
+    return part(**{name: getattr(config, name) for name in names})
+
+
 def parse(config_class: type, argv: Sequence[str]) -> Any:
     """Returns the `config_class` that the command line `argv` describes.
+
+    Where the value of a flag adds others, it is of the combined class.
 
     Flags given on the command line win over those of a `--flagfile`, wherever
     they stand (absl alone lets the later of the two win, silently).
@@ -79,11 +110,9 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     Raises:
         UserError: a flag is unknown, missing, or has an unusable value.
     """
-    flag_values = _define_flags(config_class)
-    try:
-        rest = flag_values(_flagfiles_first(argv))
-    except flags.Error as error:
-        raise UserError(str(error).replace("\n", " ")) from error
+    config_class = _with_added_flags(config_class, argv)
+    flag_values = _define_flags(dataclasses.fields(config_class))
+    rest = _parse_flags(flag_values, argv)
     if len(rest) > 1:
         raise UserError(
             f"unexpected argument {rest[1]!r}: expected only --flag=value"
@@ -140,8 +169,7 @@ def run(main: Callable[[Any], object], config_class: type) -> None:
     """
     argv = sys.argv
     if any(word in ("--help", "-help", "-h", "--helpfull") for word in argv):
-        print(help_text(main, config_class))
-        sys.exit(0)
+        sys.exit(_print_help(main, config_class, argv))
     try:
         main(parse(config_class, argv))
     except UserError as error:
@@ -179,9 +207,47 @@ def help_text(main: Callable[[Any], object], config_class: type) -> str:
     return "\n".join(lines)
 
 
-def _define_flags(config_class: type) -> flags.FlagValues:
+def _print_help(main: Callable, config_class: type, argv: Sequence[str]) -> int:
+    try:
+        config_class = _with_added_flags(config_class, argv)
+    except UserError as error:
+        return _fail(str(error))
+    print(help_text(main, config_class))
+    return 0
+
+
+def _with_added_flags(config_class: type, argv: Sequence[str]) -> type:
+    """Returns the class with the flags that the values of others add."""
+    adding = [
+        field
+        for field in dataclasses.fields(config_class)
+        if field.metadata["adds"]
+    ]
+    if not adding:
+        return config_class
+    flag_values = _define_flags(adding)
+    # All other flags are unknown yet: what follows them may be their value.
+    flag_values.set_gnu_getopt(True)
+    _parse_flags(flag_values, argv, known_only=True)
+    added = [
+        field.metadata["adds"](flag_values[field.name].value)
+        for field in adding
+    ]
+    return combine(config_class, *added)
+
+
+def _parse_flags(
+    flag_values: flags.FlagValues, argv: Sequence[str], **options: bool
+) -> list[str]:
+    try:
+        return flag_values(_flagfiles_first(argv), **options)
+    except flags.Error as error:
+        raise UserError(str(error).replace("\n", " ")) from error
+
+
+def _define_flags(fields: Sequence[dataclasses.Field]) -> flags.FlagValues:
     flag_values = flags.FlagValues()
-    for field in dataclasses.fields(config_class):
+    for field in fields:
         default = field.default
         if default is dataclasses.MISSING:
             default = None

@@ -113,3 +113,77 @@ def test_a_shell_reads_the_command_of_a_config_as_that_config():
     # Defaults are left out, globs are kept from the shell.
     assert "rate" not in text
     assert "--records='a folder/train-*'" in text
+
+
+@dataclasses.dataclass(frozen=True)
+class Left:
+    width: int = cli.flag("of the left", default=1)
+    rate: float = cli.flag("of the left", default=0.25)
+
+
+@dataclasses.dataclass(frozen=True)
+class Right:
+    height: int = cli.flag("of the right", default=2)
+
+
+def side(name):
+    if name not in ("left", "right"):
+        raise UserError(f"--side={name}: expected left or right")
+    return Left if name == "left" else Right
+
+
+@dataclasses.dataclass(frozen=True)
+class SidedConfig:
+    records: str = cli.flag("where the records are")
+    rate: float = cli.flag("learning rate", default=0.5)
+    side: str = cli.flag("which side", default="left", adds=side)
+
+
+def parse_sided(*arguments):
+    return cli.parse(SidedConfig, ["program", "--records=x", *arguments])
+
+
+def test_value_of_a_flag_adds_flags(tmp_path):
+    file = tmp_path / "some.flags"
+    file.write_text("--side=right\n--height=7\n")
+    for words in (
+        ["--side=right", "--height=7"],
+        ["--height", "7", "--side", "right"],
+        [f"--flagfile={file}"],
+        ["--side=right", "--height=7", f"--flagfile={file}", "--rate=0.5"],
+    ):
+        config = parse_sided(*words)
+        assert isinstance(config, SidedConfig)
+        assert vars(config) == {
+            "records": "x",
+            "rate": 0.5,
+            "side": "right",
+            "height": 7,
+        }
+        assert cli.part_of(config, Right) == Right(7)
+
+
+def test_added_default_wins_and_equal_flags_are_equal():
+    config = parse_sided("--width=3")
+    assert (config.width, config.rate) == (3, 0.25)
+    assert parse_sided("--width=3", "--side=left") == config
+    assert cli.parse(type(config), ["", "--records=x", "--width=3"]) == config
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [(["--side=up"], "--side=up"), (["--side=right", "--width=3"], "width")],
+)
+def test_flag_that_nothing_adds_is_one_line(arguments, named):
+    with pytest.raises(UserError, match=named) as error:
+        parse_sided(*arguments)
+    assert "\n" not in str(error.value)
+
+
+def test_help_shows_the_added_flags(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["program", "--side=right", "--help"])
+    with pytest.raises(SystemExit) as ended:
+        cli.run(lambda config: None, SidedConfig)
+    assert ended.value.code == 0
+    text = capsys.readouterr().out
+    assert "--height=INTEGER" in text and "--width" not in text
