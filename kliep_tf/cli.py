@@ -14,6 +14,7 @@ import dataclasses
 import functools
 import inspect
 import io
+import math
 import os
 import shlex
 import sys
@@ -42,11 +43,52 @@ _HELP_WIDTH = 80
 _MAX_SEED = 2**30 - 1
 
 
+@dataclasses.dataclass(frozen=True)
+class Range:
+    """The numbers that a flag takes; None sets no bound."""
+
+    minimum: float | None = None
+    maximum: float | None = None
+    above: float | None = None
+    below: float | None = None
+
+    def __contains__(self, value: float) -> bool:
+        """Whether `value` is finite and within all bounds."""
+        return (
+            math.isfinite(value)
+            and (self.minimum is None or value >= self.minimum)
+            and (self.maximum is None or value <= self.maximum)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
+
+    def __str__(self) -> str:
+        """Returns "1 or more", "0 to 1", "more than 0 and less than 1"."""
+        if self.minimum is not None and self.maximum is not None:
+            return f"{self.minimum} to {self.maximum}"
+        bounds = {
+            "{} or more": self.minimum,
+            "more than {}": self.above,
+            "{} or less": self.maximum,
+            "less than {}": self.below,
+        }
+        words = [
+            text.format(bound)
+            for text, bound in bounds.items()
+            if bound is not None
+        ]
+        return " and ".join(words) or "a finite number"
+
+
 def flag(
     help: str,
     *,
     default: Any = dataclasses.MISSING,
     choices: Sequence[str] | None = None,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
     affects_output: bool = True,
     adds: Callable[[str], type] | None = None,
 ) -> Any:
@@ -57,6 +99,8 @@ def flag(
         default: value where the flag is absent; without it the flag must be
             given.
         choices: the allowed strings.
+        minimum: the least number allowed, `maximum` the largest.
+        above: every number allowed is larger, and smaller than `below`.
         affects_output: False for flags such as a number of workers, which may
             change between an interrupted command and its continuation.
         adds: takes the flag's value and returns a frozen dataclass whose
@@ -68,6 +112,7 @@ def flag(
         metadata={
             "help": help,
             "choices": tuple(choices) if choices else None,
+            "range": Range(minimum, maximum, above, below),
             "affects_output": affects_output,
             "adds": adds,
         },
@@ -124,8 +169,10 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
             raise UserError(
                 f"--{field.name} is missing: expected {field.metadata['help']}"
             )
-        values[field.name] = tuple(value) if type(value) is list else value
-    return config_class(**values)
+        values[field.name] = _converted(value)
+    config = config_class(**values)
+    check(config)
+    return config
 
 
 def command_text(program: str, config: Any) -> str:
@@ -144,6 +191,14 @@ def command_text(program: str, config: Any) -> str:
         if value != field.default:
             words.append(_as_word(field.name, value))
     return " \\\n    ".join(words)
+
+
+def check(config: Any) -> None:
+    """Raises a UserError for the first number outside of its flag's range."""
+    for field in dataclasses.fields(config):
+        value, allowed = getattr(config, field.name), field.metadata["range"]
+        if isinstance(value, int | float) and value not in allowed:
+            raise UserError(f"--{field.name}={value}: expected {allowed}")
 
 
 def require_positive(config: Any, *names: str) -> None:
@@ -243,6 +298,16 @@ def _parse_flags(
         return flag_values(_flagfiles_first(argv), **options)
     except flags.Error as error:
         raise UserError(str(error).replace("\n", " ")) from error
+
+
+def _converted(value: Any) -> Any:
+    """Returns a list as a tuple, and a home's ~ as its path.
+
+    Shells expand ~ where it begins a word, and not behind the = of a flag.
+    """
+    if isinstance(value, list):
+        return tuple(map(_converted, value))
+    return os.path.expanduser(value) if isinstance(value, str) else value
 
 
 def _define_flags(fields: Sequence[dataclasses.Field]) -> flags.FlagValues:

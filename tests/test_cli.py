@@ -67,6 +67,52 @@ def test_bad_command_line_is_one_line_that_names_the_flag(arguments, named):
     assert "\n" not in str(error.value)
 
 
+@dataclasses.dataclass(frozen=True)
+class Numbers:
+    steps: int = cli.flag("1 or more", default=1, minimum=1)
+    share: float = cli.flag("a share", default=0.5, minimum=0, maximum=1)
+    decay: float = cli.flag("a decay", default=0.5, minimum=0, below=1)
+    rate: float = cli.flag("a rate", default=0.5, above=0)
+    shift: float = cli.flag("any number", default=0.0)
+    limit: int | None = cli.flag("an optional number", default=None, minimum=3)
+    flip: bool = cli.flag("no number", default=False)
+
+
+@pytest.mark.parametrize(
+    "word",
+    ["--steps=1", "--share=0", "--share=1", "--decay=0", "--limit=3"]
+    + ["--rate=1e-9", "--shift=-1e9", "--flip"],
+)
+def test_numbers_within_their_range_are_taken(word):
+    cli.parse(Numbers, ["program", word])
+
+
+@pytest.mark.parametrize(
+    ("word", "expected"),
+    [
+        ("--steps=0", "1 or more"),
+        ("--share=-0.1", "0 to 1"),
+        ("--share=1.1", "0 to 1"),
+        ("--decay=1.0", "0 or more and less than 1"),
+        ("--rate=0.0", "more than 0"),
+        ("--rate=nan", "more than 0"),
+        ("--shift=inf", "a finite number"),
+        ("--limit=2", "3 or more"),
+    ],
+)
+def test_number_out_of_range_is_named_with_its_range(word, expected):
+    with pytest.raises(UserError) as error:
+        cli.parse(Numbers, ["program", word])
+    assert str(error.value) == f"{word}: expected {expected}"
+
+
+def test_home_is_found_behind_the_equals_sign(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/ada")
+    config = parse("--records=~/records/train-*", "--names=~,a~b")
+    assert config.records == "/home/ada/records/train-*"
+    assert config.names == ("/home/ada", "a~b")
+
+
 def run_main(monkeypatch, main, *arguments):
     monkeypatch.setattr(sys, "argv", ["program", *arguments])
     with pytest.raises(SystemExit) as ended:
