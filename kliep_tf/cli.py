@@ -215,6 +215,27 @@ def require_seed(config: Any) -> None:
         raise UserError(f"--seed={config.seed}: expected 0 to {_MAX_SEED}")
 
 
+def size_flags(config: Any, kind: str) -> tuple[int, int] | None:
+    """Returns (height, width) of --KIND_height and --KIND_width.
+
+    Returns:
+        None where neither is given: both are 0 or None.
+
+    Raises:
+        UserError: only one of them is given, or one is negative.
+    """
+    height = getattr(config, f"{kind}_height")
+    width = getattr(config, f"{kind}_width")
+    if not height and not width:
+        return None
+    if not (height or 0) > 0 or not (width or 0) > 0:
+        raise UserError(
+            f"--{kind}_height={height} --{kind}_width={width}: expected both "
+            "above 0, or neither"
+        )
+    return height, width
+
+
 def run(main: Callable[[Any], object], config_class: type) -> None:
     """Parses the command line, calls `main(config)` and exits the process.
 

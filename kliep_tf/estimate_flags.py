@@ -113,12 +113,7 @@ def check_flags(config: EstimateConfig) -> None:
         raise UserError(
             f"--min_ess={config.min_ess}: expected 0 or more, less than 1"
         )
-    sizes = config.image_height, config.image_width
-    if min(sizes) < 0 or (sizes[0] == 0) != (sizes[1] == 0):
-        raise UserError(
-            f"--image_height={sizes[0]} --image_width={sizes[1]}: expected "
-            "both or neither"
-        )
+    cli.size_flags(config, "image")
 
 
 def parse_bandwidth(text: str) -> float | None:

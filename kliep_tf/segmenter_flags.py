@@ -157,19 +157,3 @@ def check_flags(config: TrainSegmenterConfig) -> None:
             f"--weights_dir={config.weights_dir}: expected --example_weights="
             "loss or sample, found none"
         )
-
-
-def size_flags(
-    config: TrainSegmenterConfig, name: str
-) -> tuple[int, int] | None:
-    """Returns (height, width) of --NAME_height and --NAME_width, or None."""
-    height = getattr(config, f"{name}_height")
-    width = getattr(config, f"{name}_width")
-    if height is None and width is None:
-        return None
-    if height is None or width is None or min(height, width) < 1:
-        raise UserError(
-            f"--{name}_height={height} --{name}_width={width}: expected both "
-            "or neither, 1 or more"
-        )
-    return height, width

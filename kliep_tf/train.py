@@ -18,7 +18,7 @@ from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.consistency_check import make_consistency_check
-from kliep_tf.train_flags import TrainConfig, check_numbers, size_flags
+from kliep_tf.train_flags import TrainConfig, check_numbers
 from kliep_tf.training.loop import LoopSettings
 from kliep_tf.training.saved_models import is_whole
 from kliep_tf.training.workers import this_worker
@@ -122,7 +122,7 @@ def _augmentation(
     config: TrainConfig, source: RecordIndex, target: RecordIndex
 ) -> tuple[Augmentation, tuple[int, int]]:
     """Returns the augmentation and the images' (height, width) before it."""
-    image_size = size_flags(config, "image")
+    image_size = cli.size_flags(config, "image")
     if image_size is None and not config.crop_height:
         # Whole images of one size: stated, so that shapes are static.
         source_sizes, target_sizes = image_sizes(source), image_sizes(target)
@@ -135,7 +135,7 @@ def _augmentation(
             )
     augmentation = Augmentation(
         image_size=image_size,
-        crop_size=size_flags(config, "crop"),
+        crop_size=cli.size_flags(config, "crop"),
         flip=config.flip,
         min_scale=config.min_scale,
         max_scale=config.max_scale,

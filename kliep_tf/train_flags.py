@@ -215,22 +215,3 @@ def check_numbers(config: TrainConfig) -> None:
             f"--max_weight={config.max_weight}: expected 0, or 1 or more, "
             "since the mean is 1"
         )
-
-
-def size_flags(config: TrainConfig, kind: str) -> tuple[int, int] | None:
-    """Returns (height, width) of --KIND_height and --KIND_width.
-
-    Returns:
-        None where both are 0.
-
-    Raises:
-        UserError: only one of them is 0.
-    """
-    height = getattr(config, f"{kind}_height")
-    width = getattr(config, f"{kind}_width")
-    if (height <= 0) != (width <= 0):
-        raise UserError(
-            f"--{kind}_height={height} --{kind}_width={width}: expected both "
-            "or neither"
-        )
-    return (height, width) if height > 0 else None

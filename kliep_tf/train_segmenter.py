@@ -28,11 +28,7 @@ from kliep_tf.segmentation.run import (
     SegmentationData,
     run_training,
 )
-from kliep_tf.segmenter_flags import (
-    TrainSegmenterConfig,
-    check_flags,
-    size_flags,
-)
+from kliep_tf.segmenter_flags import TrainSegmenterConfig, check_flags
 from kliep_tf.training.loop import LoopSettings
 from kliep_tf.training.saved_models import is_whole
 
@@ -158,8 +154,8 @@ def _loop_settings(config: TrainSegmenterConfig, steps: int) -> LoopSettings:
 
 def _augmentation(config: TrainSegmenterConfig) -> SegmentationAugmentation:
     base = Augmentation(
-        image_size=size_flags(config, "image"),
-        crop_size=size_flags(config, "crop"),
+        image_size=cli.size_flags(config, "image"),
+        crop_size=cli.size_flags(config, "crop"),
         flip=config.flip,
         color_jitter=config.color_jitter,
     )

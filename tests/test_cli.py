@@ -233,3 +233,30 @@ def test_help_shows_the_added_flags(monkeypatch, capsys):
     assert ended.value.code == 0
     text = capsys.readouterr().out
     assert "--height=INTEGER" in text and "--width" not in text
+
+
+@dataclasses.dataclass(frozen=True)
+class Sizes:
+    image_height: int = 0
+    image_width: int = 0
+    crop_height: int | None = None
+    crop_width: int | None = None
+
+
+def test_size_is_a_pair_of_flags_or_nothing():
+    sizes = Sizes(image_height=32, image_width=48)
+    assert cli.size_flags(sizes, "image") == (32, 48)
+    assert cli.size_flags(sizes, "crop") is None
+    assert cli.size_flags(Sizes(), "image") is None
+
+
+@pytest.mark.parametrize("height, width", [(32, 0), (0, 32), (-1, 5), (-1, -1)])
+def test_half_a_size_is_refused(height, width):
+    with pytest.raises(UserError, match="expected both above 0, or neither"):
+        cli.size_flags(Sizes(height, width), "image")
+
+
+def test_size_with_an_absent_flag_is_refused():
+    message = "--crop_height=None --crop_width=9: expected both above 0"
+    with pytest.raises(UserError, match=message):
+        cli.size_flags(Sizes(crop_width=9), "crop")

@@ -128,12 +128,7 @@ def convert(
 
 
 def _check_flags(config: ConversionConfig) -> None:
-    height, width = config.image_height, config.image_width
-    if min(height, width) < 0 or (height == 0) != (width == 0):
-        raise UserError(
-            "--image_height and --image_width: expected two positive numbers, "
-            f"or 0 and 0 to keep each frame's size, found {height} and {width}"
-        )
+    cli.size_flags(config, "image")
     if config.num_shards is not None and not 1 <= config.num_shards <= 99_999:
         raise UserError(
             f"--num_shards: expected 1 to 99999, found {config.num_shards}"

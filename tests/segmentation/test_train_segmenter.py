@@ -206,7 +206,7 @@ def test_crops_and_bfloat16(street_records, tmp_path, monkeypatch):
         ({"min_scale": 0.5}, "expected --crop_height and --crop_width too"),
         ({"head_learning_rate_factor": 10.0}, "1 but for --optimizer=sgd"),
         ({"val_records": "/nowhere"}, "--val_records=/nowhere"),
-        ({"crop_height": 16}, "expected both or neither"),
+        ({"crop_height": 16}, "expected both above 0, or neither"),
         ({"crop_height": 64, "crop_width": 64}, "no larger than the images"),
         ({"train_records": "/nowhere"}, "expected TFRecord shards"),
     ],

@@ -107,14 +107,8 @@ def check_setting(config: SettingConfig) -> None:
         raise UserError(
             f"--min_ess={config.min_ess}: expected a share from 0 to below 1"
         )
-    for kind in ("image", "features"):
-        height = getattr(config, f"{kind}_height")
-        width = getattr(config, f"{kind}_width")
-        if min(height, width) < 0 or (height > 0) != (width > 0):
-            raise UserError(
-                f"--{kind}_height={height} --{kind}_width={width}: expected "
-                "both above 0, or neither"
-            )
+    cli.size_flags(config, "image")
+    cli.size_flags(config, "features")
 
 
 def labelled_records(pattern: str, flag: str) -> Records:
