@@ -20,6 +20,7 @@ FLOORS = {
     "cli": 0,
     "runs": 0,
     "progress": 0,
+    "ordered_map": 0,
     "data": 1,
     "training": 2,
     "density_ratio": 2,
@@ -45,7 +46,15 @@ EXPERIMENT_FLOORS = {
 EXPERIMENT_PROGRAM_FLOOR = 3
 
 # What the programs of tfrecords_tools may import of kliep_tf.
-OPEN_TO_TOOLS = ("", "errors", "cli", "runs", "progress", "data")
+OPEN_TO_TOOLS = (
+    "",
+    "errors",
+    "cli",
+    "runs",
+    "progress",
+    "ordered_map",
+    "data",
+)
 
 FILES = sorted(
     str(path.relative_to(ROOT))

@@ -97,7 +97,7 @@ def inspect(
     stream = (record for path in paths for record in _read(path, found))
     check = check_pixels if decode else check_nothing
     with (
-        workers.ordered_map(check, stream, num_workers) as results,
+        workers.map_in_workers(check, stream, num_workers) as results,
         ProgressBar(total // 10**6, "inspecting", "megabyte") as bar,
     ):
         size = 0

@@ -186,7 +186,7 @@ def _write_frames(
     if num_workers is None:
         worth = len(frames) // _FRAMES_WORTH_A_WORKER
         num_workers = min(workers.available_cores(), worth)
-    with workers.ordered_map(write_frame, frames, num_workers) as rows:
+    with workers.map_in_workers(write_frame, frames, num_workers) as rows:
         return list(progress(rows, len(frames), "drawing", "frame"))
 
 

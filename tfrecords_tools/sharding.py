@@ -73,7 +73,7 @@ def write_shards(
     todo = [frame for name in missing for frame in plan[name]]
     num_frames = sum(map(len, plan.values()))
     with (
-        workers.ordered_map(
+        workers.map_in_workers(
             encode, todo, min(num_workers, len(todo))
         ) as encoded_frames,
         ProgressBar(

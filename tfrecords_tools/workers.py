@@ -1,8 +1,6 @@
-"""An ordered map over processes with a bounded number of items in flight."""
+"""An ordered map over worker processes."""
 
-import collections
 import contextlib
-import itertools
 import multiprocessing
 import multiprocessing.connection
 import os
@@ -14,6 +12,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 from kliep_tf.errors import UserError
+from kliep_tf.ordered_map import ordered_map
 
 # Enough that workers stay busy while the caller imports TensorFlow or flushes
 # a shard to disk; few enough to hold in memory.
@@ -29,14 +28,14 @@ def available_cores() -> int:
 
 
 @contextlib.contextmanager
-def ordered_map(
+def map_in_workers(
     function: Callable[[Any], Any], items: Iterable[Any], num_workers: int
 ) -> Iterator[Iterator[Any]]:
     """Gives an iterator over function(item), in the order of `items`.
 
-    Use as `with ordered_map(...) as results:`; the workers end with the block.
-    Memory does not grow with the number of items. An exception in a worker is
-    raised by the iterator, in its turn.
+    Use as `with map_in_workers(...) as results:`; the workers end with the
+    block. Memory does not grow with the number of items. An exception in a
+    worker is raised by the iterator, in its turn.
 
     Args:
         function: picklable; its module is imported by every worker.
@@ -53,25 +52,10 @@ def ordered_map(
         mp_context=multiprocessing.get_context("spawn"),
         initializer=_start_worker,
     )
-    items = iter(items)
-    # Submitted before the first result is asked for: the workers start while
-    # the caller is still importing what it needs.
     in_flight = max(_IN_FLIGHT, _IN_FLIGHT_PER_WORKER * num_workers)
-    pending = collections.deque()
-
-    def submit(number: int) -> None:
-        for item in itertools.islice(items, number):
-            pending.append(executor.submit(function, item))
-
-    def results() -> Iterator[Any]:
-        while pending:
-            result = pending.popleft().result()
-            submit(1)
-            yield result
-
     try:
-        submit(in_flight)
-        yield results()
+        # The workers start while the caller is still importing what it needs.
+        yield ordered_map(executor, function, items, in_flight)
     except BrokenProcessPool:
         raise UserError(
             "a worker process was ended from outside, perhaps for lack of "

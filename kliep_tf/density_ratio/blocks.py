@@ -4,16 +4,17 @@ NumPy and TensorFlow give Python's lock back in their loops: while one thread
 prepares a block, another computes on the one before.
 """
 
-import collections
 import contextlib
 import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from concurrent import futures
+from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
 
 import numpy as np
 import tensorflow as tf
+
+from kliep_tf.ordered_map import ordered_map
 
 _LEAST_THREADS = 2
 _ALIGNMENT = 16  # bytes, which code compiled by XLA counts on
@@ -32,15 +33,9 @@ def in_order(
     if len(items) == 1:
         yield function(items[0])
         return
-    waiting: collections.deque[futures.Future] = collections.deque()
     threads = max(_LEAST_THREADS, len(_gpus()))
-    with futures.ThreadPoolExecutor(threads) as pool:
-        for item in items:
-            waiting.append(pool.submit(function, item))
-            if len(waiting) > threads:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
+    with ThreadPoolExecutor(threads) as pool:
+        yield from ordered_map(pool, function, items, threads + 1)
 
 
 def one_at_a_time(function: _Function) -> _Function:

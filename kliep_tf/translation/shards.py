@@ -1,10 +1,9 @@
 """A whole shard through a SavedModel: decode, translate, encode, in order."""
 
-import collections
 import dataclasses
 import os
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
 import numpy as np
@@ -12,6 +11,7 @@ import tensorflow as tf
 
 from kliep_tf.data import images, reading, records
 from kliep_tf.errors import UserError
+from kliep_tf.ordered_map import ordered_map
 from kliep_tf.training import saved_models
 from kliep_tf.translation.exporting import encode_png
 
@@ -19,7 +19,7 @@ _WHOLE, _TILED = "translate_uint8", "translate_uint8_tiled"
 _JPEG_QUALITY = 95
 # Encoding runs in threads beside the network; more waiting images than this
 # would only cost memory.
-_MAX_WAITING = 16
+_IN_FLIGHT = 17
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,18 +87,19 @@ class Translator:
             image_format: "png" or "jpeg".
         """
         encode = _encoder(image_format)
-        serialized = records.read_shard(path)
-        waiting: collections.deque[tuple[TranslatedImage, Future]] = (
-            collections.deque()
+
+        def finish(part: tuple[TranslatedImage, bytes]) -> TranslatedImage:
+            image, serialized = part
+            encoded = encode(image.pixels).numpy()
+            return dataclasses.replace(
+                image, serialized=serialized, encoded=encoded
+            )
+
+        parts = zip(
+            self._translate_images(path), records.read_shard(path), strict=True
         )
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for image in self._translate_images(path):
-                image = dataclasses.replace(image, serialized=next(serialized))
-                waiting.append((image, pool.submit(encode, image.pixels)))
-                while len(waiting) > _MAX_WAITING:
-                    yield _encoded(*waiting.popleft())
-            while waiting:
-                yield _encoded(*waiting.popleft())
+            yield from ordered_map(pool, finish, parts, _IN_FLIGHT)
 
     def _translate_images(self, path: str) -> Iterator[TranslatedImage]:
         examples = reading.read_all(_named_images(path), "source_records")
@@ -165,7 +166,3 @@ def _encoder(image_format: str):
     if image_format == "jpeg":
         return lambda pixels: tf.io.encode_jpeg(pixels, quality=_JPEG_QUALITY)
     return encode_png
-
-
-def _encoded(image: TranslatedImage, encoded: Future) -> TranslatedImage:
-    return dataclasses.replace(image, encoded=encoded.result().numpy())

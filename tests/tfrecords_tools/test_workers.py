@@ -15,7 +15,7 @@ def test_results_come_in_order_and_are_asked_for_in_bounds():
             taken.append(number)
             yield number
 
-    with workers.ordered_map(abs, items(), 2) as results:
+    with workers.map_in_workers(abs, items(), 2) as results:
         assert next(results) == 0
         assert len(taken) < 100
         assert list(results) == list(range(1, 500))
@@ -23,7 +23,7 @@ def test_results_come_in_order_and_are_asked_for_in_bounds():
 
 @pytest.mark.parametrize("num_workers", [0, 1])
 def test_an_error_comes_in_its_turn(num_workers):
-    with workers.ordered_map(int, ["1", "x", "3"], num_workers) as results:
+    with workers.map_in_workers(int, ["1", "x", "3"], num_workers) as results:
         assert next(results) == 1
         with pytest.raises(ValueError, match="'x'"):
             next(results)
@@ -37,7 +37,7 @@ def test_a_worker_killed_before_all_is_submitted_is_told_likewise():
 
     with (
         pytest.raises(UserError, match="worker process was ended"),
-        workers.ordered_map(os._exit, items(), 1) as results,
+        workers.map_in_workers(os._exit, items(), 1) as results,
     ):
         next(results)
 
@@ -45,6 +45,6 @@ def test_a_worker_killed_before_all_is_submitted_is_told_likewise():
 def test_a_killed_worker_is_told_in_one_line():
     with (
         pytest.raises(UserError, match="worker process was ended"),
-        workers.ordered_map(os._exit, [9], 1) as results,
+        workers.map_in_workers(os._exit, [9], 1) as results,
     ):
         next(results)
