@@ -460,7 +460,7 @@ MISTAKES = [
     (no_folders, {}, "images", "expected the folders images/ and labels/"),
     (shutil.rmtree, {}, "gta5", "no such folder"),
     (break_nothing, {"split": "train"}, "split.mat", "--split=all needs no"),
-    (break_nothing, {"image_height": 4}, "--image_width", "found 4 and 0"),
+    (break_nothing, {"image_height": 4}, "--image_width=0", "both above 0"),
     (break_nothing, {"num_shards": 0}, "--num_shards", "found 0"),
     (break_nothing, {"num_workers": -1}, "--num_workers", "found -1"),
 ]
