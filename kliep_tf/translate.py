@@ -15,10 +15,10 @@ import numpy as np
 
 from kliep_tf import cli, runs
 from kliep_tf.data import records, summaries, weights
-from kliep_tf.data.datasets import label_id_table
-from kliep_tf.data.describing import summarize_split
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex, build_index
-from kliep_tf.data.label_png import encode_palette_label
+from kliep_tf.data.png import encode_png
+from kliep_tf.data.reading import summarize_split
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training import saved_models
@@ -150,7 +150,7 @@ def _translate_shards(
     with ProgressBar(len(index), "translating", "image", done) as bar:
         for path in missing:
             examples = _translated_examples(
-                config, translator, path, found_weights, bar
+                config, translator, path, found_weights, index.classes, bar
             )
             records.write_shard(_output_path(config, path), examples)
 
@@ -164,6 +164,7 @@ def _translated_examples(
     translator: Translator,
     path: str,
     found_weights: dict[str, float] | None,
+    classes: ClassSet,
     bar: ProgressBar,
 ) -> Iterator[bytes]:
     for translated in translator.translate_shard(path, config.image_format):
@@ -174,12 +175,14 @@ def _translated_examples(
             weight = found_weights[translated.filename]
             example = records.append_weight(example, weight)
         if config.png_dir:
-            _write_pngs(config, translated)
+            _write_pngs(config, translated, classes)
         yield example
         bar.update(1)
 
 
-def _write_pngs(config: TranslateConfig, translated: TranslatedImage) -> None:
+def _write_pngs(
+    config: TranslateConfig, translated: TranslatedImage, classes: ClassSet
+) -> None:
     """Writes images/NAME.png and, if there is a label, labels/NAME.png."""
     directory = Path(config.png_dir)
     name = f"{translated.filename}.png"
@@ -191,8 +194,8 @@ def _write_pngs(config: TranslateConfig, translated: TranslatedImage) -> None:
     if label is not None:
         label_path = directory / "labels" / name
         label_path.parent.mkdir(exist_ok=True)
-        label_ids = label_id_table()[label]
-        runs.write_atomically(label_path, encode_palette_label(label_ids))
+        encoded = encode_png(classes.raw_ids()[label], classes.palette())
+        runs.write_atomically(label_path, encoded)
 
 
 def _write_summaries(config: TranslateConfig, index: RecordIndex) -> None:

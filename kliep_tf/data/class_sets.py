@@ -125,10 +125,24 @@ class ClassSet:
         return table
 
     def raw_ids(self) -> np.ndarray:
-        """Returns uint8 [256]: train id to its first raw id, 0 elsewhere."""
+        """Returns uint8 [256]: train id to the id in written label files.
+
+        A class's first raw id, 0 elsewhere. A set that has no raw id, because
+        its label files hold colours, keeps its train ids.
+        """
+        if not any(one.raw_ids for one in self.classes):
+            return np.arange(256, dtype=np.uint8)
         table = np.zeros(256, np.uint8)
         for train_id, one in enumerate(self.classes):
             table[train_id] = one.raw_ids[0] if one.raw_ids else 0
+        return table
+
+    def palette(self) -> np.ndarray:
+        """Returns uint8 [256, 3]: the colours of `raw_ids`, black elsewhere."""
+        table = np.zeros((256, 3), np.uint8)
+        written = self.raw_ids()
+        for train_id, one in enumerate(self.classes):
+            table[written[train_id]] = one.color
         return table
 
     def colors(self) -> np.ndarray:

@@ -16,7 +16,8 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import records
-from kliep_tf.data.summaries import read_shard_summaries
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
+from kliep_tf.data.summaries import class_set_of, read_shard_summaries
 from kliep_tf.errors import UserError
 
 _HEADER = struct.Struct("<Q4x")
@@ -33,6 +34,7 @@ class RecordIndex:
         offsets: [N] int64, of the serialized example in its shard, in bytes.
         lengths: [N] int64, of the serialized example, in bytes.
         filenames: [N] str, the examples' image/filename.
+        classes: of the labels.
     """
 
     paths: tuple[str, ...]
@@ -40,6 +42,7 @@ class RecordIndex:
     offsets: np.ndarray
     lengths: np.ndarray
     filenames: np.ndarray
+    classes: ClassSet = CITYSCAPES_CLASSES
 
     def __len__(self) -> int:
         return len(self.offsets)
@@ -102,6 +105,7 @@ def build_index(paths: Sequence[str]) -> RecordIndex:
         offsets=np.asarray(offsets, np.int64),
         lengths=np.asarray(lengths, np.int64),
         filenames=np.asarray(filenames, np.str_),
+        classes=class_set_of(paths),
     )
     _refuse_duplicates(index)
     return index

@@ -15,8 +15,9 @@ import tensorflow as tf
 
 from kliep_tf.data import images, records
 from kliep_tf.data.augmentation import Augmentation
-from kliep_tf.data.datasets import IGNORE_LABEL
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex
+from kliep_tf.data.summaries import class_set_of
 
 _AUTOTUNE = tf.data.AUTOTUNE
 # Independent random streams of one seed.
@@ -27,7 +28,7 @@ class LabelledImages(NamedTuple):
     """Examples as read; batched, each tensor gains a leading [B]."""
 
     image: tf.Tensor  # uint8 [H, W, 3]
-    label: tf.Tensor  # uint8 [H, W, 1] train ids; all 255 where unlabelled
+    label: tf.Tensor  # uint8 [H, W, 1] train ids; ignored where unlabelled
     filename: tf.Tensor  # string []
     weight: tf.Tensor  # float32 [], NaN where none is attached
 
@@ -51,8 +52,10 @@ def make_image_dataset(paths: Sequence[str]) -> tf.data.Dataset:
         A dataset of LabelledImages of the stored sizes, not batched.
     """
 
+    classes = class_set_of(paths)
+
     def load(serialized: tf.Tensor) -> LabelledImages:
-        return _decode(records.parse_example(serialized))
+        return _decode(records.parse_example(serialized), classes)
 
     dataset = tf.data.TFRecordDataset(list(paths))
     return dataset.map(load, num_parallel_calls=_AUTOTUNE).prefetch(_AUTOTUNE)
@@ -75,7 +78,7 @@ def make_labelled_dataset(
     """
 
     def load(serialized, weight, position_seed):
-        example = _decode(records.parse_example(serialized))
+        example = _decode(records.parse_example(serialized), index.classes)
         image, label = augmentation(example.image, example.label, position_seed)
         image = images.to_float(image)
         return (
@@ -235,13 +238,15 @@ def _shuffled_rows(number: int, seed: tuple[int, int]) -> Callable[[int], int]:
     return row_at
 
 
-def _decode(example: dict[str, tf.Tensor]) -> LabelledImages:
+def _decode(example: dict[str, tf.Tensor], classes: ClassSet) -> LabelledImages:
     image = images.decode_image(example[records.ENCODED])
     encoded_label = example[records.LABEL_ENCODED]
     label = tf.cond(
         tf.strings.length(encoded_label) > 0,
         lambda: images.decode_label(encoded_label),
-        lambda: tf.fill(tf.shape(image[:, :, :1]), np.uint8(IGNORE_LABEL)),
+        lambda: tf.fill(
+            tf.shape(image[:, :, :1]), np.uint8(classes.ignore_label)
+        ),
     )
     label = tf.ensure_shape(label, [None, None, 1])
     return LabelledImages(

@@ -16,7 +16,7 @@ import numpy as np
 from kliep_tf.errors import UserError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_GRAY, _RGB = 0, 2
+_GRAY, _RGB, _PALETTE = 0, 2, 3
 _SUB, _UP = 1, 2
 # Signature, chunk length, "IHDR", width, height, bit depth, color type.
 _HEADER = struct.Struct(">8s4x4sIIBB")
@@ -38,10 +38,20 @@ class PngHeader(NamedTuple):
         return (self.bit_depth, self.color_type) == (8, _RGB)
 
 
-def encode_png(pixels: np.ndarray) -> bytes:
-    """Returns the PNG of a uint8 array [H, W] (gray) or [H, W, 3] (RGB)."""
+def encode_png(pixels: np.ndarray, palette: np.ndarray | None = None) -> bytes:
+    """Returns the PNG of an image.
+
+    Args:
+        pixels: uint8 [H, W] (gray) or [H, W, 3] (RGB).
+        palette: uint8 [256, 3]: gray values become indices into it. Labels
+            are so stored that colours only make their ids visible.
+    """
     height, width = pixels.shape[:2]
     color_type = _GRAY if pixels.ndim == 2 else _RGB
+    colors = b""
+    if palette is not None:
+        color_type = _PALETTE
+        colors = _chunk(b"PLTE", palette.astype(np.uint8).tobytes())
     rows = pixels.reshape(height, -1)
     filtered = np.empty((height, 1 + rows.shape[1]), np.uint8)
     if color_type == _RGB:
@@ -61,6 +71,7 @@ def encode_png(pixels: np.ndarray) -> bytes:
         (
             _SIGNATURE,
             _chunk(b"IHDR", header),
+            colors,
             _chunk(b"IDAT", data),
             _chunk(b"IEND", b""),
         )

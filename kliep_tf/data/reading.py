@@ -1,14 +1,21 @@
 """Reading records once, in order: checks, equal batches, clear errors."""
 
+import collections
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.data import records
+from kliep_tf.data import pipeline, records
 from kliep_tf.data.index import RecordIndex
-from kliep_tf.data.summaries import read_shard_summaries
+from kliep_tf.data.summaries import (
+    SplitSummary,
+    class_set_of,
+    read_shard_summaries,
+    read_summary,
+)
 from kliep_tf.errors import UserError
 
 
@@ -67,6 +74,17 @@ def has_labels(paths: Sequence[str]) -> bool:
     except UserError:
         return False
     return True
+
+
+def summarize_split(paths: Sequence[str], split: str) -> SplitSummary:
+    """Returns the summary in dataset.json, or one made by reading every record.
+
+    Args:
+        paths: the shards of one split, in one directory.
+        split: their prefix.
+    """
+    known = read_summary(os.path.dirname(paths[0]), split)
+    return known or _read_split(paths, split)
 
 
 def read_all(dataset: tf.data.Dataset, flag: str) -> Iterator:
@@ -130,6 +148,38 @@ def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:
         waiting.append(example)
     if waiting:
         yield _stack(waiting)
+
+
+def _read_split(paths: Sequence[str], split: str) -> SplitSummary:
+    classes = class_set_of(paths)
+    shards: dict[str, list[str]] = {}
+    sizes: collections.Counter[str] = collections.Counter()
+    pixels = np.zeros(len(classes), np.int64)
+    labelled = 0
+    for path in paths:
+        names = shards.setdefault(os.path.basename(path), [])
+        dataset = pipeline.make_image_dataset([path])
+        for example in read_all(dataset, "source_records"):
+            names.append(example.filename.decode())
+            height, width, _ = example.image.shape
+            sizes[f"{height}x{width}"] += 1
+            counts = np.bincount(example.label.ravel(), minlength=256)
+            pixels += counts[: len(classes)]
+            labelled += bool(counts[: len(classes)].any())
+    shares = pixels / max(pixels.sum(), 1)
+    return SplitSummary(
+        dataset=records.split_of(paths[0]),
+        split=split,
+        shards=shards,
+        image_sizes=dict(sizes),
+        labelled=labelled,
+        class_pixel_shares=(
+            dict(zip(classes.names, shares.tolist(), strict=True))
+            if labelled
+            else {}
+        ),
+        classes=classes,
+    )
 
 
 def _shapes(example: tuple) -> list[tuple[int, ...]]:

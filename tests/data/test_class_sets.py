@@ -85,3 +85,16 @@ def test_other_names_keep_two_datasets_apart():
 def test_a_class_that_is_not_there_is_named():
     with pytest.raises(UserError, match="found 'tree'"):
         THREE.index("tree")
+
+
+def test_palette_colors_the_ids_of_label_files():
+    palette = THREE.palette()
+    assert palette[7].tolist() == [128, 64, 128]
+    assert palette[23].tolist() == [70, 130, 180]
+    assert palette[8].tolist() == [0, 0, 0]  # a second id is never written
+
+
+def test_a_set_of_colors_alone_writes_its_train_ids():
+    sky = ClassSet("one", (LabelClass("sky", (1, 2, 3)),))
+    assert sky.raw_ids()[[0, 255]].tolist() == [0, 255]
+    assert sky.palette()[0].tolist() == [1, 2, 3]

@@ -35,6 +35,15 @@ def test_png_decodes_to_the_same_pixels(shape):
     np.testing.assert_array_equal(np.asarray(image), pixels)
 
 
+def test_png_with_a_palette_keeps_indices_and_shows_colors():
+    indices = random_pixels(5, 7)
+    palette = np.random.default_rng(1).integers(0, 256, (256, 3))
+    image = Image.open(io.BytesIO(png.encode_png(indices, palette)))
+    assert image.mode == "P"
+    np.testing.assert_array_equal(np.asarray(image), indices)
+    np.testing.assert_array_equal(image.convert("RGB"), palette[indices])
+
+
 def test_png_of_a_slice_is_that_of_its_copy():
     pixels = random_pixels(8, 8, 3)[::2, 1:6]
     assert png.encode_png(pixels) == png.encode_png(pixels.copy())

@@ -9,7 +9,7 @@ import pytest
 import scipy.io
 from PIL import Image
 
-from kliep_tf.data import datasets
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from tfrecords_tools.city import parameters as city
 from tfrecords_tools.city.frames import render_frame, scene_parameters
@@ -21,7 +21,7 @@ from tfrecords_tools.render_demo import (
 )
 
 SKY, VEGETATION = 23, 21
-EVALUATED_IDS = {entry.label_id for entry in datasets.CLASSES}
+EVALUATED_IDS = {one.raw_ids[0] for one in CITYSCAPES_CLASSES.classes}
 
 
 def small_config(output_dir, **changes) -> RenderDemoConfig:
@@ -119,8 +119,8 @@ def test_palette_shows_the_class_colors(demo):
     with Image.open(frame.label_path) as label:
         shown = np.asarray(label.convert("RGB"))
     labels = read_labels(frame)
-    for entry in datasets.CLASSES:
-        assert (shown[labels == entry.label_id] == entry.color).all()
+    for one in CITYSCAPES_CLASSES.classes:
+        assert (shown[labels == one.raw_ids[0]] == one.color).all()
 
 
 def test_labels_lie_where_the_picture_shows_the_class(demo):

@@ -14,7 +14,8 @@ import numpy as np
 from PIL import Image
 
 from kliep_tf import runs
-from kliep_tf.data.label_png import encode_palette_label
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
+from kliep_tf.data.png import encode_png
 from tfrecords_tools.city import canvas, looks
 from tfrecords_tools.city.parameters import (
     SOURCE,
@@ -78,7 +79,7 @@ def write_frame(frame: CityFrame) -> dict[str, float | str]:
         picture, labels = render_frame(frame)
         runs.write_atomically(frame.image_path, _png(Image.fromarray(picture)))
         encoded = (
-            encode_palette_label(labels)
+            encode_png(labels, CITYSCAPES_CLASSES.palette())
             if frame.domain == SOURCE
             else _png(Image.fromarray(labels))
         )

@@ -10,7 +10,6 @@ from collections.abc import Callable
 import numpy as np
 from PIL import Image, ImageFilter
 
-from kliep_tf.data import datasets
 from tfrecords_tools.city.palettes import CAMERA_PALETTE, ENGINE_PALETTE
 from tfrecords_tools.city.sketch import LABEL_IDS, Shape
 
@@ -136,11 +135,7 @@ def _add_haze(
     return scene * (1 - amount) + amount * np.float32((0.72, 0.74, 0.76))
 
 
-_GROUND_IDS = [
-    entry.label_id
-    for entry in datasets.CLASSES
-    if entry.name in ("road", "sidewalk")
-]
+_GROUND_IDS = [LABEL_IDS["road"], LABEL_IDS["sidewalk"]]
 
 
 def _soften(scene: np.ndarray, generator: np.random.Generator) -> np.ndarray:

@@ -11,7 +11,7 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from kliep_tf.data import datasets
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 
 Point = tuple[float, float, float]
 
@@ -19,7 +19,7 @@ CAMERA_HEIGHT = 1.45
 # Nothing nearer than this is drawn: it lies outside the picture's frame.
 NEAR = 1.0
 
-LABEL_IDS = {entry.name: entry.label_id for entry in datasets.CLASSES}
+LABEL_IDS = {one.name: one.raw_ids[0] for one in CITYSCAPES_CLASSES.classes}
 # A litter bin or a bench belongs to none of the 19 classes; its label id maps
 # to the ignore label, as such pixels do in real label files.
 LABEL_IDS["static"] = 4
