@@ -111,7 +111,10 @@ setup(
         include=["kliep_tf", "kliep_tf.*", "tfrecords_tools*"]
     ),
     # Says to type checkers that the annotations are meant for them.
-    package_data={"kliep_tf": ["py.typed"], "tfrecords_tools": ["py.typed"]},
+    package_data={
+        "kliep_tf": ["py.typed"],
+        "tfrecords_tools": ["py.typed", "maps/*.csv"],
+    },
     # keras 3.15 needs 3.11; TensorFlow 2.21 has wheels up to 3.13.
     python_requires=">=3.11,<3.14",
     install_requires=REQUIREMENTS,

@@ -1,4 +1,4 @@
-"""Raw frames become shards: the engine that both converters share.
+"""Raw frames become shards: the engine that all converters share.
 
 Workers read, resize and encode; this process frames the results as examples
 and writes the shards in order. A shard depends on the frames and the arguments
@@ -15,12 +15,18 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import cli, runs
-from kliep_tf.data import datasets, summaries
+from kliep_tf.data import summaries
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.shard_names import shard_name
 from kliep_tf.errors import UserError
 from tfrecords_tools import workers
-from tfrecords_tools.frames import RawFrame, encode_frame
-from tfrecords_tools.raw_files import RawListing, check_files, shuffled
+from tfrecords_tools.encoding import RawFrame, encode_frame
+from tfrecords_tools.raw_files import (
+    RawListing,
+    check_files,
+    refuse_train_ids,
+    shuffled,
+)
 from tfrecords_tools.sharding import (
     ShardContent,
     forget_contents,
@@ -34,11 +40,10 @@ _MOST_SHARDS = 64
 _FRAMES_PER_SHARD = 16
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ConversionConfig:
     """The flags that all converters have."""
 
-    input_dir: str = cli.flag("The dataset's folder.", affects_output=False)
     output_dir: str = cli.flag(
         "Where shards and dataset.json go. Several splits may share it.",
         affects_output=False,
@@ -76,19 +81,35 @@ class ConversionConfig:
     )
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderConfig(ConversionConfig):
+    """The flags of a converter of one folder of a known layout."""
+
+    input_dir: str = cli.flag("The dataset's folder.", affects_output=False)
+    label_map: str = cli.flag(
+        "What the values in the label files mean: a label map that ships "
+        "(cityscapes_train_ids, for example) or a CSV or JSON file. By default "
+        "the dataset's own ids.",
+        default="",
+    )
+
+
 def convert(
     program: str,
-    dataset: datasets.DatasetInfo,
     config: ConversionConfig,
     listing: RawListing,
+    *,
+    dataset: str,
+    classes: ClassSet,
 ) -> None:
     """Converts the listed frames to shards and describes them.
 
     Args:
         program: the program's module name.
-        dataset: the dataset's description.
         config: the program's flags.
-        listing: what the program found in `config.input_dir`.
+        listing: what the program found on disk.
+        dataset: the dataset's name, for dataset.json.
+        classes: of the labels.
 
     Raises:
         UserError: a flag, a file or the output directory cannot be used.
@@ -98,17 +119,19 @@ def convert(
     # is claimed: a claim is bound to the files as they are.
     frames, mismatched = check_files(
         listing.frames,
-        config.input_dir,
+        listing.root,
         (config.image_height, config.image_width),
     )
     skipped = [*listing.skipped, *mismatched]
     _report_skipped(skipped)
     if not frames:
         raise UserError(
-            f"{config.input_dir}: expected frames of {config.split}, found "
+            f"{listing.root}: expected frames of {config.split}, found "
             f"only such as must be skipped ({skipped[0]['file']}: "
             f"{skipped[0]['reason']})"
         )
+    if not getattr(config, "label_map", ""):
+        refuse_train_ids(frames)
     with runs.claim(
         config.output_dir,
         program,
@@ -120,7 +143,7 @@ def convert(
             print(f"{config.output_dir}: {config.split} is already done")
             return
         contents = _write_shards(claim.directory, frames, config)
-        summary = _summarise(dataset, config, contents, skipped)
+        summary = _summarise(dataset, classes, config, contents, skipped)
         summaries.write_summary(claim.directory, summary)
         claim.finish(num_examples=summary.num_examples)
         forget_contents(claim.directory, contents)
@@ -195,31 +218,34 @@ def _plan_shards(
 
 
 def _summarise(
-    dataset: datasets.DatasetInfo,
+    dataset: str,
+    classes: ClassSet,
     config: ConversionConfig,
     contents: dict[str, ShardContent],
     skipped: Sequence[dict[str, str]],
 ) -> summaries.SplitSummary:
     parts = contents.values()
-    class_pixels = np.sum([part.class_pixels for part in parts], axis=0)
+    counts = [part.class_pixels for part in parts if part.class_pixels]
+    class_pixels = np.sum([[0] * len(classes), *counts], axis=0)
     labelled_pixels = int(class_pixels.sum())
     shares = {}
     if labelled_pixels:
         shares = dict(
             zip(
-                datasets.CLASS_NAMES,
+                classes.names,
                 (class_pixels / labelled_pixels).tolist(),
                 strict=True,
             )
         )
     sizes = sum((part.image_sizes for part in parts), Counter())
     return summaries.SplitSummary(
-        dataset=dataset.name,
+        dataset=dataset,
         split=config.split,
         shards={name: part.filenames for name, part in contents.items()},
         image_sizes=dict(sizes.most_common()),
         labelled=sum(part.labelled for part in parts),
         class_pixel_shares=shares,
+        classes=classes,
         skipped=list(skipped),
         arguments=dataclasses.asdict(config),
         versions=runs.versions(),

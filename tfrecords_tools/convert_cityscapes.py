@@ -13,10 +13,10 @@ import dataclasses
 from pathlib import Path
 
 from kliep_tf import cli
-from kliep_tf.data import datasets
 from kliep_tf.errors import UserError
 from tfrecords_tools import conversion, raw_files
-from tfrecords_tools.frames import RawFrame
+from tfrecords_tools.encoding import RawFrame
+from tfrecords_tools.label_maps import load_label_map
 
 # Worker processes import this module again: nothing here may import
 # TensorFlow at the top.
@@ -24,16 +24,17 @@ from tfrecords_tools.frames import RawFrame
 _IMAGE_SUFFIX = "_leftImg8bit.png"
 _LABEL_IDS_SUFFIX = "_gtFine_labelIds.png"
 _TRAIN_IDS_SUFFIX = "_gtFine_labelTrainIds.png"
+_LABEL_IDS, _TRAIN_IDS = "cityscapes", "cityscapes_train_ids"
 
 
-@dataclasses.dataclass(frozen=True)
-class ConvertCityscapesConfig(conversion.ConversionConfig):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertCityscapesConfig(conversion.FolderConfig):
     """The flags of convert_cityscapes."""
 
     split: str = cli.flag(
         "Which part to convert.",
         default="train",
-        choices=datasets.CITYSCAPES.splits,
+        choices=("train", "val", "test"),
     )
     labels: str = cli.flag(
         "fine reads gtFine; none writes records without labels.",
@@ -44,16 +45,23 @@ class ConvertCityscapesConfig(conversion.ConversionConfig):
 
 def convert_cityscapes(config: ConvertCityscapesConfig) -> None:
     """Converts one split of a Cityscapes folder."""
+    listing = list_frames(
+        Path(config.input_dir),
+        config.split,
+        labels=config.labels,
+        label_map=config.label_map,
+    )
     conversion.convert(
         "tfrecords_tools.convert_cityscapes",
-        datasets.CITYSCAPES,
         config,
-        list_frames(Path(config.input_dir), config.split, labels=config.labels),
+        listing,
+        dataset="cityscapes",
+        classes=load_label_map(config.label_map or _LABEL_IDS).classes,
     )
 
 
 def list_frames(
-    input_dir: Path, split: str, *, labels: str = "fine"
+    input_dir: Path, split: str, *, labels: str = "fine", label_map: str = ""
 ) -> raw_files.RawListing:
     """Returns the frames of one split.
 
@@ -61,6 +69,8 @@ def list_frames(
         input_dir: the folder that holds leftImg8bit/.
         split: "train", "val" or "test".
         labels: "fine" or "none".
+        label_map: of all label files; by default label ids or train ids, as
+            their names say.
 
     Raises:
         UserError: the folder has another layout, holds no frame of this
@@ -76,7 +86,7 @@ def list_frames(
         )
     if labels == "none":
         return raw_files.RawListing(
-            [RawFrame(name, path) for name, path in images.items()]
+            input_dir, [RawFrame(name, path) for name, path in images.items()]
         )
     label_dir = input_dir / "gtFine" / split
     if not label_dir.is_dir():
@@ -86,16 +96,16 @@ def list_frames(
         )
     label_ids = _list_cities(label_dir, _LABEL_IDS_SUFFIX)
     train_ids = _list_cities(label_dir, _TRAIN_IDS_SUFFIX)
+    of_label_ids = load_label_map(label_map or _LABEL_IDS)
+    of_train_ids = load_label_map(label_map or _TRAIN_IDS)
     frames, skipped = [], []
     for name, path in images.items():
         if name in label_ids:
-            frames.append(RawFrame(name, path, label_ids[name]))
+            frames.append(RawFrame(name, path, label_ids[name], of_label_ids))
         elif name in train_ids:
-            frames.append(
-                RawFrame(name, path, train_ids[name], label_is_train_ids=True)
-            )
+            frames.append(RawFrame(name, path, train_ids[name], of_train_ids))
         else:
-            skipped.append(_skip(path, input_dir, "has no label"))
+            skipped.append(raw_files.skip(path, input_dir, "has no label"))
     if not frames:
         raise UserError(
             f"{label_dir}: expected labels such as "
@@ -104,12 +114,8 @@ def list_frames(
         )
     for name, path in {**train_ids, **label_ids}.items():
         if name not in images:
-            skipped.append(_skip(path, input_dir, "has no image"))
-    return raw_files.RawListing(frames, skipped)
-
-
-def _skip(path: Path, input_dir: Path, reason: str) -> dict[str, str]:
-    return {"file": str(path.relative_to(input_dir)), "reason": reason}
+            skipped.append(raw_files.skip(path, input_dir, "has no image"))
+    return raw_files.RawListing(input_dir, frames, skipped)
 
 
 def _list_cities(directory: Path, suffix: str) -> dict[str, Path]:

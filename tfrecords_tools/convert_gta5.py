@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kliep_tf import cli
-from kliep_tf.data import datasets
 from kliep_tf.errors import UserError
 from tfrecords_tools import conversion, raw_files
-from tfrecords_tools.frames import RawFrame
+from tfrecords_tools.encoding import RawFrame
+from tfrecords_tools.label_maps import LabelMap, load_label_map
 
 # Worker processes import this module again: nothing here may import
 # TensorFlow at the top.
@@ -27,28 +27,32 @@ _LAYOUT = 'the folders images/ and labels/ of "Playing for Data"'
 _SPLIT_KEYS = {"train": "trainIds", "val": "valIds", "test": "testIds"}
 
 
-@dataclasses.dataclass(frozen=True)
-class ConvertGta5Config(conversion.ConversionConfig):
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConvertGta5Config(conversion.FolderConfig):
     """The flags of convert_gta5."""
 
     split: str = cli.flag(
         "Which frames: all, or a split of split.mat.",
         default="all",
-        choices=datasets.GTA5.splits,
+        choices=("train", "val", "test", "all"),
     )
 
 
 def convert_gta5(config: ConvertGta5Config) -> None:
     """Converts one split of a GTA5 folder."""
+    label_map = load_label_map(config.label_map or "gta5")
     conversion.convert(
         "tfrecords_tools.convert_gta5",
-        datasets.GTA5,
         config,
-        list_frames(Path(config.input_dir), config.split),
+        list_frames(Path(config.input_dir), label_map, config.split),
+        dataset="gta5",
+        classes=label_map.classes,
     )
 
 
-def list_frames(input_dir: Path, split: str = "all") -> raw_files.RawListing:
+def list_frames(
+    input_dir: Path, label_map: LabelMap, split: str = "all"
+) -> raw_files.RawListing:
     """Returns the frames of one split that have an image and a label.
 
     Raises:
@@ -80,7 +84,7 @@ def list_frames(input_dir: Path, split: str = "all") -> raw_files.RawListing:
     frames, skipped = [], []
     for name in names:
         if name in images and name in labels:
-            frames.append(RawFrame(name, images[name], labels[name]))
+            frames.append(RawFrame(name, images[name], labels[name], label_map))
         elif name in images:
             skipped.append(
                 {"file": f"images/{name}.png", "reason": "has no label"}
@@ -95,7 +99,7 @@ def list_frames(input_dir: Path, split: str = "all") -> raw_files.RawListing:
             f"found {len(images)} images and {len(labels)} labels but none of "
             "those"
         )
-    return raw_files.RawListing(frames, skipped)
+    return raw_files.RawListing(input_dir, frames, skipped)
 
 
 def _split_names(path: Path, split: str) -> Sequence[str]:

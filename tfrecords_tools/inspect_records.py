@@ -12,7 +12,6 @@ import os
 import numpy as np
 
 from kliep_tf import cli
-from kliep_tf.data import datasets
 from kliep_tf.errors import UserError
 from tfrecords_tools import inspection, workers
 
@@ -95,6 +94,7 @@ def _total_lines(found: inspection.Inspection) -> list[str]:
         f"image sizes  {_counts(found.image_sizes)}",
         f"formats      {_counts(found.formats)}",
         f"labelled     {found.labelled}",
+        f"classes      {len(found.classes)} ({found.classes.name})",
     ]
     if not found.weights:
         return [*lines, "weights      none"]
@@ -118,14 +118,16 @@ def _class_lines(found: inspection.Inspection) -> list[str]:
     if not total:
         return []
     weighted_total = found.weighted_class_pixels.sum()
-    lines = ["", f"{'class':<14}  pixels" + "  weighted" * bool(weighted_total)]
+    width = max(14, *map(len, found.classes.names))
+    lines = ["", f"{'class':<{width}}  pixels"]
+    lines[-1] += "  weighted" * bool(weighted_total)
     for name, pixels, weighted in zip(
-        datasets.CLASS_NAMES,
+        found.classes.names,
         found.class_pixels,
         found.weighted_class_pixels,
         strict=True,
     ):
-        line = f"{name:<14}  {pixels / total:6.2%}"
+        line = f"{name:<{width}}  {pixels / total:6.2%}"
         if weighted_total:
             line += f"  {weighted / weighted_total:8.2%}"
         lines.append(line)

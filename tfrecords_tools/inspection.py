@@ -4,20 +4,21 @@ Reading goes on behind a damaged record, so that all of them are named.
 """
 
 import dataclasses
+import functools
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kliep_tf.data import datasets
+from kliep_tf.data import summaries
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
 from tfrecords_tools.record_checks import (
     Record,
-    check_nothing,
-    check_pixels,
+    check_record,
     parse_record,
 )
 from tfrecords_tools.salvage import salvage_records
@@ -48,28 +49,28 @@ class Inspection:
     """What was found in a set of shards.
 
     Attributes:
+        classes: of the labels.
         shard_counts: number of records by shard path.
         image_sizes: number of images by "HEIGHTxWIDTH".
         formats: number of images by format.
         labelled: number of examples with a label.
         weights: the importance weights of the examples that carry one.
-        class_pixels: float64 [19], label pixels of each class.
-        weighted_class_pixels: float64 [19], each image's times its weight.
+        class_pixels: float64 [C], label pixels of each class.
+        weighted_class_pixels: float64 [C], each image's times its weight.
         problems: everything that is wrong.
     """
 
+    classes: ClassSet
     shard_counts: dict[str, int] = dataclasses.field(default_factory=dict)
     image_sizes: Counter = dataclasses.field(default_factory=Counter)
     formats: Counter = dataclasses.field(default_factory=Counter)
     labelled: int = 0
     weights: list[float] = dataclasses.field(default_factory=list)
-    class_pixels: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.zeros(datasets.NUM_CLASSES)
-    )
-    weighted_class_pixels: np.ndarray = dataclasses.field(
-        default_factory=lambda: np.zeros(datasets.NUM_CLASSES)
-    )
     problems: list[Problem] = dataclasses.field(default_factory=list)
+
+    def __post_init__(self):
+        self.class_pixels = np.zeros(len(self.classes))
+        self.weighted_class_pixels = np.zeros(len(self.classes))
 
     @property
     def num_records(self) -> int:
@@ -90,12 +91,13 @@ def inspect(
     Raises:
         UserError: no record is an example of ours.
     """
-    found = Inspection()
+    classes = summaries.class_set_of(paths)
+    found = Inspection(classes)
     shown = shown_names(paths)
     places: dict[str, Record] = {}
     total = sum(os.path.getsize(path) for path in paths)
     stream = (record for path in paths for record in _read(path, found))
-    check = check_pixels if decode else check_nothing
+    check = functools.partial(check_record, classes=classes, decode=decode)
     with (
         workers.map_in_workers(check, stream, num_workers) as results,
         ProgressBar(total // 10**6, "inspecting", "megabyte") as bar,
@@ -161,8 +163,6 @@ def _compare_with_summary(
     paths: Sequence[str], places: dict[str, Record], found: Inspection
 ) -> None:
     """Adds a problem for each shard that dataset.json describes wrongly."""
-    from kliep_tf.data import summaries
-
     names = {path: [] for path in paths}
     for record in places.values():
         names[record.shard].append(record.filename)

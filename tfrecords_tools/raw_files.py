@@ -4,18 +4,40 @@ import contextlib
 import dataclasses
 import hashlib
 import itertools
+import os
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import numpy as np
+from PIL import ExifTags, Image
+
 from kliep_tf.data import png
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
-from tfrecords_tools.frames import RawFrame
+from tfrecords_tools.encoding import (
+    DAMAGE,
+    RawFrame,
+    decode_image,
+    is_turned,
+)
+from tfrecords_tools.label_maps import ID
+from tfrecords_tools.labels import palette_train_ids
 
 _SCAN_THREADS = 16
 # Number of frames from which on checking their headers is worth a bar.
 _LONG_CHECK = 2000
+# A JPEG's last bytes; some writers append to them, as to those of PNG.
+_END_OF_JPEG = b"\xff\xd9"
+_TAIL_BYTES = 4096
+# Values of Cityscapes' label ids that hardly any label file holds (parking,
+# rail track, guard rail, bridge, tunnel, polegroup, no id at all) and nearly
+# every one of train ids does (terrain, sky, truck, bus, bicycle, ignored).
+_LIKE_TRAIN_IDS = (9, 10, 14, 15, 16, 18, 255)
+_LABELS_LOOKED_AT = 32
+# Of the map cityscapes_train_ids: 19 and the ignore label.
+_NUM_TRAIN_IDS = 20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +45,12 @@ class RawListing:
     """What a converter found in a raw folder.
 
     Attributes:
+        root: the folder, to which names in messages are relative.
         frames: to be converted.
         skipped: {"file", "reason"} of what is left out.
     """
 
+    root: Path
     frames: Sequence[RawFrame]
     skipped: Sequence[dict[str, str]] = ()
 
@@ -96,8 +120,17 @@ def shuffled(frames: Iterable[RawFrame], seed: int) -> list[RawFrame]:
     return sorted(frames, key=key)
 
 
+@dataclasses.dataclass(frozen=True)
+class _Header:
+    """What an image file says of itself: its size upright, and how it lies."""
+
+    height: int
+    width: int
+    turned: bool = False
+
+
 def check_files(
-    frames: Sequence[RawFrame], input_dir: str, size: tuple[int, int]
+    frames: Sequence[RawFrame], root: Path, size: tuple[int, int]
 ) -> tuple[list[RawFrame], list[dict[str, str]]]:
     """Returns the frames whose sizes agree, and {"file", "reason"} of others.
 
@@ -105,16 +138,15 @@ def check_files(
 
     Args:
         frames: with or without labels.
-        input_dir: the raw folder, to which the names in the result are
-            relative.
+        root: the raw folder, to which the names in the result are relative.
         size: (height, width) that the frames will be resized to, or (0, 0).
 
     Raises:
-        UserError: a file is no PNG image or is cut off.
+        UserError: a file is no image or is cut off.
     """
     height, width = size
     kept, mismatched = [], []
-    smaller = 0
+    smaller = turned = 0
     with (
         # Threads: the work is waiting for the file system.
         ThreadPoolExecutor(_SCAN_THREADS) as executor,
@@ -125,21 +157,77 @@ def check_files(
         ):
             if bar is not None:
                 bar.update()
-            if label is not None and image[:2] != label[:2]:
+            if label is not None and (image.height, image.width) != (
+                label.height,
+                label.width,
+            ):
                 reason = (
                     f"image is {image.height}x{image.width}, label is "
                     f"{label.height}x{label.width}"
                 )
-                mismatched.append(_skip(frame.image_path, input_dir, reason))
+                mismatched.append(skip(frame.image_path, root, reason))
                 continue
             kept.append(frame)
             smaller += image.height < height or image.width < width
+            turned += image.turned
     if smaller:
         print(
             f"note: {smaller} of {len(kept)} frames are smaller than "
             f"{height}x{width} and are enlarged"
         )
+    if turned:
+        print(
+            f"note: {turned} of {len(kept)} images are turned upright, as "
+            "their EXIF orientation says"
+        )
     return kept, mismatched
+
+
+def refuse_train_ids(frames: Sequence[RawFrame]) -> None:
+    """Raises a UserError if labels hold train ids in place of label ids.
+
+    Some copies of GTA5 and Cityscapes hold Cityscapes' train ids under the
+    names of label ids. Both are small numbers, so what files of either kind
+    usually hold decides; some labels from all over the dataset are read.
+    """
+    asked = [
+        frame
+        for frame in frames
+        if frame.label_map is not None
+        and frame.label_map.key == ID
+        and frame.label_map.classes == CITYSCAPES_CLASSES
+        and len(frame.label_map.values) > _NUM_TRAIN_IDS
+    ]
+    step = max(1, len(asked) // _LABELS_LOOKED_AT)
+    present = np.zeros(256, bool)
+    for frame in asked[::step][:_LABELS_LOOKED_AT]:
+        path = frame.label_path
+        image = decode_image(path, path.read_bytes())
+        if image.mode not in ("P", "L"):
+            continue  # refused by name when it is read
+        values = np.asarray(image)
+        if image.mode == "P" and palette_train_ids(
+            image, values, path, frame.label_map
+        ):
+            continue  # the palette says what they are
+        present[np.unique(values)] = True
+    ids = np.flatnonzero(present)
+    if present[list(_LIKE_TRAIN_IDS)].any() and not (
+        present[len(CITYSCAPES_CLASSES) : 255].any()
+    ):
+        first = asked[0].label_path
+        raise UserError(
+            f"{first} and others: expected label ids (road is 7, sky 23), "
+            f"found only {', '.join(map(str, ids))}, as in labels of train ids "
+            "(road is 0, sky 10); name what they hold by "
+            "--label_map=cityscapes_train_ids or --label_map="
+            f"{asked[0].label_map.name}"
+        )
+
+
+def skip(path: Path, root: Path, reason: str) -> dict[str, str]:
+    """Returns what dataset.json says of a file that is left out."""
+    return {"file": os.path.relpath(path, root), "reason": reason}
 
 
 def _long_check_bar(num_frames: int) -> contextlib.AbstractContextManager:
@@ -148,12 +236,38 @@ def _long_check_bar(num_frames: int) -> contextlib.AbstractContextManager:
     return ProgressBar(num_frames, "checking", "frame")
 
 
-def _headers(frame: RawFrame) -> tuple[png.PngHeader, png.PngHeader | None]:
+def _headers(frame: RawFrame) -> tuple[_Header, _Header | None]:
     label = None
     if frame.label_path is not None:
-        label = png.read_header(frame.label_path)
-    return png.read_header(frame.image_path), label
+        label = _read_header(frame.label_path)
+    return _read_header(frame.image_path), label
 
 
-def _skip(path: Path, input_dir: str, reason: str) -> dict[str, str]:
-    return {"file": str(path.relative_to(input_dir)), "reason": reason}
+def _read_header(path: Path) -> _Header:
+    """Returns the header of a file whose beginning and end are there."""
+    if path.suffix == ".png":
+        header = png.read_header(path)
+        return _Header(header.height, header.width)
+    try:
+        with Image.open(path) as image:
+            turned = is_turned(image)
+            width, height = image.size
+            # 5 to 8 of the EXIF orientations lie on their side.
+            if turned and image.getexif()[ExifTags.Base.Orientation] >= 5:
+                width, height = height, width
+            is_jpeg = image.format == "JPEG"
+    except DAMAGE as error:
+        raise UserError(
+            f"{path}: expected an image, found something else "
+            f"({type(error).__name__})"
+        ) from error
+    if is_jpeg:
+        with open(path, "rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(0, size - _TAIL_BYTES))
+            if _END_OF_JPEG not in file.read():
+                raise UserError(
+                    f"{path}: expected a whole JPEG image, found one cut off "
+                    f"after {size} bytes"
+                )
+    return _Header(height, width, turned)

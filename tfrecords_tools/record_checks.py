@@ -10,8 +10,9 @@ import io
 import numpy as np
 from PIL import Image
 
-from kliep_tf.data import datasets, png
-from tfrecords_tools.frames import DAMAGE
+from kliep_tf.data import png
+from kliep_tf.data.class_sets import ClassSet
+from tfrecords_tools.encoding import DAMAGE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,24 +102,31 @@ def _first(features, key: str, kind: str) -> bytes | int | float | None:
     return values[0] if len(values) == 1 else None
 
 
-def check_nothing(
-    record: Record,
+def check_record(
+    record: Record, classes: ClassSet, *, decode: bool = True
 ) -> tuple[Record, list[str], np.ndarray]:
-    """Does what `check_pixels` does without looking at pixels."""
-    class_pixels = np.zeros(datasets.NUM_CLASSES)
-    return record.without_pixels(), _check_weight(record), class_pixels
+    """Checks one record.
 
+    Args:
+        record: with its pixels.
+        classes: of its label.
+        decode: whether to look at pixels.
 
-def check_pixels(
-    record: Record,
-) -> tuple[Record, list[str], np.ndarray]:
-    """Returns the record, what is wrong with it, and its class pixels."""
-    class_pixels = np.zeros(datasets.NUM_CLASSES)
+    Returns:
+        The record without its pixels, what is wrong with it, and float64 [C],
+        the number of its label's pixels of each class.
+    """
+    class_pixels = np.zeros(len(classes))
     if record.reason:
         return record, [], class_pixels
-    reasons = _check_weight(record) + _check_image(record)
-    if record.label is not None:
-        reasons += _check_label(record, class_pixels)
+    reasons = _check_weight(record)
+    if decode:
+        reasons += _check_image(record)
+    if decode and record.label is not None:
+        counts, reason = _count_label(record)
+        class_pixels += counts[: len(classes)]
+        reasons += [reason or classes.unknown_label(counts)]
+    reasons = [reason for reason in reasons if reason]
     return record.without_pixels(), reasons, class_pixels
 
 
@@ -137,26 +145,20 @@ def _check_image(record: Record) -> list[str]:
     return []
 
 
-def _check_label(record: Record, class_pixels: np.ndarray) -> list[str]:
-    """Returns what is wrong with the label; adds its pixels to the counts."""
+def _count_label(record: Record) -> tuple[np.ndarray, str]:
+    """Returns int64 [256], pixels by value, and what is wrong with them."""
+    counts = np.zeros(256, np.int64)
     size = (record.height, record.width)
     label, reason = _decode(record.label, "label")
     if label is None:
-        return [reason]
+        return counts, reason
     if label.mode != "L":
-        return [f"expected a label of one channel, found mode {label.mode}"]
+        return counts, (
+            f"expected a label of one channel, found mode {label.mode}"
+        )
     if label.size[::-1] != size:
-        return [_wrong_size("label", size, label.size[::-1])]
-    counts = np.bincount(np.asarray(label).ravel(), minlength=256)
-    class_pixels += counts[: datasets.NUM_CLASSES]
-    strange = np.flatnonzero(counts[: datasets.IGNORE_LABEL])
-    strange = strange[strange >= datasets.NUM_CLASSES]
-    if not strange.size:
-        return []
-    return [
-        f"expected train ids 0..{datasets.NUM_CLASSES - 1} and "
-        f"{datasets.IGNORE_LABEL} in the label, found {strange[0]}"
-    ]
+        return counts, _wrong_size("label", size, label.size[::-1])
+    return np.bincount(np.asarray(label).ravel(), minlength=256), ""
 
 
 def _check_weight(record: Record) -> list[str]:

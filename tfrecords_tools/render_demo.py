@@ -27,8 +27,8 @@ from kliep_tf import cli, runs
 from kliep_tf.errors import UserError
 from kliep_tf.progress import progress
 from tfrecords_tools import workers
-from tfrecords_tools.city.frames import MIN_SIDE, CityFrame, write_frame
 from tfrecords_tools.city.parameters import SOURCE, TARGET
+from tfrecords_tools.city.rendering import MIN_SIDE, CityFrame, write_frame
 
 # Frames alternate between two made-up towns, so that a frame's name does not
 # depend on how many there are.

@@ -15,10 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import runs
-from kliep_tf.data import datasets
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
-from tfrecords_tools.frames import EncodedFrame, RawFrame
+from tfrecords_tools.encoding import EncodedFrame, RawFrame
 
 # TensorFlow is imported where shards are written and not up here: worker
 # processes import this module too, and would each wait seconds for it.
@@ -31,18 +30,16 @@ class ShardContent:
     filenames: list[str] = dataclasses.field(default_factory=list)
     image_sizes: Counter = dataclasses.field(default_factory=Counter)
     labelled: int = 0
-    class_pixels: list[int] = dataclasses.field(
-        default_factory=lambda: [0] * datasets.NUM_CLASSES
-    )
+    class_pixels: list[int] = dataclasses.field(default_factory=list)
 
     def add(self, frame: EncodedFrame) -> None:
         """Counts one frame."""
         self.filenames.append(frame.filename)
         self.image_sizes[f"{frame.height}x{frame.width}"] += 1
         self.labelled += frame.label is not None
-        self.class_pixels = np.add(
-            self.class_pixels, frame.class_pixels
-        ).tolist()
+        if frame.label is not None:
+            before = self.class_pixels or [0] * len(frame.class_pixels)
+            self.class_pixels = np.add(before, frame.class_pixels).tolist()
 
 
 def write_shards(

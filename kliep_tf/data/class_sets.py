@@ -152,6 +152,23 @@ class ClassSet:
             table[train_id] = one.color
         return table
 
+    def unknown_label(self, counts: np.ndarray) -> str:
+        """Returns what is wrong with a label, "" if it holds train ids alone.
+
+        Args:
+            counts: [256], the number of the label's pixels by value.
+        """
+        present = np.flatnonzero(counts)
+        strange = present[
+            (present >= len(self)) & (present != self.ignore_label)
+        ]
+        if not strange.size:
+            return ""
+        return (
+            f"expected train ids 0..{len(self) - 1} and {self.ignore_label} in "
+            f"the label, found {strange[0]}"
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Returns what dataset.json holds of this set."""
         return {

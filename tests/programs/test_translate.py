@@ -181,7 +181,7 @@ def test_sources_own_directory_is_no_place_for_translations(
     config, tmp_path, source_records
 ):
     own = tmp_path / "own"
-    convert = ConvertGta5Config(str(tmp_path), str(own))
+    convert = ConvertGta5Config(input_dir=str(tmp_path), output_dir=str(own))
     with runs.claim(own, "convert_gta5", convert, part="train") as claim:
         shutil.copytree(source_records, own, dirs_exist_ok=True)
         claim.finish()

@@ -39,7 +39,9 @@ TRAIN_IDS = {
 
 def convert(input_dir, output_dir, **flags):
     config = ConvertGta5Config(
-        str(input_dir), str(output_dir), **{"num_workers": 0, **flags}
+        input_dir=str(input_dir),
+        output_dir=str(output_dir),
+        **{"num_workers": 0, **flags},
     )
     convert_gta5(config)
     return config
@@ -47,7 +49,9 @@ def convert(input_dir, output_dir, **flags):
 
 def convert_city(input_dir, output_dir, **flags):
     config = ConvertCityscapesConfig(
-        str(input_dir), str(output_dir), **{"num_workers": 0, **flags}
+        input_dir=str(input_dir),
+        output_dir=str(output_dir),
+        **{"num_workers": 0, **flags},
     )
     convert_cityscapes(config)
 

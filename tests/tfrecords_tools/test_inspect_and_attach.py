@@ -22,7 +22,12 @@ from tfrecords_tools.inspect_records import (
 def records_dir(gta5_dir, tmp_path):
     out = tmp_path / "records"
     convert_gta5(
-        ConvertGta5Config(str(gta5_dir), str(out), num_shards=2, num_workers=0)
+        ConvertGta5Config(
+            input_dir=str(gta5_dir),
+            output_dir=str(out),
+            num_shards=2,
+            num_workers=0,
+        )
     )
     return out
 

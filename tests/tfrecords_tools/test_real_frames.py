@@ -77,8 +77,8 @@ def test_gta5(tmp_path, parse, size):
     height, width = (side or 0 for side in size)
     convert_gta5(
         ConvertGta5Config(
-            str(root),
-            str(tmp_path / "out"),
+            input_dir=str(root),
+            output_dir=str(tmp_path / "out"),
             image_height=height,
             image_width=width,
             num_workers=0,
@@ -106,8 +106,8 @@ def test_cityscapes_layout(tmp_path, parse, dataset, split, size):
     height, width = (side or 0 for side in size)
     convert_cityscapes(
         ConvertCityscapesConfig(
-            str(root),
-            str(tmp_path / "out"),
+            input_dir=str(root),
+            output_dir=str(tmp_path / "out"),
             split=split,
             image_height=height,
             image_width=width,

@@ -12,7 +12,7 @@ from PIL import Image
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from tfrecords_tools.city import parameters as city
-from tfrecords_tools.city.frames import render_frame, scene_parameters
+from tfrecords_tools.city.rendering import render_frame, scene_parameters
 from tfrecords_tools.render_demo import (
     RenderDemoConfig,
     render_demo,

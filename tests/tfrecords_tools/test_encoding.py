@@ -10,7 +10,8 @@ from PIL.PngImagePlugin import PngInfo
 
 from kliep_tf.data import png
 from kliep_tf.errors import UserError
-from tfrecords_tools import frames
+from tfrecords_tools import encoding, labels
+from tfrecords_tools.label_maps import load_label_map
 
 # Cityscapes' table, written out: label id -> train id.
 TRAIN_IDS = {
@@ -61,33 +62,37 @@ def test_header_tells_size_and_kind(tmp_path):
 def test_every_label_id_becomes_its_train_id():
     label = np.arange(35, dtype=np.uint8).reshape(5, 7)
     expected = [TRAIN_IDS.get(label_id, 255) for label_id in range(35)]
-    train_ids = frames.to_train_ids(label, "label.png", is_train_ids=False)
-    assert train_ids.ravel().tolist() == expected
+    for name in ("gta5", "cityscapes"):
+        train_ids = load_label_map(name).to_train_ids(label, "label.png")
+        assert train_ids.ravel().tolist() == expected
 
 
 def test_train_ids_are_left_alone():
     label = np.array([[0, 18, 255]], np.uint8)
-    train_ids = frames.to_train_ids(label, "label.png", is_train_ids=True)
-    np.testing.assert_array_equal(train_ids, label)
+    train_ids = load_label_map("cityscapes_train_ids")
+    np.testing.assert_array_equal(train_ids.to_train_ids(label, "a"), label)
 
 
 @pytest.mark.parametrize(
-    ("value", "is_train_ids", "message"),
-    [(35, False, "label ids 0..34 .* found 35"), (19, True, "found 19")],
+    ("value", "name", "message"),
+    [
+        (35, "gta5", r"ids 0\.\.34, 255 .* found 35"),
+        (19, "cityscapes_train_ids", "found 19"),
+    ],
 )
-def test_values_that_are_no_labels_are_refused(value, is_train_ids, message):
+def test_values_that_are_no_labels_are_refused(value, name, message):
     label = np.array([[0, value]], np.uint8)
     with pytest.raises(UserError, match=f"label.png: .*{message}"):
-        frames.to_train_ids(label, "label.png", is_train_ids=is_train_ids)
+        load_label_map(name).to_train_ids(label, "label.png")
 
 
 def test_nearest_takes_the_pixel_under_the_center():
     # Three pixels to two: centers at 0.75 and 2.25; two to four: 0.25, 0.75,
     # 1.25, 1.75.
     row = np.array([[10, 20, 30]], np.uint8)
-    assert frames.resize_nearest(row, 1, 2).tolist() == [[10, 30]]
+    assert labels.resize_nearest(row, 1, 2).tolist() == [[10, 30]]
     row = np.array([[10, 20]], np.uint8)
-    assert frames.resize_nearest(row, 1, 4).tolist() == [[10, 10, 20, 20]]
+    assert labels.resize_nearest(row, 1, 4).tolist() == [[10, 10, 20, 20]]
 
 
 def test_image_and_label_are_halved_on_one_grid(tmp_path):
@@ -99,7 +104,7 @@ def test_image_and_label_are_halved_on_one_grid(tmp_path):
         image.repeat(2, 0).repeat(2, 1),
         label.repeat(2, 0).repeat(2, 1),
     )
-    result = frames.encode_frame(frame, height=2, width=3, image_format="png")
+    result = encoding.encode_frame(frame, height=2, width=3, image_format="png")
     np.testing.assert_array_equal(decode(result.image), image)
     assert decode(result.label).tolist() == [[0, 1, 2], [10, 11, 255]]
     assert (result.height, result.width) == (2, 3)
@@ -112,20 +117,20 @@ def test_area_resize_averages(tmp_path):
     image = np.zeros((2, 2, 3), np.uint8)
     image[0, 0] = 100
     frame = write_frame(tmp_path, image, np.zeros((2, 2), np.uint8))
-    result = frames.encode_frame(frame, height=1, width=1, image_format="png")
+    result = encoding.encode_frame(frame, height=1, width=1, image_format="png")
     assert decode(result.image).tolist() == [[[25, 25, 25]]]
 
 
 def test_a_frame_that_keeps_its_size_keeps_its_bytes(tmp_path):
     frame = write_frame(tmp_path, random_pixels(4, 6, 3), np.zeros((4, 6)))
-    result = frames.encode_frame(frame, height=0, width=0, image_format="png")
+    result = encoding.encode_frame(frame, height=0, width=0, image_format="png")
     assert result.image == frame.image_path.read_bytes()
 
 
 def test_gray_images_become_rgb(tmp_path):
     gray = random_pixels(4, 6)
     frame = write_frame(tmp_path, gray, np.zeros((4, 6)))
-    result = frames.encode_frame(frame, height=0, width=0, image_format="png")
+    result = encoding.encode_frame(frame, height=0, width=0, image_format="png")
     np.testing.assert_array_equal(
         decode(result.image), np.stack([gray] * 3, axis=-1)
     )
@@ -135,7 +140,7 @@ def test_colored_labels_are_refused(tmp_path):
     frame = write_frame(tmp_path, random_pixels(4, 6, 3), np.zeros((4, 6)))
     Image.new("RGB", (6, 4)).save(frame.label_path)
     with pytest.raises(UserError, match=r"label\.png: .*found mode RGB"):
-        frames.encode_frame(frame, height=0, width=0, image_format="png")
+        encoding.encode_frame(frame, height=0, width=0, image_format="png")
 
 
 @pytest.mark.parametrize("size", [(0, 0), (2, 3)])
@@ -151,7 +156,7 @@ def test_pixels_that_are_not_what_their_checksum_says_are_refused(
     path.write_bytes(data)
     Image.open(path).load()
     with pytest.raises(UserError, match=f"{damaged}: .*checksum of IDAT"):
-        frames.encode_frame(
+        encoding.encode_frame(
             frame, height=size[0], width=size[1], image_format="png"
         )
 
@@ -168,7 +173,8 @@ def test_gray_labels_of_few_bits_are_refused(tmp_path):
     """Decoders stretch the ids: road, 7 of 15, would be read as 119."""
     pixels = zlib.compress(bytes([0, 0x07, 0x78]))
     header = struct.pack(">IIBBBBB", 4, 1, 4, 0, 0, 0, 0)
-    path = tmp_path / "label.png"
+    frame = write_frame(tmp_path, random_pixels(1, 4, 3), np.zeros((1, 4)))
+    path = frame.label_path
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -177,7 +183,7 @@ def test_gray_labels_of_few_bits_are_refused(tmp_path):
     )
     assert np.asarray(Image.open(path)).tolist() == [[0, 119, 119, 136]]
     with pytest.raises(UserError, match=r"label\.png: .*found 4 bits"):
-        frames.read_label(path)
+        encoding.encode_frame(frame, height=0, width=0, image_format="png")
 
 
 def chunk(kind, data):
@@ -186,7 +192,12 @@ def chunk(kind, data):
 
 
 def write_frame(folder, image, label):
-    frame = frames.RawFrame("frame", folder / "image.png", folder / "label.png")
+    frame = encoding.RawFrame(
+        "frame",
+        folder / "image.png",
+        folder / "label.png",
+        load_label_map("gta5"),
+    )
     Image.fromarray(image).save(frame.image_path)
     Image.fromarray(label.astype(np.uint8)).save(frame.label_path)
     return frame

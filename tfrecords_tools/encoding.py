@@ -1,0 +1,199 @@
+"""One raw frame becomes an encoded image, an encoded label and its counts.
+
+Runs in worker processes, so nothing here may import TensorFlow: its start-up
+would cost each worker seconds.
+"""
+
+import dataclasses
+import io
+import os
+from pathlib import Path
+
+import numpy as np
+from PIL import ExifTags, Image, ImageOps
+
+from kliep_tf.data import png
+from kliep_tf.errors import UserError
+from tfrecords_tools.label_maps import LabelMap
+from tfrecords_tools.labels import read_train_ids
+
+_JPEG_QUALITY = 95
+# What Pillow raises on damaged files. A PNG whose chunks make no sense is a
+# SyntaxError there.
+DAMAGE = (
+    OSError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+    Image.DecompressionBombError,
+)
+
+
+@dataclasses.dataclass(frozen=True)
+class RawFrame:
+    """One frame of a raw dataset, on disk.
+
+    Attributes:
+        filename: the example's key: a stem, unique in the dataset.
+        image_path: the image file.
+        label_path: the label file, None for an unlabelled frame.
+        label_map: what the label file's values mean; None without a label.
+    """
+
+    filename: str
+    image_path: Path
+    label_path: Path | None = None
+    label_map: LabelMap | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class EncodedFrame:
+    """One frame as it goes into a record.
+
+    Attributes:
+        filename: the example's key.
+        image: encoded RGB image.
+        image_format: "png" or "jpeg".
+        label: encoded PNG of train ids, None for an unlabelled frame.
+        height: of image and label, in pixels.
+        width: of image and label, in pixels.
+        class_pixels: int64 [C], number of label pixels of each class; of a
+            frame without a label [0].
+    """
+
+    filename: str
+    image: bytes
+    image_format: str
+    label: bytes | None
+    height: int
+    width: int
+    class_pixels: np.ndarray
+
+
+def encode_frame(
+    frame: RawFrame, *, height: int, width: int, image_format: str
+) -> EncodedFrame:
+    """Reads, resizes and encodes one frame.
+
+    The image is resized by area (box filter), the label by nearest neighbour,
+    both on the grid of pixel centers, so that they stay aligned. Nothing is
+    cropped: where the aspect ratio differs, it changes.
+
+    Args:
+        frame: where to read.
+        height: of the result; 0 keeps the source's.
+        width: of the result; 0 keeps the source's.
+        image_format: "png" or "jpeg".
+
+    Raises:
+        UserError: a file is damaged or holds something else.
+    """
+    data = frame.image_path.read_bytes()
+    image = decode_image(frame.image_path, data)
+    upright = image
+    if is_turned(image):
+        upright = ImageOps.exif_transpose(image)
+    source_size = upright.size
+    size = (width or upright.width, height or upright.height)
+    # A frame that keeps its size keeps its bytes: encoding it again would cost
+    # the most time of all and change no pixel, or, of a JPEG, worsen them.
+    copied = (
+        size == source_size
+        and upright is image
+        and _is_plain(image, data, image_format)
+    )
+    if not copied:
+        rgb = _to_rgb(frame.image_path, upright)
+        data = _encode_image(rgb, size, image_format)
+    label, class_pixels = None, np.zeros(0, np.int64)
+    if frame.label_path is not None and frame.label_map is not None:
+        train_ids = _read_label(frame, source_size[::-1], size[::-1])
+        label = png.encode_png(train_ids)
+        counts = np.bincount(train_ids.ravel(), minlength=256)
+        class_pixels = counts[: len(frame.label_map.classes)].astype(np.int64)
+    return EncodedFrame(
+        frame.filename,
+        data,
+        image_format,
+        label,
+        size[1],
+        size[0],
+        class_pixels,
+    )
+
+
+def decode_image(path: str | os.PathLike, data: bytes) -> Image.Image:
+    """Returns the decoded image of a file's bytes, as it is stored.
+
+    Raises:
+        UserError: they are no image, or are damaged.
+    """
+    try:
+        image = Image.open(io.BytesIO(data))
+        image.load()
+    except DAMAGE as error:
+        detail = " ".join(str(error).split())
+        if isinstance(error, Image.UnidentifiedImageError):
+            detail = f"{len(data)} bytes of something else"
+        raise UserError(
+            f"{path}: expected a whole image, found damage ({detail})"
+        ) from error
+    broken = png.broken_chunk(data)
+    if broken:
+        raise UserError(
+            f"{path}: expected a whole image, found damage (the checksum of "
+            f"{broken} is another)"
+        )
+    return image
+
+
+def is_turned(image: Image.Image) -> bool:
+    """Whether EXIF says that an image is to be turned or mirrored."""
+    return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
+
+
+def _read_label(
+    frame: RawFrame, source_size: tuple[int, int], size: tuple[int, int]
+) -> np.ndarray:
+    """Returns uint8 [H, W] of `size`, the train ids of a frame's label."""
+    path = frame.label_path
+    data = path.read_bytes()
+    image = decode_image(path, data)
+    if image.size[::-1] != source_size:
+        raise UserError(
+            f"{path}: expected the image's size "
+            f"{source_size[0]}x{source_size[1]}, found "
+            f"{image.height}x{image.width}"
+        )
+    header = png.parse_header(data)
+    return read_train_ids(image, path, header, frame.label_map, size)
+
+
+def _is_plain(image: Image.Image, data: bytes, image_format: str) -> bool:
+    """Whether the bytes are of the format asked for, 8-bit RGB."""
+    if image_format == "png":
+        header = png.parse_header(data)
+        return header is not None and header.is_plain_rgb
+    return (image.format, image.mode) == ("JPEG", "RGB")
+
+
+def _to_rgb(path: str | os.PathLike, image: Image.Image) -> Image.Image:
+    if image.mode == "I;16":
+        image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
+    if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
+        raise UserError(
+            f"{path}: expected an RGB or gray image, found mode {image.mode}"
+        )
+    return image.convert("RGB") if image.mode != "RGB" else image
+
+
+def _encode_image(
+    image: Image.Image, size: tuple[int, int], image_format: str
+) -> bytes:
+    if image.size != size:
+        image = image.resize(size, Image.Resampling.BOX)
+    if image_format == "png":
+        return png.encode_png(np.asarray(image))
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=_JPEG_QUALITY)
+    return buffer.getvalue()
