@@ -19,13 +19,9 @@ import tensorflow as tf
 from kliep_tf.data import images, records
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
-from kliep_tf.density_ratio.embedding import BACKBONES, Embedder
-from kliep_tf.density_ratio.extraction import ExtractionSettings
-from kliep_tf.density_ratio.extractors import (
-    FEATURE_EXTRACTORS,
-    LABELS_OF_BOTH,
-    NEEDS,
-)
+from kliep_tf.density_ratio.embedding import BACKBONES
+from kliep_tf.density_ratio.extraction import ExtractionSettings, Inputs
+from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.estimate_weights import working_size
 from kliep_tf.segmentation.inference import load_segmenter
 
@@ -43,23 +39,27 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = records.resolve_records(arguments.records, "records")
     number = len(build_index(paths))
-    settings = _settings(arguments, paths)
+    size = working_size(build_index(paths))
+    inputs = _inputs(arguments)
     bounds = {
         "images": _rates(lambda: _decode_images(paths), number),
         "labels": _rates(lambda: _decode_labels(paths), number),
     }
-    report = {"examples": number, "working_size": settings.image_size}
+    report = {"examples": number, "working_size": size}
     report["bare_decode"] = bounds
-    for name, extract in FEATURE_EXTRACTORS.items():
-        if name == "segmenter_histogram" and not settings.segmenter:
+    for name, extractor in EXTRACTORS.items():
+        if name == "segmenter_histogram" and not arguments.segmenter:
             continue
-        if name == "embedding" and not settings.embedder:
+        if name == "embedding" and not arguments.embedding_weights:
             continue
+        settings = ExtractionSettings(
+            network=extractor.prepare(inputs, size), image_size=size
+        )
 
-        def work(extract=extract) -> None:
-            extract(make_example_dataset(paths), number, settings)
+        def work(extractor=extractor, settings=settings) -> None:
+            extractor.extract(make_example_dataset(paths), number, settings)
 
-        bound = "labels" if NEEDS[name] == LABELS_OF_BOTH else "images"
+        bound = "labels" if extractor.of_labels else "images"
         rates = _rates(work, number)
         rates["of_bare_decode"] = (
             rates["per_cpu_second"] / bounds[bound]["per_cpu_second"]
@@ -68,20 +68,11 @@ def main() -> None:
     print(json.dumps(report, indent=1))
 
 
-def _settings(
-    arguments: argparse.Namespace, paths: list[str]
-) -> ExtractionSettings:
-    segmenter = embedder = None
-    if arguments.segmenter:
-        segmenter = load_segmenter(arguments.segmenter)
-    if arguments.embedding_weights:
-        embedder = Embedder(
-            arguments.embedding_weights, arguments.embedding_backbone
-        )
-    return ExtractionSettings(
-        segmenter=segmenter,
-        embedder=embedder,
-        image_size=working_size(build_index(paths)),
+def _inputs(arguments: argparse.Namespace) -> Inputs:
+    return Inputs(
+        segmenter=lambda size: load_segmenter(arguments.segmenter),
+        embedding_weights=arguments.embedding_weights,
+        embedding_backbone=arguments.embedding_backbone,
     )
 
 

@@ -8,7 +8,7 @@ import dataclasses
 
 from kliep_tf import cli
 from kliep_tf.density_ratio.embedding import BACKBONES
-from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS, NEEDS
+from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS
 from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.errors import UserError
@@ -26,10 +26,10 @@ class WeightFlags:
 
     features: str = cli.flag(
         "what is compared, and what it needs. "
-        + "; ".join(f"{name}: {needs}" for name, needs in NEEDS.items())
+        + "; ".join(f"{one.name}: {one.needs}" for one in EXTRACTORS.values())
         + ". A thumbnail compares looks as well",
         default="segmenter_histogram",
-        choices=sorted(FEATURE_EXTRACTORS),
+        choices=sorted(EXTRACTORS),
     )
     segmenter: str = cli.flag(
         "SavedModel for segmenter_histogram; by default a small one is "

@@ -8,27 +8,28 @@ target images. Writes weights by filename, a report and a figure.
 
 import dataclasses
 import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kliep_tf import cli, runs, train_segmenter
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels, make_example_dataset
 from kliep_tf.data.records import resolve_records
+from kliep_tf.data.summaries import class_set_of
 from kliep_tf.data.weights import has_weights, save_weights
 from kliep_tf.density_ratio import report
-from kliep_tf.density_ratio.embedding import Embedder, require_weights
-from kliep_tf.density_ratio.extraction import ExtractionSettings
-from kliep_tf.density_ratio.extractors import (
-    FEATURE_EXTRACTORS,
-    require_labels_for,
+from kliep_tf.density_ratio.extraction import (
+    ExtractionSettings,
+    Inputs,
+    Network,
 )
+from kliep_tf.density_ratio.extractors import EXTRACTORS, require_inputs
 from kliep_tf.density_ratio.label_features import class_histogram
-from kliep_tf.density_ratio.scaling import DEFAULT_SCALING
 from kliep_tf.density_ratio.weighting import fit_both_directions
-from kliep_tf.errors import UserError
 from kliep_tf.estimate_flags import (
     MAX_WORKING_WIDTH,
     EstimateConfig,
@@ -46,23 +47,30 @@ _SEGMENTER_DIR = "segmenter"
 _WORKING_MULTIPLE = 8
 
 
+Shards = Mapping[str, Sequence[str]]  # by domain
+
+
 def estimate(config: EstimateConfig) -> None:
     """Estimates both directions' weights and writes them."""
     check_flags(config)
     bandwidth = parse_bandwidth(config.bandwidth)
-    paths = {
+    shards = {
         "source": resolve_records(config.source_records, "source_records"),
         "target": resolve_records(config.target_records, "target_records"),
     }
-    _check_needs(config, paths)
-    inputs = _fingerprints(config, paths)
+    classes = class_set_of([*shards["source"], *shards["target"]])
+    inputs = _inputs(config, shards)
+    require_inputs(EXTRACTORS[config.features], inputs)
     with runs.claim(
-        config.weights_dir, PROGRAM, config, inputs=inputs
+        config.weights_dir,
+        PROGRAM,
+        config,
+        inputs=_fingerprints(config, shards),
     ) as claim:
         if claim.finished and has_weights(config.weights_dir):
             print(f"{config.weights_dir}: weights already estimated")
             return
-        features = _features(config, paths)
+        features = _features(config, shards, inputs, classes)
         source, target = fit_both_directions(
             features["source"],
             features["target"],
@@ -74,7 +82,7 @@ def estimate(config: EstimateConfig) -> None:
             solver=config.solver,
             seed=config.seed,
         )
-        shares = _class_shares(config, paths, features)
+        shares = _class_shares(config, shards, features, classes)
         text = report.describe(source, target, shares)
         runs.write_atomically(claim.directory / REPORT, text)
         report.draw(source, target, shares, claim.directory / FIGURE)
@@ -85,80 +93,74 @@ def estimate(config: EstimateConfig) -> None:
     print(f"{config.weights_dir}: weights of both domains")
 
 
-def _fingerprints(
-    config: EstimateConfig, paths: dict[str, list[str]]
-) -> dict[str, str]:
+def _inputs(config: EstimateConfig, shards: Shards) -> Inputs:
+    """Returns what the flags offer to an extractor; nothing is loaded yet."""
+
+    def segmenter(size: tuple[int, int]) -> Network:
+        if config.segmenter:
+            return load_segmenter(config.segmenter)
+        return load_segmenter(_train_segmenter(config, size))
+
+    possible = config.segmenter or has_labels(shards["source"])
+    return Inputs(
+        shards={f"{domain}_records": shards[domain] for domain in shards},
+        segmenter=segmenter if possible else None,
+        embedding_weights=config.embedding_weights,
+        embedding_backbone=config.embedding_backbone,
+    )
+
+
+def _fingerprints(config: EstimateConfig, shards: Shards) -> dict[str, str]:
     """Returns what would show that something was replaced between two runs."""
     inputs = {
-        f"{domain} records": runs.fingerprint(shards)
-        for domain, shards in paths.items()
+        f"{domain} records": runs.fingerprint(paths)
+        for domain, paths in shards.items()
     }
     if config.embedding_weights:
         inputs["embedding weights"] = runs.fingerprint(
             [config.embedding_weights]
         )
-    if saved_models.is_whole(config.segmenter):
+    if config.segmenter and saved_models.is_whole(config.segmenter):
         inputs["the segmenter"] = saved_models.fingerprint(config.segmenter)
     return inputs
 
 
 def _scaling(config: EstimateConfig) -> str:
     if config.scaling == "auto":
-        return DEFAULT_SCALING[config.features]
+        return EXTRACTORS[config.features].scaling
     return config.scaling
 
 
-def _check_needs(config: EstimateConfig, paths: dict[str, list[str]]) -> None:
-    """Raises a UserError where the features lack what they need."""
-    shards_of = {
-        f"{domain}_records": shards for domain, shards in paths.items()
-    }
-    require_labels_for(config.features, shards_of)
-    if config.features == "embedding":
-        require_weights(config.embedding_weights, config.embedding_backbone)
-
-
 def _features(
-    config: EstimateConfig, paths: dict[str, list[str]]
+    config: EstimateConfig, shards: Shards, inputs: Inputs, classes: ClassSet
 ) -> dict[str, Features]:
     """Returns both domains' features; those saved earlier are not redone."""
-    indices = {domain: build_index(shards) for domain, shards in paths.items()}
+    extractor = EXTRACTORS[config.features]
+    indices = {domain: build_index(paths) for domain, paths in shards.items()}
     files = {
         domain: Path(config.weights_dir, f"{domain}_features.npz")
-        for domain in paths
+        for domain in shards
     }
-    settings = ExtractionSettings()
+    settings = ExtractionSettings(classes=classes)
     if not all(file.exists() for file in files.values()):
-        settings = _settings(config, paths, indices["source"])
+        size = _working_size(config, indices["source"])
+        settings = dataclasses.replace(
+            settings,
+            image_size=size,
+            network=extractor.prepare(inputs, size),
+        )
     found = {}
-    for domain, shards in paths.items():
+    for domain, paths in shards.items():
         if not files[domain].exists():
-            print(
-                f"{config.features} of {len(indices[domain])} {domain} images"
-            )
-            features = FEATURE_EXTRACTORS[config.features](
-                make_example_dataset(shards),
+            print(f"{extractor.name} of {len(indices[domain])} {domain} images")
+            features = extractor.extract(
+                make_example_dataset(paths),
                 len(indices[domain]),
                 dataclasses.replace(settings, flag=f"{domain}_records"),
             )
             save_features(files[domain], features)
         found[domain] = load_features(files[domain])
     return found
-
-
-def _settings(
-    config: EstimateConfig, paths: dict[str, list[str]], source: RecordIndex
-) -> ExtractionSettings:
-    """Returns the extractor's settings, its network loaded or trained."""
-    if config.features == "segmenter_histogram":
-        size = _working_size(config, source)
-        segmenter = load_segmenter(_segmenter_path(config, paths, size))
-        return ExtractionSettings(segmenter=segmenter, image_size=size)
-    if config.features == "embedding":
-        embedder = Embedder(config.embedding_weights, config.embedding_backbone)
-        size = _working_size(config, source)
-        return ExtractionSettings(embedder=embedder, image_size=size)
-    return ExtractionSettings()
 
 
 def working_size(source: RecordIndex) -> tuple[int, int]:
@@ -180,18 +182,8 @@ def _working_size(
     return working_size(source)
 
 
-def _segmenter_path(
-    config: EstimateConfig, paths: dict[str, list[str]], size: tuple[int, int]
-) -> str:
-    """Returns the segmenter given, or trains one on the source's labels."""
-    if config.segmenter:
-        return config.segmenter
-    if not has_labels(paths["source"]):
-        raise UserError(
-            "--features=segmenter_histogram: expected labels in "
-            f"--source_records={config.source_records} or a --segmenter, found "
-            "neither; thumbnail and embedding need no label"
-        )
+def _train_segmenter(config: EstimateConfig, size: tuple[int, int]) -> str:
+    """Trains a segmenter on the source's labels; returns its SavedModel."""
     run_dir = os.path.join(config.weights_dir, _SEGMENTER_DIR)
     train_segmenter.train_segmenter(
         train_segmenter.TrainSegmenterConfig(
@@ -208,17 +200,20 @@ def _segmenter_path(
 
 def _class_shares(
     config: EstimateConfig,
-    paths: dict[str, list[str]],
+    shards: Shards,
     features: dict[str, Features],
+    classes: ClassSet,
 ) -> report.ClassShares | None:
     """Returns shares by labels if both domains have them, else predicted."""
-    if all(has_labels(shards) for shards in paths.values()):
+    if all(has_labels(paths) for paths in shards.values()):
         found = {}
-        for domain, shards in paths.items():
-            settings = ExtractionSettings(flag=f"{domain}_records")
+        for domain, paths in shards.items():
+            settings = ExtractionSettings(
+                flag=f"{domain}_records", classes=classes
+            )
             number = len(features[domain].filenames)
             found[domain] = class_histogram(
-                make_example_dataset(shards), number, settings
+                make_example_dataset(paths), number, settings
             )
         origin = "labels"
     elif config.features == "segmenter_histogram":

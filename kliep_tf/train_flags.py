@@ -4,7 +4,7 @@ import dataclasses
 
 from kliep_tf import cli
 from kliep_tf.data import weights
-from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
+from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.errors import UserError
 from kliep_tf.training.distribution import CLUSTER_STRATEGIES
 from kliep_tf.translation.losses import ADVERSARIAL_LOSSES
@@ -29,7 +29,7 @@ class TrainConfig:
     features: str = cli.flag(
         "what estimate_weights compares, if it has to run",
         default="segmenter_histogram",
-        choices=sorted(FEATURE_EXTRACTORS),
+        choices=sorted(EXTRACTORS),
     )
     segmenter: str = cli.flag(
         "segmentation SavedModel for --features=segmenter_histogram; by "

@@ -1,4 +1,4 @@
-"""What a network saw that was trained on other pictures, such as ImageNet's.
+"""Features of a pretrained backbone, such as one trained on ImageNet.
 
 The weights come from a local file; nothing is ever downloaded. The files that
 Keras publishes as `..._notop.h5` fit, and what `save_weights` of the same
@@ -16,6 +16,9 @@ from kliep_tf.data.features import Features
 from kliep_tf.density_ratio.extraction import (
     Example,
     ExtractionSettings,
+    Extractor,
+    ImageSize,
+    Inputs,
     decode_resized,
     extract_each,
 )
@@ -54,12 +57,13 @@ def embedding(
     Args:
         examples: parsed, as `reading.make_example_dataset` yields them.
         num_examples: N.
-        settings: `embedder` must be given.
+        settings: `network` must be an Embedder.
 
     Raises:
         UserError: there is no embedder, or the images are too small for it.
     """
-    if settings.embedder is None:
+    embedder = settings.network
+    if embedder is None:
         raise UserError(
             "--features=embedding: expected a backbone's weights as "
             f"{_FLAG}, found none"
@@ -76,13 +80,13 @@ def embedding(
         return decode_resized(example, settings.image_size)
 
     def embed(pixels: np.ndarray, _: np.ndarray) -> np.ndarray:
-        return settings.embedder(tf.constant(pixels)).numpy()
+        return embedder(tf.constant(pixels)).numpy()
 
     return extract_each(
         examples,
         load,
         embed,
-        [f"embedding {column}" for column in range(settings.embedder.width)],
+        [f"embedding {column}" for column in range(embedder.width)],
         num_examples,
         settings,
         settings.batch_size,
@@ -150,3 +154,21 @@ def _load(network: keras.Model, path: str, backbone: str) -> None:
             f"{_FLAG}={path}: expected the weights of {backbone} without its "
             f"top layer, found a file that does not fit ({reason})"
         ) from error
+
+
+def _require_file(inputs: Inputs) -> None:
+    require_weights(inputs.embedding_weights, inputs.embedding_backbone)
+
+
+def _load_embedder(inputs: Inputs, image_size: ImageSize) -> Embedder:
+    return Embedder(inputs.embedding_weights, inputs.embedding_backbone)
+
+
+EMBEDDING = Extractor(
+    name="embedding",
+    needs="a local file as --embedding_weights",
+    scaling="pca",
+    extract=embedding,
+    check=_require_file,
+    prepare=_load_embedder,
+)

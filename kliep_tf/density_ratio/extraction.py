@@ -1,17 +1,31 @@
-"""What all feature extractors share: their settings and the gathering."""
+"""What all feature extractors share: the record, its settings, the gathering.
+
+An extractor describes an image by a short vector. It reads examples one at a
+time or in small batches, so that only the features stay in memory and images
+may have any sizes.
+"""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import images, records
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.features import Features
 from kliep_tf.data.reading import read_all
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
+
+# A parsed example (records.parse_example): nothing is decoded yet.
+Example = dict[str, tf.Tensor]
+# Of a batch of images, uint8 [N, H, W, 3].
+Network = Callable[[tf.Tensor], tf.Tensor]
+ImageSize = tuple[int, int]  # height, width
+
+LABELS_OF_BOTH = "labels of both domains"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,24 +34,74 @@ class ExtractionSettings:
 
     Attributes:
         flag: the flag that named the records, for messages.
-        segmenter: uint8 [N, H, W, 3] to float32 probabilities [N, H, W, 19].
-        embedder: an `embedding.Embedder`.
+        network: what the extractor's `prepare` returned.
         image_size: (height, width) at which a network works.
+        classes: what the train ids of the labels, or of a segmenter, mean.
         batch_size: images passed to a network at once.
     """
 
     flag: str = "records"
-    segmenter: Callable[[tf.Tensor], tf.Tensor] | None = None
-    embedder: Any = None
-    image_size: tuple[int, int] = (128, 256)
+    network: Any = None
+    image_size: ImageSize = (128, 256)
+    classes: ClassSet = CITYSCAPES_CLASSES
     batch_size: int = 16
 
 
-# A parsed example (records.parse_example): nothing is decoded yet.
-Example = dict[str, tf.Tensor]
+@dataclasses.dataclass(frozen=True)
+class Inputs:
+    """What a program offers; an extractor takes of it what it needs.
 
-# (dataset of Examples, not batched; their number; settings) -> Features
-Extractor = Callable[[tf.data.Dataset, int, ExtractionSettings], Features]
+    Attributes:
+        shards: of both domains, by the flag that named them.
+        segmenter: returns a segmenter for images of a size, uint8
+            [N, H, W, 3] to float32 probabilities [N, H, W, C]. It may take
+            long: nothing is loaded or trained before.
+        embedding_weights: a local file, or "".
+        embedding_backbone: one of `embedding.BACKBONES`.
+    """
+
+    shards: Mapping[str, Sequence[str]] = dataclasses.field(
+        default_factory=dict
+    )
+    segmenter: Callable[[ImageSize], Network] | None = None
+    embedding_weights: str = ""
+    embedding_backbone: str = "mobilenet_v2"
+
+
+def _accept(inputs: Inputs) -> None:
+    """Accepts any inputs."""
+
+
+def _no_network(inputs: Inputs, image_size: ImageSize) -> None:
+    """Loads nothing."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Extractor:
+    """One kind of features; a record of this class is all that adds one.
+
+    Attributes:
+        name: as the flag --features has it.
+        needs: what must be there, in a few words.
+        scaling: the `scaling.SCALINGS` that suits it.
+        extract: function of the examples (not batched), their number, and
+            settings.
+        check: raises a UserError, before anything is read or written, where
+            the inputs lack what it needs.
+        prepare: loads the network for `ExtractionSettings.network`.
+    """
+
+    name: str
+    needs: str
+    scaling: str
+    extract: Callable[[tf.data.Dataset, int, ExtractionSettings], Features]
+    check: Callable[[Inputs], None] = _accept
+    prepare: Callable[[Inputs, ImageSize], Any] = _no_network
+
+    @property
+    def of_labels(self) -> bool:
+        """Whether it reads the labels, of both domains."""
+        return self.needs == LABELS_OF_BOTH
 
 
 def decode_resized(example: Example, size: tuple[int, int]) -> tf.Tensor:

@@ -10,11 +10,13 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import images, records
-from kliep_tf.data.datasets import CLASS_NAMES, IGNORE_LABEL, NUM_CLASSES
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.features import Features
 from kliep_tf.density_ratio.extraction import (
+    LABELS_OF_BOTH,
     Example,
     ExtractionSettings,
+    Extractor,
     extract_each,
 )
 from kliep_tf.errors import UserError
@@ -28,7 +30,7 @@ _BYTE_VALUES = 256
 def class_histogram(
     examples: tf.data.Dataset, num_examples: int, settings: ExtractionSettings
 ) -> Features:
-    """Returns [N, 19]: each class's share of the labelled pixels.
+    """Returns [N, C]: each class's share of the labelled pixels.
 
     Raises:
         UserError: an image has no labelled pixel.
@@ -37,15 +39,14 @@ def class_histogram(
     def shares(counts: np.ndarray, filenames: np.ndarray) -> np.ndarray:
         return _shares(counts[:, 0], filenames, "class_histogram", settings)
 
-    return _from_counts(
-        examples, num_examples, 1, CLASS_NAMES, shares, settings
-    )
+    names = settings.classes.names
+    return _from_counts(examples, num_examples, 1, names, shares, settings)
 
 
 def layout(
     examples: tf.data.Dataset, num_examples: int, settings: ExtractionSettings
 ) -> Features:
-    """Returns [N, 304]: the class shares in each cell of a 4x4 grid.
+    """Returns [N, 16 C]: the class shares in each cell of a 4x4 grid.
 
     A cell without labelled pixels takes the shares of the whole image.
 
@@ -56,7 +57,7 @@ def layout(
         f"row {row} column {column} {name}"
         for row in range(GRID)
         for column in range(GRID)
-        for name in CLASS_NAMES
+        for name in settings.classes.names
     ]
 
     def shares(counts: np.ndarray, filenames: np.ndarray) -> np.ndarray:
@@ -70,15 +71,18 @@ def layout(
     return _from_counts(examples, num_examples, GRID, names, shares, settings)
 
 
-def count_classes(label: tf.Tensor, grid: int) -> tf.Tensor:
-    """Returns int32 [grid * grid, 19]: pixels by cell and class.
+def count_classes(
+    label: tf.Tensor, grid: int, classes: ClassSet = CITYSCAPES_CLASSES
+) -> tf.Tensor:
+    """Returns int32 [grid * grid, C]: pixels by cell and class.
 
-    Runs inside a graph, where a label that is neither a train id nor 255 makes
-    an InvalidArgumentError.
+    Runs inside a graph, where a label that is neither a train id nor ignored
+    makes an InvalidArgumentError.
 
     Args:
-        label: uint8 [H, W, 1]; pixels of 255 are left out.
+        label: uint8 [H, W, 1]; pixels of the ignore label are left out.
         grid: cells down and across.
+        classes: what the train ids mean.
     """
     label = tf.cast(label[..., 0], tf.int32)
     height, width = tf.unstack(tf.shape(label))
@@ -94,12 +98,13 @@ def count_classes(label: tf.Tensor, grid: int) -> tf.Tensor:
         maxlength=bins,
     )
     counts = tf.reshape(counts, [grid * grid, _BYTE_VALUES])
+    counted = counts[:, : len(classes)]
     tf.debugging.assert_equal(
-        tf.reduce_sum(counts[:, NUM_CLASSES:IGNORE_LABEL]),
-        0,
-        f"expected labels 0..{NUM_CLASSES - 1} or {IGNORE_LABEL}",
+        tf.reduce_sum(counted) + tf.reduce_sum(counts[:, classes.ignore_label]),
+        tf.reduce_sum(counts),
+        f"expected labels 0..{len(classes) - 1} or {classes.ignore_label}",
     )
-    return counts[:, :NUM_CLASSES]
+    return counted
 
 
 def _from_counts(
@@ -110,23 +115,25 @@ def _from_counts(
     shares: Callable[[np.ndarray, np.ndarray], np.ndarray],
     settings: ExtractionSettings,
 ) -> Features:
-    """Collects shares(counts [B, grid * grid, 19], filenames [B])."""
+    """Collects shares(counts [B, grid * grid, C], filenames [B])."""
 
     def load(example: Example) -> tf.Tensor:
-        return count_classes(_decode_label(example), grid)
+        classes = settings.classes
+        label = _decode_label(example, classes.ignore_label)
+        return count_classes(label, grid, classes)
 
     return extract_each(
         examples, load, shares, names, num_examples, settings, _BATCH
     )
 
 
-def _decode_label(example: Example) -> tf.Tensor:
+def _decode_label(example: Example, ignore_label: int) -> tf.Tensor:
     """Returns uint8 [H, W, 1]; one ignored pixel where there is no label."""
     encoded = example[records.LABEL_ENCODED]
     label = tf.cond(
         tf.strings.length(encoded) > 0,
         lambda: images.decode_label(encoded),
-        lambda: tf.fill([1, 1, 1], np.uint8(IGNORE_LABEL)),
+        lambda: tf.fill([1, 1, 1], np.uint8(ignore_label)),
     )
     return tf.ensure_shape(label, [None, None, 1])
 
@@ -137,13 +144,32 @@ def _shares(
     features: str,
     settings: ExtractionSettings,
 ) -> np.ndarray:
-    """Returns float64 [B, 19] of the counts [B, 19] of whole images."""
+    """Returns float64 [B, C] of the counts [B, C] of whole images."""
     pixels = counts.sum(axis=1, keepdims=True)
     if not pixels.all():
         name = filenames[np.argmin(pixels[:, 0])].decode()
         raise UserError(
             f"--{settings.flag}: expected labelled pixels in every image for "
-            f"--features={features}, found none in {name!r}; "
-            "segmenter_histogram, thumbnail and embedding need no label of it"
+            f"--features={features}, found none in {name!r}; features of "
+            "images alone, such as thumbnail, need no label of it"
         )
     return counts / pixels
+
+
+CLASS_HISTOGRAM = Extractor(
+    name="class_histogram",
+    needs=LABELS_OF_BOTH,
+    # Class shares are compared as they are: standardised, a rare class would
+    # weigh as much as the sky.
+    scaling="raw",
+    extract=class_histogram,
+)
+
+LAYOUT = Extractor(
+    name="layout",
+    needs=LABELS_OF_BOTH,
+    # Wide features lose their noise dimensions, which would make all distances
+    # alike; they are not whitened, which would bring the noise back.
+    scaling="pca",
+    extract=layout,
+)

@@ -13,18 +13,6 @@ from kliep_tf.errors import UserError
 
 SCALINGS = ("raw", "standardize", "pca")
 
-# Class shares are compared as they are: standardised, a rare class would
-# weigh as much as the sky. Wide features lose their noise dimensions, which
-# would make all distances alike; they are not whitened, which would bring the
-# noise back.
-DEFAULT_SCALING = {
-    "segmenter_histogram": "raw",
-    "class_histogram": "raw",
-    "layout": "pca",
-    "thumbnail": "pca",
-    "embedding": "pca",
-}
-
 _MAX_COMPONENTS = 50
 _PREFIX = "scaling_"
 

@@ -3,13 +3,14 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.data import records
-from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet, LabelClass
 from kliep_tf.data.reading import make_example_dataset
-from kliep_tf.density_ratio.extraction import ExtractionSettings
-from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS, NEEDS
-from kliep_tf.density_ratio.scaling import DEFAULT_SCALING, SCALINGS
+from kliep_tf.density_ratio.extraction import ExtractionSettings, Inputs
+from kliep_tf.density_ratio.extractors import EXTRACTORS, require_inputs
+from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.errors import UserError
 
+CLASS_NAMES = CITYSCAPES_CLASSES.names
 ROAD, SKY = CLASS_NAMES.index("road"), CLASS_NAMES.index("sky")
 
 
@@ -38,7 +39,7 @@ def _dataset(tmp_path, frames):
 
 def _extract(name, tmp_path, frames, **settings):
     dataset = _dataset(tmp_path, frames)
-    return FEATURE_EXTRACTORS[name](
+    return EXTRACTORS[name].extract(
         dataset, len(frames), ExtractionSettings(**settings)
     )
 
@@ -125,7 +126,7 @@ def test_segmenter_histogram_is_the_mean_probability(tmp_path):
         "segmenter_histogram",
         tmp_path,
         frames,
-        segmenter=_red_share_is_sky,
+        network=_red_share_is_sky,
         image_size=(8, 8),
         batch_size=2,
     )
@@ -145,7 +146,7 @@ def test_segmenter_sees_the_working_size(tmp_path):
         "segmenter_histogram",
         tmp_path,
         frames,
-        segmenter=segmenter,
+        network=segmenter,
         image_size=(16, 24),
         batch_size=2,
     )
@@ -156,7 +157,7 @@ def test_segmenter_sees_the_working_size(tmp_path):
 
 
 def test_missing_segmenter_is_said(tmp_path):
-    with pytest.raises(UserError, match="as --segmenter, found none"):
+    with pytest.raises(UserError, match=r"as --segmenter, or labels .*neither"):
         _extract("segmenter_histogram", tmp_path, SHARES_FRAMES)
 
 
@@ -183,12 +184,57 @@ def test_wrong_number_of_examples_is_noticed(tmp_path):
     dataset = _dataset(tmp_path, SHARES_FRAMES)
     for number in (1, 3):
         with pytest.raises(UserError, match=f"expected {number} examples"):
-            FEATURE_EXTRACTORS["thumbnail"](
+            EXTRACTORS["thumbnail"].extract(
                 dataset, number, ExtractionSettings()
             )
 
 
-def test_every_extractor_has_a_default_scaling():
-    assert DEFAULT_SCALING.keys() == FEATURE_EXTRACTORS.keys()
-    assert NEEDS.keys() == FEATURE_EXTRACTORS.keys()
-    assert set(DEFAULT_SCALING.values()) <= set(SCALINGS)
+def test_every_extractor_has_a_scaling_and_says_what_it_needs():
+    for name, extractor in EXTRACTORS.items():
+        assert extractor.name == name
+        assert extractor.scaling in SCALINGS
+        assert extractor.needs
+
+
+def test_what_is_missing_is_said_before_anything_is_read():
+    with pytest.raises(UserError, match=r"as --segmenter, or labels .*neither"):
+        require_inputs(EXTRACTORS["segmenter_histogram"], Inputs())
+    with pytest.raises(UserError, match="--embedding_weights, found none"):
+        require_inputs(EXTRACTORS["embedding"], Inputs())
+    require_inputs(EXTRACTORS["thumbnail"], Inputs())
+
+
+THREE = ClassSet(
+    "three",
+    tuple(LabelClass(name, (0, 0, 0)) for name in ("floor", "wall", "air")),
+    ignore_label=200,
+)
+
+
+def test_classes_come_with_the_data(tmp_path):
+    frame = (_gray(1, 5), [[2, 2, 2, 0, 200]])
+    found = _extract("class_histogram", tmp_path, [frame], classes=THREE)
+    assert found.names.tolist() == ["floor", "wall", "air"]
+    np.testing.assert_array_equal(found.values, [[1 / 4, 0, 3 / 4]])
+    cells = _extract("layout", tmp_path, [frame], classes=THREE)
+    assert cells.values.shape == (1, 16 * 3)
+    assert cells.names[-1] == "row 3 column 3 air"
+
+
+def test_label_of_another_set_of_classes_is_refused(tmp_path):
+    # 3 is a train id of Cityscapes and none of the three classes.
+    frame = (_gray(1, 2), [[0, 3]])
+    with pytest.raises(UserError, match=r"expected labels 0\.\.2 or 200"):
+        _extract("class_histogram", tmp_path, [frame], classes=THREE)
+
+
+def test_segmenter_of_other_classes_is_refused(tmp_path):
+    with pytest.raises(UserError, match=r"the 3 classes of .*, found 19"):
+        _extract(
+            "segmenter_histogram",
+            tmp_path,
+            [(_gray(3, 5), None)],
+            network=_red_share_is_sky,
+            image_size=(8, 8),
+            classes=THREE,
+        )

@@ -1,10 +1,12 @@
 import dataclasses
+import json
 
 import keras
 import numpy as np
 import pytest
 
 from kliep_tf.data import weights
+from kliep_tf.data.class_sets import ClassSet, LabelClass
 from kliep_tf.density_ratio.kliep import density_ratio, from_arrays
 from kliep_tf.density_ratio.scaling import FeatureScaling
 from kliep_tf.errors import UserError
@@ -190,7 +192,7 @@ def test_labels_that_are_missing_are_asked_for(config, tmp_path):
         features="segmenter_histogram",
         weights_dir=str(tmp_path / "other"),
     )
-    with pytest.raises(UserError, match=r"or a --segmenter.*thumbnail"):
+    with pytest.raises(UserError, match=r"--segmenter, or labels.*thumbnail"):
         estimate(other)
 
 
@@ -220,6 +222,35 @@ def test_lost_weights_are_estimated_again(config, tmp_path):
     estimate(config)
     after = weights.load_weights(tmp_path / "weights", "target")
     np.testing.assert_array_equal(before.weights, after.weights)
+
+
+def test_without_a_segmenter_none_is_found_in_the_working_directory(
+    config, tmp_path, monkeypatch
+):
+    """A saved_model.pb that happens to lie there is nobody's segmenter."""
+    (tmp_path / "saved_model.pb").write_bytes(b"anything")
+    monkeypatch.chdir(tmp_path)
+    estimate(dataclasses.replace(config, bandwidth="0.5"))
+    (tmp_path / "saved_model.pb").write_bytes(b"something else")
+    estimate(dataclasses.replace(config, bandwidth="0.5"))
+    manifest = json.loads((tmp_path / "weights" / "config.json").read_text())
+    assert "the segmenter" not in json.dumps(manifest)
+
+
+def test_domains_of_different_classes_are_not_compared(config, tmp_path):
+    source = tmp_path / "three"
+    write_records(source, number=2, sky=0.5, bright=True, labelled=True)
+    path = source / "dataset.json"
+    summary = json.loads(path.read_text())
+    for split in summary["splits"].values():
+        split["classes"] = ClassSet(
+            "three",
+            tuple(LabelClass(name, (0, 0, 0)) for name in "abc"),
+        ).to_json()
+    path.write_text(json.dumps(summary))
+    with pytest.raises(UserError, match=r"expected the 3 classes .*found 19"):
+        estimate(dataclasses.replace(config, source_records=str(source)))
+    assert not (tmp_path / "weights").exists()
 
 
 def test_replaced_segmenter_asks_for_another_directory(

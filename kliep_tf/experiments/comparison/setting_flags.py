@@ -5,7 +5,7 @@ import dataclasses
 from kliep_tf import cli
 from kliep_tf.data.reading import require_labels
 from kliep_tf.data.records import resolve_records
-from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
+from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.running.flagfiles import (
     SEGMENTER_FLAGFILE,
@@ -14,7 +14,7 @@ from kliep_tf.experiments.running.flagfiles import (
 from kliep_tf.experiments.running.jobs import Records
 
 # An embedding wants a file of weights beside it, which no flag here names.
-FEATURES = tuple(sorted(set(FEATURE_EXTRACTORS) - {"embedding"}))
+FEATURES = tuple(sorted(set(EXTRACTORS) - {"embedding"}))
 
 
 @dataclasses.dataclass(frozen=True)

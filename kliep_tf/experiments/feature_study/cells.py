@@ -15,8 +15,9 @@ from kliep_tf.density_ratio.diagnostics import (
     normalised_error,
     rank_correlation,
 )
+from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.density_ratio.kliep import density_ratio, fit_kliep
-from kliep_tf.density_ratio.scaling import DEFAULT_SCALING, fit_scaling
+from kliep_tf.density_ratio.scaling import fit_scaling
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.feature_study.plan import Setting, Variant
 
@@ -61,7 +62,7 @@ def run_cell(
     scaling = fit_scaling(
         features[0].values,
         features[1].values,
-        DEFAULT_SCALING[variant.extractor],
+        EXTRACTORS[variant.extractor].scaling,
     )
     source, target = (scaling.apply(f.values) for f in features)
     for domain, judge in zip(features, judges, strict=True):

@@ -10,9 +10,13 @@ from kliep_tf import runs, train_segmenter
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
-from kliep_tf.density_ratio.embedding import Embedder
-from kliep_tf.density_ratio.extraction import ExtractionSettings
-from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
+from kliep_tf.density_ratio.extraction import (
+    ExtractionSettings,
+    ImageSize,
+    Inputs,
+    Network,
+)
+from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.estimate_weights import working_size
 from kliep_tf.experiments.feature_study import plan
 from kliep_tf.experiments.feature_study.plan import FeatureStudyConfig, Variant
@@ -87,18 +91,20 @@ def _settings(
     config: FeatureStudyConfig,
     variant: Variant,
     segmenters: Mapping[str, Path],
-    size: tuple[int, int],
+    size: ImageSize,
     records: str,
 ) -> ExtractionSettings:
-    segmenter = embedder = None
-    if variant.segmenter:
-        segmenter = load_segmenter(segmenters[variant.segmenter])
-    if variant.extractor == "embedding":
-        embedder = Embedder(config.embedding_weights, config.embedding_backbone)
+    def segmenter(size: ImageSize) -> Network:
+        return load_segmenter(segmenters[variant.segmenter])
+
+    inputs = Inputs(
+        segmenter=segmenter,
+        embedding_weights=config.embedding_weights,
+        embedding_backbone=config.embedding_backbone,
+    )
     return ExtractionSettings(
         flag=f"{records}_records",
-        segmenter=segmenter,
-        embedder=embedder,
+        network=EXTRACTORS[variant.extractor].prepare(inputs, size),
         image_size=size,
     )
 
@@ -110,7 +116,7 @@ def _extract(
 
     Translated records may have other shards than their source.
     """
-    found = FEATURE_EXTRACTORS[variant.extractor](
+    found = EXTRACTORS[variant.extractor].extract(
         make_example_dataset(shards), len(build_index(shards)), settings
     )
     order = np.argsort(found.filenames)
