@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kliep_tf import cli, runs, train_segmenter
+from kliep_tf import cli, runs
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
@@ -37,6 +37,8 @@ from kliep_tf.estimate_flags import (
     parse_bandwidth,
 )
 from kliep_tf.segmentation.inference import load_segmenter
+from kliep_tf.segmenter_flags import TrainSegmenterConfig
+from kliep_tf.train_segmenter import train_segmenter
 from kliep_tf.training import saved_models
 
 PROGRAM = "kliep_tf.estimate_weights"
@@ -185,8 +187,8 @@ def _working_size(
 def _train_segmenter(config: EstimateConfig, size: tuple[int, int]) -> str:
     """Trains a segmenter on the source's labels; returns its SavedModel."""
     run_dir = os.path.join(config.weights_dir, _SEGMENTER_DIR)
-    train_segmenter.train_segmenter(
-        train_segmenter.TrainSegmenterConfig(
+    train_segmenter(
+        TrainSegmenterConfig(
             train_records=config.source_records,
             run_dir=run_dir,
             steps=config.segmenter_steps,

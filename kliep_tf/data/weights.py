@@ -106,7 +106,7 @@ def clip(weights: np.ndarray, max_weight: float) -> np.ndarray:
     number = len(weights)
     order = np.argsort(weights)[::-1]
     descending = np.asarray(weights, np.float64)[order]
-    positive = np.count_nonzero(descending)
+    positive = int(np.count_nonzero(descending))
     if not positive * max_weight >= number:
         raise UserError(
             f"--max_weight={max_weight}: expected at least "
@@ -158,15 +158,15 @@ def save_weights(
     """Writes one domain's npz and CSV files, atomically."""
     _check(weights, f"{weights.domain} weights")
     path = weights_path(directory, weights.domain)
-    buffer = io.BytesIO()
-    np.savez(
-        buffer,
-        filenames=np.asarray(weights.filenames, np.str_),
-        weights=np.asarray(weights.weights, np.float32),
-        domain=np.str_(weights.domain),
-        summary=np.str_(json.dumps(dict(weights.summary))),
+    arrays: dict[str, Any] = {
+        "filenames": np.asarray(weights.filenames, np.str_),
+        "weights": np.asarray(weights.weights, np.float32),
+        "domain": np.str_(weights.domain),
+        "summary": np.str_(json.dumps(dict(weights.summary))),
         **{_MODEL + name: value for name, value in weights.model.items()},
-    )
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
     table = io.StringIO()
     writer = csv.writer(table, lineterminator="\n")
     writer.writerow(["filename", "weight"])

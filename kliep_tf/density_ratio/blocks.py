@@ -9,7 +9,7 @@ import functools
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
+from typing import Any, TypeVar, cast
 
 import numpy as np
 import tensorflow as tf
@@ -48,11 +48,11 @@ def one_at_a_time(function: _Function) -> _Function:
     lock = threading.Lock()
 
     @functools.wraps(function)
-    def locked(*arguments):
+    def locked(*arguments: Any) -> Any:
         with lock:
             return function(*arguments)
 
-    return locked
+    return cast(_Function, locked)
 
 
 def shared(block: np.ndarray) -> tf.Tensor:

@@ -9,12 +9,13 @@ set stays small where the full system would not fit.
 """
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
 from kliep_tf import progress
 from kliep_tf.density_ratio import distances, optimum
+from kliep_tf.density_ratio.options import Options
 from kliep_tf.density_ratio.samples import Sample, Samples
 
 # Up to as many candidates are solved without generating columns.
@@ -34,28 +35,24 @@ def find_optimum(
     samples: Samples,
     centers: np.ndarray,
     bandwidth: float,
-    *,
-    solver: optimum.Solver,
-    constant_basis: bool,
-    rng: np.random.Generator,
+    options: Options,
 ) -> optimum.Optimum:
     """Returns the optimum over `centers` [b, d], certified in float64.
 
     float32 distances are used where they are good enough; where the
     certificate shows that they were not, float64.
     """
+    rng = np.random.default_rng(options.seed)
 
     def find(dtype: type) -> optimum.Optimum:
         if len(centers) <= _DIRECT_COLUMNS:
             return optimum.solve_all(
-                samples, centers, bandwidth, dtype, solver, constant_basis
+                samples, centers, bandwidth, dtype, options
             )
-        generation = _Generation(
-            samples, centers, bandwidth, dtype, solver, constant_basis
-        )
+        generation = _Generation(samples, centers, bandwidth, dtype, options)
         return generation.run(rng)
 
-    dtype = samples.frame.dtype_for(bandwidth)
+    dtype = samples.coordinates.dtype_for(bandwidth)
     found = find(dtype)
     if found.gap > optimum.TOLERANCE and dtype == np.float32:
         found = min(found, find(np.float64), key=lambda found: found.gap)
@@ -66,14 +63,18 @@ class _Generation:
     """One run: the candidates, their source means, and the rounds."""
 
     def __init__(
-        self, samples, centers, bandwidth, dtype, solver, constant_basis
+        self,
+        samples: Samples,
+        centers: np.ndarray,
+        bandwidth: float,
+        dtype: type,
+        options: Options,
     ):
         self._samples = samples
         self._centers = centers
         self._dtype = dtype
-        self._solver = solver
-        self._constant_basis = constant_basis
-        self._inverse_width = samples.frame.inverse_width(bandwidth)
+        self._options = options
+        self._inverse_width = samples.coordinates.inverse_width(bandwidth)
         self._log_q = optimum.uniform(len(samples.target))
         self._step = -(-len(centers) // -(-len(centers) // _CANDIDATES_AT_ONCE))
         self._log_means = self._source_means()
@@ -108,19 +109,22 @@ class _Generation:
         to_target = self._distances(self._samples.target, working)
         log_means = np.full(to_target.width, np.inf)
         log_means[: len(working)] = self._log_means[working]
-        if self._constant_basis:
+        if self._options.constant_basis:
             log_means[len(working)] = 0.0
         columns = optimum.solve_columns(
             to_target,
             log_means,
             self._log_q,
             self._inverse_width,
-            self._solver,
+            self._options.solver,
         )
         return columns, log_means
 
     def _normalised(
-        self, working: np.ndarray, columns: optimum.Columns, log_means
+        self,
+        working: np.ndarray,
+        columns: optimum.Columns,
+        log_means: np.ndarray,
     ) -> optimum.Optimum:
         log_alpha = optimum.log_coefficients(columns.log_a, log_means)
         to_source = self._distances(self._samples.source, working, keep=False)
@@ -137,7 +141,7 @@ class _Generation:
         return distances.SquaredDistances(
             sample,
             self._centers[working],
-            self._samples.frame,
+            self._samples.coordinates,
             self._dtype,
             width=_width_for(len(working)),
             keep=keep,
@@ -177,9 +181,10 @@ class _Generation:
 
         Each with the number of candidates in it.
         """
-        starts = range(0, len(self._centers), self._step)
+        starts: Iterable[int] = range(0, len(self._centers), self._step)
         if len(sample) * len(self._centers) > _LONG_PASS:
-            starts = progress.progress(starts, len(starts), name, "part")
+            number = -(-len(self._centers) // self._step)
+            starts = progress.progress(starts, number, name, "part")
         for first in starts:
             centers = self._centers[first : first + self._step]
             yield (
@@ -187,7 +192,7 @@ class _Generation:
                 distances.SquaredDistances(
                     sample,
                     centers,
-                    self._samples.frame,
+                    self._samples.coordinates,
                     self._dtype,
                     width=distances.padded_width(self._step),
                     keep=keep,

@@ -8,16 +8,14 @@ from the held-out part of the target are left out of the fit.
 """
 
 import dataclasses
-import numbers
 from typing import NamedTuple
 
 import numpy as np
 
-from kliep_tf.density_ratio import blocks, distances, inputs, optimum
-from kliep_tf.density_ratio.options import SELECTIONS
+from kliep_tf.density_ratio import blocks, distances, optimum
+from kliep_tf.density_ratio.options import Options
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.samples import Samples
-from kliep_tf.errors import UserError
 
 # A comparison of widths needs neither all points nor all centers nor the
 # last digits.
@@ -25,33 +23,6 @@ _MOST_POINTS = 4096
 _MOST_CENTERS = 127
 _TOLERANCE = 1e-3
 _LOG_ERROR = 1e-3
-
-
-@dataclasses.dataclass(frozen=True)
-class Options:
-    """How widths are compared; see `fit_kliep`."""
-
-    score: str
-    num_folds: int
-    min_ess: float
-    constant_basis: bool
-    solver: optimum.Solver
-    seed: int
-
-    def check(self) -> None:
-        """Raises a UserError for a value out of range."""
-        if self.score not in SELECTIONS:
-            raise UserError(
-                f"selection: expected one of {', '.join(SELECTIONS)}, found "
-                f"{self.score!r}"
-            )
-        inputs.require_whole(self.num_folds, "num_folds", 2)
-        fraction = isinstance(self.min_ess, numbers.Real)
-        if not (fraction and 0 <= self.min_ess < 1):
-            raise UserError(
-                f"min_ess: expected a fraction from 0 to below 1, found "
-                f"{self.min_ess!r}"
-            )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -97,7 +68,7 @@ def cross_validate(
     part = _Part.draw(samples, centers, widths, options, rng)
 
     def row(i: int) -> tuple[float, float, float]:
-        return part.row(samples.frame.inverse_width(widths[i]), options)
+        return part.row(samples.coordinates.inverse_width(widths[i]), options)
 
     rows = list(blocks.in_order(row, range(len(widths))))
     return SelectionTable(widths, *np.array(rows).T)
@@ -115,7 +86,14 @@ class _Part:
     num_folds: int
 
     @classmethod
-    def draw(cls, samples, centers, widths, options, rng) -> "_Part":
+    def draw(
+        cls,
+        samples: Samples,
+        centers: Centers,
+        widths: np.ndarray,
+        options: Options,
+        rng: np.random.Generator,
+    ) -> "_Part":
         """Draws points, centers and folds."""
         source, target = samples.source, samples.target.points
         num_folds = min(options.num_folds, len(source), len(target))
@@ -129,13 +107,13 @@ class _Part:
         folds = _folds(target[rows], num_folds, rng)
         center_folds = folds[np.searchsorted(rows, center_rows) % len(rows)]
         center_folds = np.where(center_rows >= 0, center_folds, -1)
-        dtype = samples.frame.dtype_for(widths.min(), _LOG_ERROR)
+        dtype = samples.coordinates.dtype_for(widths.min(), _LOG_ERROR)
         return cls(
             to_source=distances.SquaredDistances(
-                some_source, some.points, samples.frame, dtype
+                some_source, some.points, samples.coordinates, dtype
             ).as_one_block(),
             to_target=distances.SquaredDistances(
-                some_target, some.points, samples.frame, dtype
+                some_target, some.points, samples.coordinates, dtype
             ).as_one_block(),
             source_folds=_folds(some_source.points, num_folds, rng),
             target_folds=folds[np.searchsorted(rows, target_rows)],
@@ -143,7 +121,9 @@ class _Part:
             num_folds=num_folds,
         )
 
-    def row(self, inverse_width, options) -> tuple[float, float, float]:
+    def row(
+        self, inverse_width: float, options: Options
+    ) -> tuple[float, float, float]:
         """Returns the score, ESS and J of one width."""
         *log_means, log_means_of_all = self._log_means(inverse_width, options)
         whole = self._fit(inverse_width, options, log_means_of_all)
@@ -154,19 +134,24 @@ class _Part:
                 inverse_width, options, log_means_of_rest, fold, whole.a
             )
             scores.append(self._score(fit, fold, options))
-        return np.mean(scores), ess, whole.log_target.mean()
+        return float(np.mean(scores)), ess, float(whole.log_target.mean())
 
-    def _score(self, fit: "_Fit", fold: int, options) -> float:
+    def _score(self, fit: "_Fit", fold: int, options: Options) -> float:
         """Returns the held-out score of one fold, in nats."""
         score = np.mean(fit.log_target[self.target_folds == fold])
-        if options.score == "nwj":
+        if options.selection == "nwj":
             held_out = fit.log_source[self.source_folds == fold]
             with np.errstate(over="ignore"):
                 score += 1.0 - np.mean(np.exp(held_out))
         return float(score)
 
     def _fit(
-        self, inverse_width, options, log_means, fold=None, start=None
+        self,
+        inverse_width: float,
+        options: Options,
+        log_means: np.ndarray,
+        fold: int | None = None,
+        start: np.ndarray | None = None,
     ) -> "_Fit":
         """Returns the fit without `fold`; None leaves nothing out.
 
@@ -193,7 +178,7 @@ class _Part:
         )
         return _Fit(np.exp(columns.log_a), log_source, log_target)
 
-    def _log_means(self, inverse_width, options) -> np.ndarray:
+    def _log_means(self, inverse_width: float, options: Options) -> np.ndarray:
         """Returns [folds + 1, width], the columns' log source means.
 
         Of the source without each fold, and of all of it; +inf for centers
@@ -201,7 +186,7 @@ class _Part:
         """
         folds = np.arange(self.num_folds + 1)
         inside = self.source_folds != folds[:, None]
-        if options.score == "lcv":
+        if options.selection == "lcv":
             inside[:] = True
         log_means = optimum.with_constant(
             self.to_source.log_means_of_parts(inside, inverse_width),
@@ -223,17 +208,21 @@ class _Fit(NamedTuple):
     log_target: np.ndarray  # [n_t], log w
 
 
-def _folds(points: np.ndarray, num_folds: int, rng) -> np.ndarray:
+def _folds(
+    points: np.ndarray, num_folds: int, rng: np.random.Generator
+) -> np.ndarray:
     """Returns int [N], the fold of each point; equal points share one."""
     keys: dict[int, int] = {}
-    groups = [keys.setdefault(hash(row.tobytes()), len(keys)) for row in points]
+    groups = np.array(
+        [keys.setdefault(hash(row.tobytes()), len(keys)) for row in points]
+    )
     if len(keys) < num_folds:
         groups = np.arange(len(points))
-    folds = rng.permutation(np.arange(max(groups) + 1) % num_folds)
+    folds = rng.permutation(np.arange(groups.max() + 1) % num_folds)
     return folds[groups]
 
 
-def _draw_rows(size: int, rng) -> np.ndarray:
+def _draw_rows(size: int, rng: np.random.Generator) -> np.ndarray:
     if size <= _MOST_POINTS:
         return np.arange(size)
     return np.sort(rng.choice(size, _MOST_POINTS, replace=False))

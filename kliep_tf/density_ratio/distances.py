@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.density_ratio import blocks, kernels
-from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio import blocks, kernel_sums
+from kliep_tf.density_ratio.coordinates import Coordinates
 from kliep_tf.density_ratio.samples import Sample
 
 _BLOCK_ENTRIES = 1 << 21  # of a block, of features or distances
@@ -33,7 +33,7 @@ class SquaredDistances:
         self,
         sample: Sample,
         centers: np.ndarray,
-        frame: Frame,
+        coordinates: Coordinates,
         dtype: type,
         *,
         width: int | None = None,
@@ -42,9 +42,9 @@ class SquaredDistances:
         self.num_points = len(sample)
         self.width = width or padded_width(len(centers))
         self._sample = sample
-        self._frame = frame
+        self._coordinates = coordinates
         self._dtype = dtype
-        self._in_place = frame.keeps_in_place(sample.points, dtype)
+        self._in_place = coordinates.keeps_in_place(sample.points, dtype)
         self._centers = self._placed_centers(centers)
         self._present = tf.constant(np.arange(self.width) < len(centers))
         # What is not copied takes no memory, and each block costs calls.
@@ -87,7 +87,7 @@ class SquaredDistances:
 
         def log_sums(part: slice, block: tf.Tensor) -> np.ndarray:
             weights = _padded(log_weights[part], block.shape[1], -np.inf)
-            return kernels.log_sums_over_points(
+            return kernel_sums.log_sums_over_points(
                 block, weights, inverse_width
             ).numpy()
 
@@ -107,7 +107,7 @@ class SquaredDistances:
         _, _, block = next(self.blocks())
         weights = np.zeros((block.shape[1], len(parts)), np.float32)
         weights[: self.num_points] = parts.T
-        log_sums, shares = kernels.log_sums_of_parts(
+        log_sums, shares = kernel_sums.log_sums_of_parts(
             block, tf.constant(weights), tf.constant(inverse_width, tf.float64)
         )
         log_means = log_sums.numpy() - np.log(parts.sum(axis=1))[:, None]
@@ -133,7 +133,7 @@ class SquaredDistances:
 
         def prices(part: slice, block: tf.Tensor) -> np.ndarray:
             weights = _padded(log_weights[part], block.shape[1], -np.inf)
-            return kernels.prices(
+            return kernel_sums.prices(
                 block, weights, log_means, inverse_width
             ).numpy()
 
@@ -151,8 +151,8 @@ class SquaredDistances:
         rows = tf.constant(rows, tf.int32)
         inverse_width = tf.constant(inverse_width, tf.float64)
 
-        def log_sums(_, block: tf.Tensor) -> np.ndarray:
-            return kernels.log_sums_over_centers(
+        def log_sums(_: slice, block: tf.Tensor) -> np.ndarray:
+            return kernel_sums.log_sums_over_centers(
                 block, rows, log_weights, inverse_width
             ).numpy()
 
@@ -192,23 +192,29 @@ class SquaredDistances:
 
         Points in place are in their own unit; the centers make up for it.
         """
-        placed = self._frame.place(centers, self._dtype, self.width)
+        placed = self._coordinates.place(centers, self._dtype, self.width)
         squares = np.vecdot(placed, placed)
         if self._in_place:
-            placed /= self._dtype(self._frame.scale)
+            placed /= self._dtype(self._coordinates.scale)
         return tf.constant(placed), tf.constant(squares)
 
     def _compute(self, first: int) -> tf.Tensor:
         points = self._placed_points(slice(first, first + self._rows))
-        return kernels.squared_distances(*self._centers, self._present, *points)
+        return kernel_sums.squared_distances(
+            *self._centers, self._present, *points
+        )
 
     def _placed_points(self, part: slice) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns [rows, d] and [rows], what `squared_distances` takes."""
-        frame, points = self._frame, self._sample.points[part]
+        coordinates, points = self._coordinates, self._sample.points[part]
         if not self._in_place:
-            return _with_squares(frame.place(points, self._dtype, self._rows))
-        squares = np.zeros(self._rows, self._dtype)
-        squares[: len(points)] = (self._sample.norms[part] / frame.scale) ** 2
+            return _with_squares(
+                coordinates.place(points, self._dtype, self._rows)
+            )
+        squares: np.ndarray = np.zeros(self._rows, self._dtype)
+        squares[: len(points)] = (
+            self._sample.norms[part] / coordinates.scale
+        ) ** 2
         if len(points) < self._rows:
             padding = ((0, self._rows - len(points)), (0, 0))
             points = np.pad(points, padding)

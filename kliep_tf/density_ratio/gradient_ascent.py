@@ -7,28 +7,46 @@ the objective no longer grows. It stops short of the optimum; the certificate
 says how far.
 """
 
+import dataclasses
+
 import tensorflow as tf
 
-from kliep_tf.density_ratio import interior_point
+from kliep_tf.density_ratio.simplex import Solution
 
 _STEPS = tuple(10.0**power for power in range(3, -4, -1))
 _ITERATIONS_A_STEP = 100
 
 
-def solve(
-    kernels: tf.Tensor,
-    present: tf.Tensor,
-    q: tf.Tensor,
-    tolerance: tf.Tensor,
-    start: tf.Tensor | None = None,
-) -> interior_point.Solution:
-    """Returns where gradient ascent ends; arguments as in interior_point.
+@dataclasses.dataclass(frozen=True)
+class GradientAscent:
+    """Projected gradient ascent.
 
     In the simplex form the plane is sum_l a_l = 1. The gradient is taken with
     respect to a, which is the paper's up to the scale of each column.
+
+    Attributes:
+        compiled: whether XLA compiles it.
     """
-    # It starts in the middle, and stops when it no longer gains.
-    del start, tolerance
+
+    compiled: bool = True
+    screens = False
+
+    def solve(
+        self,
+        kernels: tf.Tensor,
+        present: tf.Tensor,
+        q: tf.Tensor,
+        tolerance: tf.Tensor,
+        start: tf.Tensor | None = None,
+    ) -> Solution:
+        """Returns where gradient ascent ends; see `simplex.Solver`."""
+        # It starts in the middle, and stops when it no longer gains.
+        del start, tolerance
+        run = _compiled_solve if self.compiled else _solve
+        return run(kernels, present, q)
+
+
+def _solve(kernels: tf.Tensor, present: tf.Tensor, q: tf.Tensor) -> Solution:
     kernels = tf.cast(kernels, tf.float64)
     present = tf.cast(present, tf.float64)
     a = present / tf.reduce_sum(present)
@@ -37,16 +55,24 @@ def solve(
         a, taken = _ascend(kernels, q, present, a, step)
         num_iterations += taken
     gap = tf.math.log(tf.reduce_max(_gradient(kernels, q, a)))
-    return interior_point.Solution(a, gap, num_iterations)
+    return Solution(a, gap, num_iterations)
 
 
-compiled_solve = tf.function(solve, jit_compile=True, autograph=False)
+_compiled_solve = tf.function(_solve, jit_compile=True, autograph=False)
 
 
-def _ascend(kernels, q, present, a, step):
+def _ascend(
+    kernels: tf.Tensor,
+    q: tf.Tensor,
+    present: tf.Tensor,
+    a: tf.Tensor,
+    step: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
     """Returns a after steps of one length, and how many were taken."""
 
-    def body(i, a, value, _):
+    def body(
+        i: tf.Tensor, a: tf.Tensor, value: tf.Tensor, _: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         moved = a + step * present * _gradient(kernels, q, a)
         excess = (tf.reduce_sum(moved) - 1.0) / tf.reduce_sum(present)
         moved = tf.maximum(moved - excess * present, 0.0)
@@ -64,17 +90,17 @@ def _ascend(kernels, q, present, a, step):
     return a, i
 
 
-def _gradient(kernels, q, a):
+def _gradient(kernels: tf.Tensor, q: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
     # Points of weight 0 may be reached by no coefficient that is left.
     shares = tf.math.divide_no_nan(q, _times(kernels, a))
     return tf.linalg.matvec(kernels, shares)
 
 
-def _objective(kernels, q, a):
+def _objective(kernels: tf.Tensor, q: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
     w = _times(kernels, a)
     return tf.reduce_sum(tf.where(q > 0.0, q * tf.math.log(w), 0.0 * q))
 
 
-def _times(kernels, a):
+def _times(kernels: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
     """Returns P a [n], of the kernels [b, n] and a [b]."""
     return tf.linalg.matvec(kernels, a, transpose_a=True)

@@ -60,7 +60,7 @@ def as_matrix(values: Any, name: str) -> np.ndarray:
     if np.ma.is_masked(features):
         raise UserError(
             f"{name}: expected values for all entries, found "
-            f"{np.ma.count_masked(features)} masked ones"
+            f"{np.sum(np.ma.getmaskarray(features))} masked ones"
         )
     features = np.asarray(features)
     if features.dtype == np.float16:

@@ -17,9 +17,12 @@ feasible a, `log max_l sum_j q_j P[j, l] / (P a)_j` bounds what the objective
 still lacks: this is the certificate.
 """
 
+import dataclasses
 from typing import NamedTuple
 
 import tensorflow as tf
+
+from kliep_tf.density_ratio.simplex import Solution
 
 MAX_ITERATIONS = 60
 _TO_BOUNDARY = 0.995
@@ -33,18 +36,28 @@ _BLOCK = 8
 _FEW_ENTRIES = 1 << 20
 
 
-class Solution(NamedTuple):
-    """How the solver ended.
+@dataclasses.dataclass(frozen=True)
+class InteriorPoint:
+    """The primal-dual interior point method.
 
     Attributes:
-        a: [b] float64, the coefficients, on the simplex.
-        gap: [] float64, bound on the shortfall in nats (its own arithmetic).
-        num_iterations: [] int32.
+        compiled: whether XLA compiles it; the answer is the same without.
     """
 
-    a: tf.Tensor
-    gap: tf.Tensor
-    num_iterations: tf.Tensor
+    compiled: bool = True
+    screens = True
+
+    def solve(
+        self,
+        kernels: tf.Tensor,
+        present: tf.Tensor,
+        q: tf.Tensor,
+        tolerance: tf.Tensor,
+        start: tf.Tensor | None = None,
+    ) -> Solution:
+        """Returns the optimal coefficients; see `simplex.Solver`."""
+        run = _compiled_solve if self.compiled else _solve
+        return run(kernels, present, q, tolerance, start)
 
 
 class _State(NamedTuple):
@@ -57,25 +70,13 @@ class _State(NamedTuple):
     num_iterations: tf.Tensor  # []
 
 
-def solve(
+def _solve(
     kernels: tf.Tensor,
     present: tf.Tensor,
     q: tf.Tensor,
     tolerance: tf.Tensor,
-    start: tf.Tensor | None = None,
+    start: tf.Tensor | None,
 ) -> Solution:
-    """Returns the optimal coefficients.
-
-    Args:
-        kernels: [b, n] float32, P' with each point's column scaled at will
-            (that does not change the problem); b is a multiple of 8. Rows of
-            zeros are padding.
-        present: [b] bool, False for padding.
-        q: [n] float64, weights of the points, sum 1; 0 takes one out.
-        tolerance: [] float64, the gap to reach, in nats.
-        start: [b] float64 on the simplex, coefficients of a problem much like
-            this one; they save iterations.
-    """
     products = kernels
     if kernels.shape.num_elements() <= _FEW_ENTRIES:
         products = tf.cast(kernels, tf.float64)
@@ -95,10 +96,15 @@ def solve(
     return Solution(end.best_a, end.best_gap, end.num_iterations)
 
 
-compiled_solve = tf.function(solve, jit_compile=True, autograph=False)
+_compiled_solve = tf.function(_solve, jit_compile=True, autograph=False)
 
 
-def _begin(kernels, q, present, start) -> _State:
+def _begin(
+    kernels: tf.Tensor,
+    q: tf.Tensor,
+    present: tf.Tensor,
+    start: tf.Tensor | None,
+) -> _State:
     """Returns a mixture well inside the simplex; v makes z positive.
 
     The farther from the optimum, the farther from 0.
@@ -137,7 +143,9 @@ def _iterate(
     residual = z - 1.0 + state.dual_products
     gradient = state.prices - state.dual_products + residual
 
-    def direction(gradient, complement):
+    def direction(
+        gradient: tf.Tensor, complement: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns Newton's step to primal * dual = complement + primal * dual.
 
         With the other equations, P'dv + dz = -residual and dw = P da.
@@ -250,7 +258,9 @@ def inverse_of_positive(matrix: tf.Tensor) -> tf.Tensor:
     blocks = tf.reshape(tf.range(size), [-1, _BLOCK])
     identity = tf.eye(size, dtype=matrix.dtype)
 
-    def eliminate(i: tf.Tensor, matrix: tf.Tensor):
+    def eliminate(
+        i: tf.Tensor, matrix: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         place = tf.gather(identity, blocks[i])  # [block, size]
         rows = tf.gather(matrix, blocks[i])
         columns = tf.gather(matrix, blocks[i], axis=1)
@@ -269,7 +279,9 @@ def _small_inverse(block: tf.Tensor) -> tf.Tensor:
     """Returns the inverse of a positive definite [8, 8], row by row."""
     identity = tf.eye(_BLOCK, dtype=block.dtype)
 
-    def eliminate(i: tf.Tensor, block: tf.Tensor):
+    def eliminate(
+        i: tf.Tensor, block: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
         place = tf.gather(identity, i)
         outside = 1.0 - place
         row = tf.gather(block, i)

@@ -6,18 +6,14 @@ equations 5 to 11 of Savkin and Tombari, "KLIEP-based density ratio estimation
 for semantically consistent synthetic to real images adaptation".
 """
 
-import numbers
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from kliep_tf.density_ratio import gradient_ascent, interior_point
-from kliep_tf.density_ratio.cross_validation import (
-    Centers,
-    Options,
-)
+from kliep_tf.density_ratio.cross_validation import Centers
+from kliep_tf.density_ratio.gradient_ascent import GradientAscent
 from kliep_tf.density_ratio.inputs import (
     as_features,
     as_matrix,
@@ -25,8 +21,9 @@ from kliep_tf.density_ratio.inputs import (
     require_same_columns,
     require_whole,
 )
-from kliep_tf.density_ratio.optimum import TOLERANCE, Solver
-from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS
+from kliep_tf.density_ratio.interior_point import InteriorPoint
+from kliep_tf.density_ratio.optimum import TOLERANCE
+from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS, Options
 from kliep_tf.density_ratio.result import (
     KliepResult,
     coefficients,
@@ -41,6 +38,7 @@ from kliep_tf.density_ratio.selection import (
     fit_given,
     select_bandwidth,
 )
+from kliep_tf.density_ratio.simplex import Solver
 from kliep_tf.errors import UserError
 
 __all__ = [
@@ -71,7 +69,7 @@ def fit_kliep(
     num_folds: int = 5,
     min_ess: float = 0.05,
     constant_basis: bool = True,
-    solver: str = "interior_point",
+    solver: str | Solver = "interior_point",
     compiled: bool = True,
 ) -> KliepResult:
     """Returns the KLIEP estimate of p_target / p_source.
@@ -98,8 +96,9 @@ def fit_kliep(
             of N_s, that a selected bandwidth may lead to; 0 for none. A
             warning says when this decides.
         constant_basis: whether a constant stands beside the Gaussians.
-        solver: "interior_point", or "gradient_ascent" for comparison.
-        compiled: False runs the interior point method without XLA.
+        solver: "interior_point", "gradient_ascent" for comparison, or any
+            object with the `solve` of `simplex.Solver`.
+        compiled: False runs the solver named without XLA.
 
     Raises:
         UserError: an argument is not as described above; the message says
@@ -112,7 +111,7 @@ def fit_kliep(
     chosen_centers = _centers(centers, num_centers, target, seed)
     samples = measure(source, target)
     options = Options(
-        score=selection,
+        selection=selection,
         num_folds=num_folds,
         min_ess=min_ess,
         constant_basis=constant_basis,
@@ -143,9 +142,9 @@ def _centers(
     rows = np.arange(len(target))
     if num_centers is None:
         return Centers(target, rows)
-    if isinstance(num_centers, bool) or not (
-        isinstance(num_centers, numbers.Integral)
-        and 1 <= num_centers <= len(target)
+    whole = isinstance(num_centers, int | np.integer)
+    if not (
+        whole and num_centers is not True and 1 <= num_centers <= len(rows)
     ):
         raise UserError(
             f"num_centers: expected a whole number from 1 to {len(target)}, "
@@ -156,17 +155,17 @@ def _centers(
     return Centers(np.asarray(target[rows]), rows)
 
 
-def _solver(name: str, compiled: bool) -> Solver:
-    modules = {
-        "interior_point": interior_point,
-        "gradient_ascent": gradient_ascent,
-    }
-    if name not in SOLVERS:
+def _solver(solver: str | Solver, compiled: bool) -> Solver:
+    """Returns the solver of a name; a solver is returned as it is."""
+    if not isinstance(solver, str):
+        return solver
+    if solver not in SOLVERS:
         raise UserError(
-            f"solver: expected one of {', '.join(SOLVERS)}, found {name!r}"
+            f"solver: expected one of {', '.join(SOLVERS)}, found {solver!r}"
         )
-    module = modules[name]
-    return module.compiled_solve if compiled else module.solve
+    if solver == "gradient_ascent":
+        return GradientAscent(compiled)
+    return InteriorPoint(compiled)
 
 
 def _as_result(
@@ -192,8 +191,8 @@ def _as_result(
         ess=found.ess,
         decided_by=chosen.decided_by,
         selection=chosen.table,
-        origin=samples.frame.origin,
-        scale=samples.frame.scale,
+        origin=samples.coordinates.origin,
+        scale=samples.coordinates.scale,
     )
 
 

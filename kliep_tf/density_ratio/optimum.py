@@ -10,7 +10,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.density_ratio import distances, interior_point, kernels
+from kliep_tf.density_ratio import distances, kernel_sums
+from kliep_tf.density_ratio.options import Options
 from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.density_ratio.simplex import Problem, Solver
 
@@ -51,16 +52,15 @@ def solve_all(
     centers: np.ndarray,
     bandwidth: float,
     dtype: type,
-    solver: Solver,
-    constant_basis: bool,
+    options: Options,
 ) -> Optimum:
     """Returns the optimum over all of `centers` [b, d], in one solve."""
-    inverse_width = samples.frame.inverse_width(bandwidth)
+    inverse_width = samples.coordinates.inverse_width(bandwidth)
     to_source, to_target = (
         distances.SquaredDistances(
             sample,
             centers,
-            samples.frame,
+            samples.coordinates,
             dtype,
             width=distances.close_width(len(centers)),
         )
@@ -68,16 +68,15 @@ def solve_all(
     )
     log_q = uniform(len(samples.target))
     log_means = source_means(
-        to_source, len(centers), inverse_width, constant_basis
+        to_source, len(centers), inverse_width, options.constant_basis
     )
     columns = solve_columns(
         to_target,
         log_means,
         log_q,
         inverse_width,
-        solver,
-        # Gradient ascent is there to show where it ends by itself.
-        screen=solver is interior_point.compiled_solve,
+        options.solver,
+        screen=options.solver.screens,
     )
     return normalised(
         log_coefficients(columns.log_a, log_means),
@@ -158,13 +157,13 @@ def solve_columns(
         to_target: distances of the columns' centers to the target.
         log_means: [width], log of the columns' source means.
         log_q: [N_t], log weights of the target points.
-        inverse_width: see `Frame`.
-        solver: `interior_point.solve` or what has its arguments.
+        inverse_width: see `Coordinates`.
+        solver: what finds the coefficients.
         tolerance: of the solver, in nats.
         screen: whether to look first for columns that may carry weight.
         start: [width], coefficients of a problem much like this one.
     """
-    columns, log_scale = kernels.scaled_kernels(
+    columns, log_scale = kernel_sums.scaled_kernels(
         to_target.whole(),
         tf.constant(log_means, tf.float64),
         tf.constant(inverse_width, tf.float64),

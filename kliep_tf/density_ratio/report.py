@@ -2,9 +2,11 @@
 
 import dataclasses
 import os
+from collections.abc import Callable
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kliep_tf.density_ratio.diagnostics import matched_shares
@@ -80,7 +82,7 @@ def draw(
 
 
 def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
-    rows = [
+    rows: list[tuple[str, Callable[[FittedWeights], str]]] = [
         ("images", lambda f: f"{len(f.weights.weights)}"),
         ("features", _describe_features),
         ("effective sample size", lambda f: f"{100 * f.result.ess:.1f} %"),
@@ -162,7 +164,7 @@ def _extremes(fitted: FittedWeights, other: str) -> list[str]:
     ]
 
 
-def _draw_weights(axes, fitted: FittedWeights) -> None:
+def _draw_weights(axes: Axes, fitted: FittedWeights) -> None:
     values = fitted.weights.weights
     axes.hist(values, bins=50, color=_BLUE)
     axes.axvline(1.0, color="black", linewidth=1)
@@ -175,7 +177,7 @@ def _draw_weights(axes, fitted: FittedWeights) -> None:
     )
 
 
-def _draw_selection(axes, fitted: FittedWeights) -> None:
+def _draw_selection(axes: Axes, fitted: FittedWeights) -> None:
     """Draws what each candidate width would have given."""
     table, result = fitted.result.selection, fitted.result
     # Far too narrow widths score astronomically low; they need no room.
@@ -201,7 +203,7 @@ def _draw_selection(axes, fitted: FittedWeights) -> None:
 
 
 def _draw_shares(
-    axes, fitted: FittedWeights, other: str, shares: ClassShares
+    axes: Axes, fitted: FittedWeights, other: str, shares: ClassShares
 ) -> None:
     own = fitted.weights.domain
     values_of = {"source": shares.source, "target": shares.target}

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.density_ratio import inputs
+from kliep_tf.density_ratio.coordinates import Coordinates
 from kliep_tf.density_ratio.distances import SquaredDistances
-from kliep_tf.density_ratio.frame import Frame
 from kliep_tf.density_ratio.samples import measure_points
 
 # Beyond e^600 a coefficient is near the end of float64.
@@ -60,8 +60,8 @@ class KliepResult:
         decided_by: how the bandwidth was found: "given", "score" or
             "ess_floor".
         selection: the candidates (one row when given).
-        origin: [d] float64, `scale`: the frame in which distances are taken.
-        scale: see `Frame`.
+        origin: [d] float64, of the coordinates in which distances are taken.
+        scale: their unit; see `Coordinates`.
     """
 
     alpha: np.ndarray
@@ -82,9 +82,7 @@ class KliepResult:
     scale: float
 
 
-def coefficients(
-    log_alpha: np.ndarray, log_constant: float
-) -> dict[str, np.ndarray | float]:
+def coefficients(log_alpha: np.ndarray, log_constant: float) -> dict[str, Any]:
     """Returns the coefficient fields of a KliepResult from logarithms."""
     largest = max(float(np.max(log_alpha)), log_constant)
     offset = largest if largest > _LARGEST_LOG else 0.0
@@ -105,19 +103,19 @@ def log_density_ratio(x: Any, result: KliepResult) -> np.ndarray:
     used = np.flatnonzero(np.isfinite(result.log_alpha))
     if used.size == 0:
         return np.full(len(points), result.log_constant)
-    frame = Frame(result.origin, result.scale)
+    coordinates = Coordinates(result.origin, result.scale)
     distances = SquaredDistances(
         sample,
         result.centers[used],
-        frame,
-        frame.dtype_for(result.bandwidth),
+        coordinates,
+        coordinates.dtype_for(result.bandwidth),
         keep=False,
     )
     log_weights = np.full(distances.width, -np.inf)
     log_weights[: len(used)] = result.log_alpha[used]
     log_weights[len(used)] = result.log_constant
     return distances.log_sums_over_centers(
-        log_weights, frame.inverse_width(result.bandwidth)
+        log_weights, coordinates.inverse_width(result.bandwidth)
     )
 
 
@@ -163,7 +161,7 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> KliepResult:
             for field in dataclasses.fields(SelectionTable)
         }
     )
-    values = {}
+    values: dict[str, Any] = {}
     for field in dataclasses.fields(KliepResult):
         if field.name != "selection":
             value = np.asarray(arrays[field.name])

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from kliep_tf.density_ratio import inputs
-from kliep_tf.density_ratio.frame import Frame
+from kliep_tf.density_ratio.coordinates import Coordinates
 
 _ORIGIN_POINTS = 1024  # at most, whose mean may be the origin
 # A mean within this share of the largest norm costs no precision to speak of.
@@ -17,7 +17,7 @@ _LEAST_SQUARE, _LARGEST_SQUARE = 1e-20, 1e30
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Finite points and how far from a frame's origin they are.
+    """Finite points and how far from the origin of the coordinates they are.
 
     Attributes:
         points: [N, d].
@@ -37,15 +37,15 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Two samples and where their distances are taken; see `Frame`."""
+    """Two samples and where their distances are taken; see `Coordinates`."""
 
     source: Sample
     target: Sample
-    frame: Frame
+    coordinates: Coordinates
 
 
 def measure(source: np.ndarray, target: np.ndarray) -> Samples:
-    """Returns the samples [N_s, d] and [N_t, d] with their frame.
+    """Returns the samples [N_s, d] and [N_t, d] with their coordinates.
 
     Raises:
         UserError: an entry is NaN, infinite or above 1e36.
@@ -54,8 +54,8 @@ def measure(source: np.ndarray, target: np.ndarray) -> Samples:
     measured_source = measure_points(source, origin, "source")
     measured_target = measure_points(target, origin, "target")
     largest = max(measured_source.norms.max(), measured_target.norms.max())
-    frame = Frame(origin, float(largest) if largest > 0 else 1.0)
-    return Samples(measured_source, measured_target, frame)
+    coordinates = Coordinates(origin, float(largest) if largest > 0 else 1.0)
+    return Samples(measured_source, measured_target, coordinates)
 
 
 def measure_points(points: np.ndarray, origin: np.ndarray, name: str) -> Sample:
@@ -89,7 +89,7 @@ def _origin(points: np.ndarray) -> np.ndarray:
         if not (far and np.isfinite(mean).all()):
             return np.zeros_like(mean)
         # Representable in float32, so that float32 features keep all digits.
-        return mean.astype(np.float32).astype(np.float64)
+        return np.asarray(mean, np.float32).astype(np.float64)
 
 
 def _square_norms(points: np.ndarray, origin: np.ndarray) -> np.ndarray:
@@ -123,11 +123,15 @@ def median_distance(samples: Samples, seed: int = 0) -> float:
     0. Where all target points coincide, the median distance to the source
     stands in; where everything coincides, 1.
     """
-    frame, rng = samples.frame, np.random.default_rng(seed)
-    some_target = frame.place(_some(samples.target, 1000, rng), np.float64)
+    coordinates, rng = samples.coordinates, np.random.default_rng(seed)
+    some_target = coordinates.place(
+        _some(samples.target, 1000, rng), np.float64
+    )
     for other in (some_target, None):
         if other is None:
-            other = frame.place(_some(samples.source, 1000, rng), np.float64)
+            other = coordinates.place(
+                _some(samples.source, 1000, rng), np.float64
+            )
         squares = np.sum(some_target**2, 1)[:, None] + np.sum(other**2, 1)
         distances = squares - 2.0 * some_target @ other.T
         # What rounding leaves of a distance between equal points is not one.
@@ -138,11 +142,11 @@ def median_distance(samples: Samples, seed: int = 0) -> float:
                 & ~np.eye(len(distances), dtype=bool)
             ]
         if positive.size:
-            return float(np.sqrt(np.median(positive)) * frame.scale)
+            return float(np.sqrt(np.median(positive)) * coordinates.scale)
     return 1.0
 
 
-def _some(sample: Sample, size: int, rng) -> np.ndarray:
+def _some(sample: Sample, size: int, rng: np.random.Generator) -> np.ndarray:
     if len(sample) <= size:
         return np.asarray(sample.points)
     rows = np.sort(rng.choice(len(sample), size, replace=False))

@@ -57,7 +57,7 @@ class FeatureScaling:
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Returns what `from_arrays` needs, for a weights file."""
         arrays = {
-            "kind": np.str_(self.kind),
+            "kind": np.asarray(self.kind),
             "offset": self.offset,
             "divisor": self.divisor,
         }

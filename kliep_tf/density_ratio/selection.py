@@ -13,12 +13,9 @@ import numpy as np
 
 from kliep_tf.density_ratio import inputs
 from kliep_tf.density_ratio.column_generation import find_optimum
-from kliep_tf.density_ratio.cross_validation import (
-    Centers,
-    Options,
-    cross_validate,
-)
+from kliep_tf.density_ratio.cross_validation import Centers, cross_validate
 from kliep_tf.density_ratio.optimum import Optimum
+from kliep_tf.density_ratio.options import Options
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.samples import Samples, median_distance
 from kliep_tf.errors import UserError
@@ -46,8 +43,7 @@ def fit_given(
     options: Options,
 ) -> Selected:
     """Returns the optimum at a bandwidth that the caller has chosen."""
-    options.check()
-    found = _fit(samples, centers, bandwidth, options)
+    found = find_optimum(samples, centers.points, bandwidth, options)
     if found.ess < options.min_ess:
         warnings.warn(
             f"bandwidth {bandwidth:.4g}: {found.ess * len(samples.source):.4g} "
@@ -78,9 +74,8 @@ def select_bandwidth(
 
     Raises:
         UserError: fewer than two points in a sample; a candidate is not a
-            finite number above 0; an option is out of range.
+            finite number above 0.
     """
-    options.check()
     widths = _candidates(samples, bandwidths)
     table = cross_validate(samples, centers, widths, options)
     best = _best(table.scores)
@@ -91,7 +86,9 @@ def select_bandwidth(
         choice = _best(np.where(allowed, table.scores, -np.inf))
     fits: dict[int, Optimum] = {}
     while True:
-        fits[choice] = _fit(samples, centers, widths[choice], options)
+        fits[choice] = find_optimum(
+            samples, centers.points, widths[choice], options
+        )
         if fits[choice].ess >= options.min_ess:
             break
         if choice + 1 == len(widths):
@@ -114,7 +111,9 @@ def _best(scores: np.ndarray) -> int:
     return len(scores) - 1 - int(np.argmax(scores[::-1]))
 
 
-def _candidates(samples, bandwidths) -> np.ndarray:
+def _candidates(
+    samples: Samples, bandwidths: Sequence[float] | None
+) -> np.ndarray:
     for sample, name in (
         (samples.source, "source"),
         (samples.target, "target"),
@@ -137,18 +136,9 @@ def _candidates(samples, bandwidths) -> np.ndarray:
     return np.unique(widths)
 
 
-def _fit(samples, centers, bandwidth, options) -> Optimum:
-    return find_optimum(
-        samples,
-        centers.points,
-        bandwidth,
-        solver=options.solver,
-        constant_basis=options.constant_basis,
-        rng=np.random.default_rng(options.seed),
-    )
-
-
-def _with_fits(table, widths, tried) -> SelectionTable:
+def _with_fits(
+    table: SelectionTable, widths: np.ndarray, tried: dict[int, Optimum]
+) -> SelectionTable:
     """Returns the table with the final fits' own ESS and J."""
     added = len(widths) - len(table.bandwidths)
     unknown = np.full(added, np.nan)
@@ -161,7 +151,13 @@ def _with_fits(table, widths, tried) -> SelectionTable:
     )
 
 
-def _warn_of_floor(table, best, choice, samples, options) -> None:
+def _warn_of_floor(
+    table: SelectionTable,
+    best: int,
+    choice: int,
+    samples: Samples,
+    options: Options,
+) -> None:
     size = len(samples.source)
     warnings.warn(
         f"bandwidth: min_ess={options.min_ess:g} decided. The best score is at "

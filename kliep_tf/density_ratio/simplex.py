@@ -6,12 +6,10 @@ time. The certificate over all columns tells whether one was missed.
 """
 
 import dataclasses
-from collections.abc import Callable
+from typing import NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
-
-from kliep_tf.density_ratio import interior_point
 
 _LEAST_COEFFICIENT = 1e-10
 _CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
@@ -23,7 +21,54 @@ _MOST_ACTIVE = 24  # of them
 _ACTIVE = 1e-3  # weight
 _ROUGH_TOLERANCE = 1e-2  # nats; so few points tell no more
 
-Solver = Callable[..., interior_point.Solution]
+
+class Solution(NamedTuple):
+    """How a solver ended.
+
+    Attributes:
+        a: [b] float64, the coefficients, on the simplex.
+        gap: [] float64, bound on the shortfall in nats (its own arithmetic).
+        num_iterations: [] int32.
+    """
+
+    a: tf.Tensor
+    gap: tf.Tensor
+    num_iterations: tf.Tensor
+
+
+class Solver(Protocol):
+    """What finds the coefficients.
+
+    Attributes:
+        screens: whether all points may be solved over a part of the columns,
+            those that a rough solution names. Not where a solver is there to
+            show where it ends by itself.
+    """
+
+    @property
+    def screens(self) -> bool:
+        """See the class."""
+
+    def solve(
+        self,
+        kernels: tf.Tensor,
+        present: tf.Tensor,
+        q: tf.Tensor,
+        tolerance: tf.Tensor,
+        start: tf.Tensor,
+    ) -> Solution:
+        """Maximises sum_j q_j log (P a)_j over the simplex.
+
+        Args:
+            kernels: [b, n] float32, P' with each point's column scaled at will
+                (that does not change the problem); b is a multiple of 8. Rows
+                of zeros are padding.
+            present: [b] bool, False for padding.
+            q: [n] float64, weights of the points, sum 1; 0 takes one out.
+            tolerance: [] float64, the gap to reach, in nats.
+            start: [b] float64 on the simplex: uniform, or coefficients of a
+                problem much like this one, which save iterations.
+        """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,10 +93,10 @@ class Problem:
     """maximise sum_j q_j log (P a)_j over the simplex.
 
     Attributes:
-        columns: [b, n] float32, P'; see `interior_point.solve`.
+        columns: [b, n] float32, P'; see `Solver.solve`.
         present: [b] bool, False for padding.
         q: [n] float64, weights of the points.
-        solver: `interior_point.solve` or what has its arguments.
+        solver: what finds the coefficients.
         start: [b] float64, coefficients of a problem much like this one.
     """
 
@@ -92,7 +137,7 @@ class Problem:
         return self._certified(a, num_iterations + more)
 
     def _coefficients(self, tolerance: float) -> tuple[np.ndarray, int]:
-        solution = self.solver(
+        solution = self.solver.solve(
             self.columns,
             tf.constant(self.present),
             tf.constant(self.q),

@@ -94,7 +94,7 @@ source, target = rng.normal(size=(900, 3)), rng.normal(size=(600, 3)) + 0.5
 def used():
     samples = measure(source, target)
     squares = distances.SquaredDistances(
-        samples.source, target[:5], samples.frame, np.float64
+        samples.source, target[:5], samples.coordinates, np.float64
     )
     names = [block.device[-5:] for _, _, block in squares.blocks()]
     weights = fit_kliep(source, target, bandwidth=1.0)

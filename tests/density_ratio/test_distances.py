@@ -11,9 +11,9 @@ def squared_distances_by_hand(points, centers):
 
 
 def measured(points):
-    """Returns the sample and its frame."""
+    """Returns the sample and its coordinates."""
     samples = measure(points, points)
-    return samples.target, samples.frame
+    return samples.target, samples.coordinates
 
 
 @pytest.mark.parametrize(
@@ -27,15 +27,17 @@ def test_sums_are_those_of_the_kernel(num_points, offset, dtype, error):
         (rng.normal(size=(size, 4)) + offset).astype(dtype)
         for size in (num_points, 7)
     )
-    sample, frame = measured(points)
+    sample, coordinates = measured(points)
     in_place = offset == 0 and num_points > 1
-    assert frame.keeps_in_place(points, dtype) == in_place
+    assert coordinates.keeps_in_place(points, dtype) == in_place
     bandwidth = 1.3
     kernel = np.exp(
         -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
     )
-    distances = distances_module.SquaredDistances(sample, centers, frame, dtype)
-    inverse_width = frame.inverse_width(bandwidth)
+    distances = distances_module.SquaredDistances(
+        sample, centers, coordinates, dtype
+    )
+    inverse_width = coordinates.inverse_width(bandwidth)
     over_rows = distances.log_sums_over_points(
         np.zeros(num_points), inverse_width
     )
@@ -55,9 +57,9 @@ def test_blocks_overlap_rather_than_to_be_padded(monkeypatch):
     monkeypatch.setattr(distances_module, "_BLOCK_ENTRIES", 256 * 128)
     rng = np.random.default_rng(0)
     points = rng.normal(size=(1000, 3))
-    sample, frame = measured(points)
+    sample, coordinates = measured(points)
     distances = distances_module.SquaredDistances(
-        sample, points[:5], frame, np.float64, keep=False
+        sample, points[:5], coordinates, np.float64, keep=False
     )
     assert [(a, b) for a, b, _ in distances.blocks()] == [
         (0, 256),
@@ -67,7 +69,7 @@ def test_blocks_overlap_rather_than_to_be_padded(monkeypatch):
     ]
     by_hand = squared_distances_by_hand(points, points[:5]).T
     np.testing.assert_allclose(
-        distances.whole().numpy()[:5, :1000] * frame.scale**2,
+        distances.whole().numpy()[:5, :1000] * coordinates.scale**2,
         by_hand,
         atol=1e-12,
     )
@@ -78,17 +80,17 @@ def test_means_over_parts_are_those_of_the_kernel(bandwidth):
     rng = np.random.default_rng(0)
     points = rng.normal(size=(90, 2))
     centers = points[:4]
-    sample, frame = measured(points)
+    sample, coordinates = measured(points)
     # Without the centers themselves, all else is far at the narrow width.
     parts = np.stack([np.arange(90) >= 0, np.arange(90) >= 10])
     distances = distances_module.SquaredDistances(
-        sample, centers, frame, np.float64
+        sample, centers, coordinates, np.float64
     ).as_one_block()
     logs = -squared_distances_by_hand(points, centers) / (2 * bandwidth**2)
     np.testing.assert_allclose(
-        distances.log_means_of_parts(parts, frame.inverse_width(bandwidth))[
-            :, :4
-        ],
+        distances.log_means_of_parts(
+            parts, coordinates.inverse_width(bandwidth)
+        )[:, :4],
         [
             scipy.special.logsumexp(logs[part], axis=0) - np.log(part.sum())
             for part in parts
@@ -99,9 +101,9 @@ def test_means_over_parts_are_those_of_the_kernel(bandwidth):
 
 def test_padding_is_the_constant_function():
     points = np.zeros((3, 2)) + 1
-    sample, frame = measured(points)
+    sample, coordinates = measured(points)
     distances = distances_module.SquaredDistances(
-        sample, points[:1] + 1, frame, np.float32
+        sample, points[:1] + 1, coordinates, np.float32
     )
     assert distances.whole().numpy()[1:, :3].max() == 0
 
@@ -109,8 +111,8 @@ def test_padding_is_the_constant_function():
 def test_blocks_and_the_whole_agree(monkeypatch):
     rng = np.random.default_rng(0)
     points, centers = rng.normal(size=(1000, 3)), rng.normal(size=(5, 3))
-    sample, frame = measured(points)
-    arguments = (sample, centers, frame, np.float64)
+    sample, coordinates = measured(points)
+    arguments = (sample, centers, coordinates, np.float64)
     whole = distances_module.SquaredDistances(*arguments)
     monkeypatch.setattr(distances_module, "_BLOCK_ENTRIES", 256 * 128)
     blocks = distances_module.SquaredDistances(*arguments, keep=False)
@@ -154,9 +156,9 @@ def test_padded_size_is_little_more(size):
 
 
 def test_precision_follows_the_width():
-    _, frame = measured(np.array([[-1.0], [1.0]]))
-    assert frame.dtype_for(1.0) == np.float32
-    assert frame.dtype_for(1e-3) == np.float64
+    _, coordinates = measured(np.array([[-1.0], [1.0]]))
+    assert coordinates.dtype_for(1.0) == np.float32
+    assert coordinates.dtype_for(1e-3) == np.float64
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -169,7 +171,7 @@ def test_the_unit_is_the_largest_distance(spread, offset, dtype):
         (spread * rng.normal(size=(size, 3)) + offset).astype(dtype)
         for size in (300, 200)
     )
-    frame = measure(source, target).frame
+    coordinates = measure(source, target).coordinates
     points = np.concatenate([source, target]).astype(np.float64)
-    distances = np.sqrt(np.sum((points - frame.origin) ** 2, axis=1))
-    assert frame.scale == pytest.approx(distances.max(), rel=1e-5)
+    distances = np.sqrt(np.sum((points - coordinates.origin) ** 2, axis=1))
+    assert coordinates.scale == pytest.approx(distances.max(), rel=1e-5)

@@ -7,7 +7,7 @@ from kliep_tf.data.reading import make_example_dataset
 from kliep_tf.data.records import encode_example, write_shard
 from kliep_tf.density_ratio.embedding import Embedder
 from kliep_tf.density_ratio.extraction import ExtractionSettings
-from kliep_tf.density_ratio.extractors import FEATURE_EXTRACTORS
+from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.errors import UserError
 
 
@@ -41,10 +41,10 @@ def test_embedding_is_the_averaged_map_of_the_file_s_network(
         for number, image in enumerate(pixels)
     ]
     write_shard(path, examples)
-    found = FEATURE_EXTRACTORS["embedding"](
+    found = EXTRACTORS["embedding"].extract(
         make_example_dataset([path]),
         2,
-        ExtractionSettings(embedder=embedder, image_size=(64, 96)),
+        ExtractionSettings(network=embedder, image_size=(64, 96)),
     )
     # MobileNetV2 takes -1..1 and makes a map of 2 x 3 cells here.
     network = keras.applications.MobileNetV2(include_top=False, weights=None)
@@ -99,11 +99,11 @@ def test_file_that_does_not_fit_is_one_line(content, tmp_path):
 
 
 def test_images_too_small_for_a_backbone_are_said(embedder, tmp_path):
-    settings = ExtractionSettings(embedder=embedder, image_size=(16, 64))
+    settings = ExtractionSettings(network=embedder, image_size=(16, 64))
     with pytest.raises(UserError, match="at least 32x32 pixels, found 16x64"):
-        FEATURE_EXTRACTORS["embedding"](None, 0, settings)
+        EXTRACTORS["embedding"].extract(None, 0, settings)
 
 
 def test_without_an_embedder_the_flag_is_named():
     with pytest.raises(UserError, match="--embedding_weights, found none"):
-        FEATURE_EXTRACTORS["embedding"](None, 0, ExtractionSettings())
+        EXTRACTORS["embedding"].extract(None, 0, ExtractionSettings())

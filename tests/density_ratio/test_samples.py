@@ -7,15 +7,15 @@ from kliep_tf.errors import UserError
 
 def test_points_around_zero_stay_where_they_are():
     samples = measure(np.array([[0.0, 5.0]]), np.array([[3.0, 0], [-3.0, 1]]))
-    assert samples.frame.origin.tolist() == [0, 0]
-    assert samples.frame.scale == 5
+    assert samples.coordinates.origin.tolist() == [0, 0]
+    assert samples.coordinates.scale == 5
     np.testing.assert_allclose(samples.target.norms, [3, np.sqrt(10)])
 
 
 def test_points_far_from_zero_are_measured_from_their_mean():
     samples = measure(np.array([[10.0, 4.0]]), np.array([[9.0, 0], [11.0, 0]]))
-    assert samples.frame.origin.tolist() == [10, 0]
-    assert samples.frame.scale == 4
+    assert samples.coordinates.origin.tolist() == [10, 0]
+    assert samples.coordinates.scale == 4
     assert samples.target.norms.tolist() == [1, 1]
 
 

@@ -11,7 +11,7 @@ _UNITS = (1e-9, 1e9)  # whose squares and inverses are far from float32's ends
 
 
 @dataclasses.dataclass(frozen=True)
-class Frame:
+class Coordinates:
     """Where features are moved before distances are taken.
 
     Distances do not change with the origin; rounding errors do.
@@ -55,7 +55,7 @@ class Frame:
         )
 
     def inverse_width(self, bandwidth: float) -> float:
-        """Returns 1 / (2 bandwidth^2) in units of this frame."""
+        """Returns 1 / (2 bandwidth^2) in this unit."""
         return 0.5 * (self.scale / bandwidth) ** 2
 
     def dtype_for(

@@ -119,14 +119,18 @@ def log_sums_over_centers(
     return tf.cast(largest, tf.float64) + total
 
 
-def _log_kernels(distances, log_weights, inverse_width):
+def _log_kernels(
+    distances: tf.Tensor,
+    log_weights: tf.Tensor | float,
+    inverse_width: tf.Tensor,
+) -> tf.Tensor:
     """Returns log_weights + log K, in the precision of the distances."""
     dtype = distances.dtype
     inverse_width = tf.cast(inverse_width, dtype)
     return tf.cast(log_weights, dtype) - distances * inverse_width
 
 
-def _sum_over_points(terms):
+def _sum_over_points(terms: tf.Tensor) -> tf.Tensor:
     """Returns float64 [b]; as a product, it takes XLA half the time."""
     ones = tf.ones([terms.shape[1]], tf.float64)
     return tf.linalg.matvec(tf.cast(terms, tf.float64), ones)
