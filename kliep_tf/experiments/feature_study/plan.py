@@ -66,7 +66,7 @@ class Variant:
     Attributes:
         name: short and unique; file names are made of it.
         title: for people.
-        extractor: one of FEATURE_EXTRACTORS.
+        extractor: a name in EXTRACTORS.
         target_labels: whether the target's labels are looked at.
         segmenter: which of SEGMENTERS predicts, if any.
         source_seen_translated: whether the source's features are of its
