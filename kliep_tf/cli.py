@@ -27,14 +27,10 @@ from typing import Any, TypeVar
 from absl import flags
 
 from kliep_tf.errors import UserError
+from kliep_tf.startup import hush_tensorflow
 
-# TensorFlow's C++ start-up notices drown a program's own lines; without a GPU
-# they include an alarming "failed call to cuInit". Programs import this module
-# first; whoever wants the notices sets the variable to 0.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-# Off by default on CPUs without AVX-512, where oneDNN's convolutions still take
-# a half to an eighth of the time of TensorFlow's own in a generator's gradient.
-os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+# Programs import this module first.
+hush_tensorflow()
 
 _Part = TypeVar("_Part")
 

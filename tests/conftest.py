@@ -112,10 +112,3 @@ def run_program(
         check=False,
         **options,
     )
-
-
-def own_lines(stderr: str) -> list[str]:
-    """Returns a program's own lines on stderr, without TensorFlow's notices."""
-    notices = ("WARNING: All log", "I0000", "E0000", "W0000")
-    lines = stderr.strip().splitlines()
-    return [line for line in lines if not line.startswith(notices)]

@@ -17,6 +17,7 @@ SUBJECTS = ("density_ratio", "translation", "segmentation")
 FLOORS = {
     "": 0,  # kliep_tf itself: its version
     "errors": 0,
+    "startup": 0,
     "cli": 0,
     "runs": 0,
     "progress": 0,
@@ -241,15 +242,34 @@ def test_only_cli_knows_flags(file):
         assert not names & {"absl.flags", "absl.app"}
 
 
+@pytest.mark.parametrize("file", FILES)
+def test_programs_import_cli_before_tensorflow(file):
+    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    if "cli.run(" not in ast.unparse(tree.body[-1]):
+        return
+    lines = [ast.unparse(node) for node in tree.body]
+    cli = [row for row, line in enumerate(lines) if "import cli" in line]
+    tensorflow = [
+        row
+        for row, line in enumerate(lines)
+        if re.match("(import|from) (tensorflow|keras)", line)
+    ]
+    assert cli[0] < min(tensorflow, default=len(lines))
+
+
 @pytest.mark.parametrize(
     "file", [file for file in FILES if file.endswith("__init__.py")]
 )
-def test_init_files_hold_nothing_but_docstring_and_version(file):
+def test_init_files_hold_a_docstring_and_only_the_top_one_more(file):
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     body = tree.body[1:] if ast.get_docstring(tree) else tree.body
     if file == "kliep_tf/__init__.py":
-        (version,) = body
-        assert ast.unparse(version).startswith("__version__ = ")
+        # TensorFlow reads its settings once, when it is imported: they are
+        # set before any module of ours can have imported it.
+        imported, version, call = map(ast.unparse, body)
+        assert imported == "from kliep_tf.startup import set_environment"
+        assert version.startswith("__version__ = ")
+        assert call == "set_environment()"
     else:
         assert not body
 

@@ -12,9 +12,12 @@ import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+# Before TensorFlow, whose notices it hushes.
+from kliep_tf import cli, runs
+
+# isort: split
 import tensorflow as tf
 
-from kliep_tf import cli, runs
 from kliep_tf.data import records, summaries, weights
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar

@@ -15,7 +15,7 @@ import tensorflow as tf
 from kliep_tf import runs
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
-from tests.conftest import ROOT, own_lines
+from tests.conftest import ROOT
 from tests.programs.test_train import (
     checkpoint_values,
     first_step_logged_last,
@@ -93,7 +93,7 @@ def test_two_workers_train_as_one_process_even_after_a_kill(
     # A closed connection tells at once, a missing heartbeat in ten seconds.
     _, stderr = chief.communicate(timeout=_PATIENCE)
     assert chief.returncode == 1
-    last = own_lines(stderr)[-1]
+    last = stderr.splitlines()[-1]
     assert last.startswith(
         "error: worker 0: expected all 2 workers to stay, found one lost; "
         "start all of them again"

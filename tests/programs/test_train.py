@@ -24,7 +24,7 @@ from kliep_tf.train import TrainConfig, train
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.loop import run_steps
 from kliep_tf.translation import training_run as training
-from tests.conftest import ROOT, own_lines, run_program
+from tests.conftest import ROOT, run_program
 
 
 def flags(config):
@@ -564,7 +564,7 @@ def test_mistake_on_the_command_line_is_one_line_and_status_1(
         "--crop_width=64",
     )
     assert ended.returncode == 1
-    assert own_lines(ended.stderr) == [
+    assert ended.stderr.splitlines() == [
         "error: --crop_height=64 --crop_width=64: expected a crop no larger "
         "than the images of --source_records, found images of 32x48"
     ]

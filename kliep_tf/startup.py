@@ -1,0 +1,161 @@
+"""What holds before TensorFlow is imported: its settings and its notices.
+
+`import kliep_tf` sets what changes speed and results, for programs and for
+notebooks alike. A program (`kliep_tf.cli`) hushes TensorFlow as well.
+
+TensorFlow's libraries write notices as they are loaded ("Could not find cuda
+drivers"), before TF_CPP_MIN_LOG_LEVEL has any effect (tensorflow issue 100442).
+While a program imports TensorFlow, its stderr therefore passes through a filter
+that drops these notices and nothing else. The filter is a process of its own,
+so that a fatal message ("compiled to use AVX instructions, but these aren't
+available") is still seen when it is this process's last word.
+"""
+
+import contextlib
+import importlib.abc
+import importlib.machinery
+import importlib.util
+import os
+import platform
+import subprocess
+import sys
+import types
+import warnings
+from collections.abc import Iterator, Sequence
+
+# Off by default on CPUs without AVX-512, where oneDNN's convolutions still take
+# a half to an eighth of the time of TensorFlow's own in a generator's gradient.
+_ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+_LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+
+# Lines of level I, what surrounds them, and what TensorFlow calls an error or a
+# warning although it is none: plugins of CUDA that two libraries register.
+_NOTICES = (
+    rb"WARNING: All log messages before absl::InitializeLog\(\) is called",
+    rb"I\d{4} [\d:.]+ +\d+ \S+\.cc:\d+\]",
+    rb"\d{4}-\d\d-\d\d [\d:.]+ I \S+\.cc:\d+\]",
+    rb"To enable the following instructions: ",
+    rb".*Unable to register cu(FFT|DNN|BLAS) factory",
+    rb".*computation placer already registered",
+)
+_FILTER = """
+import re, sys
+notice = re.compile(rb"|".join({notices!r}))
+for line in sys.stdin.buffer:
+    if not notice.match(line):
+        sys.stderr.buffer.write(line)
+        sys.stderr.buffer.flush()
+"""
+_SECONDS_FOR_THE_LAST_LINE = 5
+
+
+def set_environment() -> None:
+    """Sets what TensorFlow computes with, unless the user has set it.
+
+    Says so where TensorFlow was imported before, with another setting.
+    """
+    if _ONEDNN in os.environ:
+        return
+    os.environ[_ONEDNN] = "1"
+    if "tensorflow" in sys.modules and not _has_onednn():
+        warnings.warn(
+            "TensorFlow was imported before kliep_tf and computes without "
+            "oneDNN, which makes convolutions on CPUs up to eight times "
+            f"slower: import kliep_tf first, or set {_ONEDNN}=1",
+            stacklevel=3,  # where kliep_tf is imported
+        )
+
+
+def hush_tensorflow() -> None:
+    """Keeps TensorFlow's notices from a program's stderr; errors still pass.
+
+    Whoever wants them sets TF_CPP_MIN_LOG_LEVEL to 0.
+    """
+    level = os.environ.setdefault(_LOG_LEVEL, "3")
+    if level != "0" and "tensorflow" not in sys.modules:
+        sys.meta_path.insert(0, _Finder())
+
+
+class _Finder(importlib.abc.MetaPathFinder):
+    """Finds TensorFlow, with a loader that filters stderr."""
+
+    def __init__(self) -> None:
+        self._asking_others = False
+
+    def find_spec(
+        self,
+        fullname: str,
+        path: Sequence[str] | None,
+        target: types.ModuleType | None = None,
+    ) -> importlib.machinery.ModuleSpec | None:
+        """Returns the spec of TensorFlow, None for all other modules."""
+        if fullname != "tensorflow" or self._asking_others:
+            return None
+        self._asking_others = True
+        try:
+            spec = importlib.util.find_spec(fullname)
+        finally:
+            self._asking_others = False
+        if spec is not None and spec.loader is not None:
+            spec.loader = _Loader(spec.loader, finder=self)
+        return spec
+
+
+class _Loader(importlib.abc.Loader):
+    """Loads a module, once, while stderr is filtered."""
+
+    def __init__(self, loader: importlib.abc.Loader, finder: _Finder) -> None:
+        self._loader, self._finder = loader, finder
+
+    def create_module(
+        self, spec: importlib.machinery.ModuleSpec
+    ) -> types.ModuleType | None:
+        """Returns what the module's own loader does."""
+        return self._loader.create_module(spec)
+
+    def exec_module(self, module: types.ModuleType) -> None:
+        """Runs the module, which has its own loader again."""
+        sys.meta_path.remove(self._finder)
+        module.__loader__ = self._loader
+        if module.__spec__ is not None:
+            module.__spec__.loader = self._loader
+        with _filtered_stderr():
+            self._loader.exec_module(module)
+
+
+@contextlib.contextmanager
+def _filtered_stderr() -> Iterator[None]:
+    """Drops notices from file descriptor 2, where C++ writes them, too."""
+    code = _FILTER.format(notices=_NOTICES)
+    try:
+        filtering = subprocess.Popen(
+            [sys.executable, "-I", "-S", "-c", code],
+            stdin=subprocess.PIPE,
+            start_new_session=True,  # out of the reach of a Ctrl-C
+        )
+        stderr = os.dup(2)
+    except OSError:  # no stderr, or no room for one more process
+        yield
+        return
+    assert filtering.stdin is not None
+    sys.stderr.flush()
+    os.dup2(filtering.stdin.fileno(), 2)
+    filtering.stdin.close()
+    try:
+        yield
+    finally:
+        sys.stderr.flush()
+        os.dup2(stderr, 2)
+        os.close(stderr)
+        # In vain where something that TensorFlow started still writes.
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            filtering.wait(_SECONDS_FOR_THE_LAST_LINE)
+
+
+def _has_onednn() -> bool:
+    """Whether TensorFlow computes with oneDNN, where it was built with it."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return True
+    from tensorflow.python.util import _pywrap_util_port
+
+    return _pywrap_util_port.IsMklEnabled()

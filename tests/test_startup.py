@@ -1,0 +1,136 @@
+"""A stand-in for TensorFlow writes what TensorFlow wrote; one test asks it."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+
+from tests.conftest import ROOT
+
+NOTICES = """\
+WARNING: All log messages before absl::InitializeLog() is called are written \
+to STDERR
+I0000 00:00:1795668750.236014    1638 port.cc:153] oneDNN custom operations \
+are on. You may see slightly different numerical results
+I0000 00:00:1795668750.667519    1638 cpu_feature_guard.cc:227] This \
+TensorFlow binary is optimized to use available CPU instructions
+To enable the following instructions: AVX2 AVX512F FMA, in other operations, \
+rebuild TensorFlow with the appropriate compiler flags.
+2026-05-15 11:47:34.726806: I external/local_tsl/tsl/cuda/cudart_stub.cc:32] \
+Could not find cuda drivers on your machine, GPU will not be used.
+E0000 00:00:1758131045.203198 3722035 cuda_dnn.cc:8579] Unable to register \
+cuDNN factory: Attempting to register factory for plugin cuDNN
+"""
+ERRORS = """\
+E0000 00:00:1758131045.203198 3722035 cuda_driver.cc:266] failed call to cuInit
+F0000 00:00:1758131045.203198 3722035 cpu_feature_guard.cc:99] The TensorFlow \
+library was compiled to use AVX instructions
+"""
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Runs code with a module tensorflow of one's own."""
+
+    def run_code(code, tensorflow, **environment):
+        package = tmp_path / "tensorflow"
+        package.mkdir()
+        (package / "__init__.py").write_text(tensorflow)
+        kept = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith("TF_")
+        }
+        path = os.pathsep.join([str(tmp_path), str(ROOT)])
+        return subprocess.run(
+            [sys.executable, "-c", code],
+            env=kept | {"PYTHONPATH": path} | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run_code
+
+
+def writing(*texts):
+    """Returns a module that writes to stderr as libraries in C++ do."""
+    return f"import os\nos.write(2, {''.join(texts)!r}.encode())\n"
+
+
+HUSHED = "import sys; from kliep_tf import cli; import tensorflow; "
+
+
+def test_notices_are_dropped_and_errors_kept_in_order(run):
+    ended = run(
+        HUSHED + "print('own', file=sys.stderr)", writing(NOTICES, ERRORS)
+    )
+    assert ended.stderr == ERRORS + "own\n"
+
+
+def test_last_words_of_a_crash_are_kept(run):
+    ended = run(HUSHED, writing(NOTICES, ERRORS) + "os.abort()")
+    assert ended.returncode == -signal.SIGABRT
+    assert ended.stderr == ERRORS
+
+
+def test_failing_import_keeps_its_traceback(run):
+    ended = run(HUSHED, writing(NOTICES) + "raise ImportError('no libfoo')")
+    assert ended.stderr.startswith("Traceback")
+    assert ended.stderr.endswith("ImportError: no libfoo\n")
+
+
+def test_notices_are_shown_to_who_asks_for_them(run):
+    ended = run(HUSHED, writing(NOTICES), TF_CPP_MIN_LOG_LEVEL="0")
+    assert ended.stderr == NOTICES
+
+
+def test_only_the_import_of_a_program_is_filtered(run):
+    # A notebook imports no cli, and after the import fd 2 is what it was.
+    assert run("import kliep_tf, tensorflow", writing(NOTICES)).stderr == (
+        NOTICES
+    )
+
+
+def test_after_the_import_all_is_as_before(run):
+    code = (
+        "import os; before = os.fstat(2).st_ino; "
+        + HUSHED
+        + "assert os.fstat(2).st_ino == before; "
+        "assert type(tensorflow.__loader__).__name__ == 'SourceFileLoader'; "
+        "assert all('startup' not in repr(item) for item in sys.meta_path); "
+        f"os.write(2, {NOTICES!r}.encode())"
+    )
+    assert run(code, "").stderr == NOTICES
+
+
+def test_library_computes_as_programs_do(run):
+    shows = "import os; print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
+    library = "import kliep_tf.data, tensorflow"
+    assert run(library, shows).stdout == "1\n"
+
+
+def test_a_setting_of_the_user_stays(run):
+    shows = "import os; print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
+    ended = run(HUSHED, shows, TF_ENABLE_ONEDNN_OPTS="0")
+    assert ended.stdout == "0\n"
+
+
+def test_says_once_that_tensorflow_came_first_without_onednn():
+    code = (
+        "import os, tensorflow; del os.environ['TF_ENABLE_ONEDNN_OPTS']; "
+        "import kliep_tf.data; import kliep_tf.runs"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", code],
+        env=os.environ | {"TF_ENABLE_ONEDNN_OPTS": "0"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    lines = [line for line in ended.stderr.splitlines() if "Warning" in line]
+    (line,) = lines
+    assert "import kliep_tf first, or set TF_ENABLE_ONEDNN_OPTS=1" in line
