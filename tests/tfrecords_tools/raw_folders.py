@@ -1,5 +1,6 @@
 """Hand-made raw folders for the converters' tests."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -46,3 +47,7 @@ def shard_bytes(directory):
         path.name: path.read_bytes()
         for path in sorted(Path(directory).glob("*.tfrecord"))
     }
+
+
+def decode(data):
+    return np.asarray(Image.open(io.BytesIO(data)))
