@@ -38,9 +38,9 @@ class WeightFlags:
     )
     min_ess: float = cli.flag(
         "least effective sample size, as a share of the images, that a "
-        "selected bandwidth may lead to. Predicted class shares also tell the "
-        "domains apart by the segmenter's own errors, which narrower kernels "
-        "would weigh",
+        "selected bandwidth may lead to. Predicted class shares also differ by "
+        "the segmenter's own errors, and narrow kernels would take these for a "
+        "difference between the domains",
         default=0.2,
     )
 
@@ -55,7 +55,9 @@ class EstimateConfig(WeightFlags):
     target_records: str = cli.flag("real images: a directory or a glob")
     weights_dir: str = cli.flag("where weights, report and figure go")
     segmenter_steps: int = cli.flag(
-        "training steps of that small segmenter", default=1200
+        "training steps of the small segmenter that is trained where "
+        "--segmenter names none",
+        default=1200,
     )
     embedding_weights: str = cli.flag(
         "weights of --embedding_backbone without its top layer, a local file; "
@@ -76,33 +78,35 @@ class EstimateConfig(WeightFlags):
         "width at which the network sees images", default=0
     )
     scaling: str = cli.flag(
-        "of the features, always of both domains together; auto is raw for "
-        "class shares and pca for wide features",
+        "how features are scaled, both domains together; auto is raw for class "
+        "shares and pca for wide features",
         default="auto",
         choices=("auto", *SCALINGS),
     )
     num_centers: int = cli.flag(
-        "kernel centers drawn from the other domain; 0 takes all", default=0
+        "number of images of the other domain that are kernel centers; "
+        "0 takes all",
+        default=0,
     )
     bandwidth: str = cli.flag(
         "auto, or the width of the Gaussian kernel", default="auto"
     )
     selection: str = cli.flag(
-        "how auto scores a bandwidth on held-out images: nwj holds out both "
-        "domains, lcv the centers' only",
+        "how --bandwidth=auto scores a bandwidth on held-out images: nwj holds "
+        "out images of both domains, lcv of the centers' domain alone",
         default="nwj",
         choices=SELECTIONS,
     )
     solver: str = cli.flag(
-        "of the KLIEP problem; gradient_ascent is for comparison",
+        "what solves the KLIEP problem; gradient_ascent is for comparison",
         default="interior_point",
         choices=SOLVERS,
     )
-    seed: int = cli.flag("of centers, folds and the segmenter", default=0)
+    seed: int = cli.flag("seed of centers, folds and the segmenter", default=0)
 
 
 def check_flags(config: EstimateConfig) -> None:
-    """Raises a UserError for a flag that makes no sense by itself."""
+    """Raises a UserError for a flag whose value is out of range."""
     cli.require_positive(config, "segmenter_steps")
     cli.require_seed(config)
     if config.num_centers < 0:

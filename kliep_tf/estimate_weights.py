@@ -113,7 +113,7 @@ def _inputs(config: EstimateConfig, shards: Shards) -> Inputs:
 
 
 def _fingerprints(config: EstimateConfig, shards: Shards) -> dict[str, str]:
-    """Returns what would show that something was replaced between two runs."""
+    """Returns fingerprints that show whether an input has been replaced."""
     inputs = {
         f"{domain} records": runs.fingerprint(paths)
         for domain, paths in shards.items()

@@ -1,1 +1,1 @@
-"""Features, KLIEP and its diagnostics."""
+"""How typical an image is of the other domain: features, KLIEP, weights."""

@@ -1,6 +1,6 @@
-"""Work on one block of rows after another, two of them at a time.
+"""Works through rows block by block, two blocks at a time.
 
-NumPy and TensorFlow give Python's lock back in their loops: while one thread
+NumPy and TensorFlow release Python's lock in their loops: while one thread
 prepares a block, another computes on the one before.
 """
 
@@ -27,8 +27,8 @@ def in_order(
 ) -> Iterator[_Result]:
     """Yields function(item) of every item in turn.
 
-    No more than three results exist that the caller has not taken (more only
-    where there are more than two GPUs), so that what is streamed stays small.
+    At most three results wait for the caller (more only with more than two
+    GPUs), so that memory stays small.
     """
     if len(items) == 1:
         yield function(items[0])
@@ -39,11 +39,11 @@ def in_order(
 
 
 def one_at_a_time(function: _Function) -> _Function:
-    """Returns the function, called by one thread after another.
+    """Returns the function behind a lock: one thread calls it at a time.
 
-    TensorFlow 2.21 crashes now and then where two threads run one compiled
-    function with a reduction of float32 for the first time, on CPUs: what XLA
-    prepares then is shared between them, and not locked.
+    On CPUs, TensorFlow 2.21 sometimes crashes when two threads make the first
+    call of one compiled function that reduces float32: XLA prepares it once
+    for both, without a lock.
     """
     lock = threading.Lock()
 
@@ -56,10 +56,10 @@ def one_at_a_time(function: _Function) -> _Function:
 
 
 def shared(block: np.ndarray) -> tf.Tensor:
-    """Returns the block as a tensor on the same memory, where that can be.
+    """Returns the block as a tensor, without a copy where possible.
 
-    Only for compiled functions: TensorFlow's own kernels end the process
-    where memory is not better aligned, which a copy by `tf.constant` is.
+    Only for compiled functions: TensorFlow's own kernels end the process on
+    memory that is not aligned as `tf.constant` aligns its copies.
     """
     if can_share(block) and not tf.config.functions_run_eagerly():
         return tf.experimental.dlpack.from_dlpack(block.__dlpack__())
@@ -76,7 +76,7 @@ def can_share(block: np.ndarray) -> bool:
 
 
 def device(number: int) -> contextlib.AbstractContextManager:
-    """Returns the scope of the GPU for a block; none if they are not many."""
+    """Returns the scope of the GPU for a block; none with only one GPU."""
     gpus = _gpus()
     if len(gpus) < 2:
         return contextlib.nullcontext()

@@ -1,11 +1,11 @@
 """The KLIEP optimum over any number of candidate centers.
 
-A working set of columns is solved; every candidate is then priced by one pass
-over the target, `g_l = mean_j P[j, l] / w_j`. A candidate of price above 1 is
-one that the solution lacks: the dearest join the working set, what carries no
-weight leaves it, and so on until the certificate `log max_l g_l` over all
+Solves a working set of columns, then prices every candidate by one pass over
+the target, `g_l = mean_j P[j, l] / w_j`. A candidate whose price is above 1
+would improve the solution. Those of the highest price join the working set,
+those without weight leave it, until the certificate `log max_l g_l` over all
 candidates is small. Few centers carry weight at the optimum, so the working
-set stays small where the full system would not fit.
+set stays small where the full system would not fit in memory.
 """
 
 import dataclasses
@@ -39,8 +39,8 @@ def find_optimum(
 ) -> optimum.Optimum:
     """Returns the optimum over `centers` [b, d], certified in float64.
 
-    float32 distances are used where they are good enough; where the
-    certificate shows that they were not, float64.
+    Distances are float32; where the certificate shows that this was not
+    enough, they are float64.
     """
     rng = np.random.default_rng(options.seed)
 
@@ -177,9 +177,9 @@ class _Generation:
     def _parts(
         self, sample: Sample, name: str, keep: bool = False
     ) -> Iterator[tuple[int, distances.SquaredDistances]]:
-        """Yields the distances to one part of the candidates after another.
+        """Yields the distances to each part of the candidates in turn.
 
-        Each with the number of candidates in it.
+        With each comes the number of candidates in it.
         """
         starts: Iterable[int] = range(0, len(self._centers), self._step)
         if len(sample) * len(self._centers) > _LONG_PASS:
@@ -203,7 +203,7 @@ class _Generation:
 def _grown(
     working: np.ndarray, log_a: np.ndarray, log_prices: np.ndarray
 ) -> np.ndarray:
-    """Returns the next working set: what carries weight and what is dear."""
+    """Returns the next working set: columns with weight or a high price."""
     active = working[log_a[: len(working)] > np.log(_LEAST_WEIGHT)]
     dearest = np.argsort(-log_prices, kind="stable")
     dearest = dearest[log_prices[dearest] > 0.5 * optimum.TOLERANCE]

@@ -1,4 +1,4 @@
-"""The origin and unit in which distances are taken."""
+"""The origin and the unit that distances are measured in."""
 
 import dataclasses
 
@@ -44,9 +44,9 @@ class Coordinates:
         return placed.astype(dtype, copy=False)
 
     def keeps_in_place(self, points: np.ndarray, dtype: type) -> bool:
-        """Returns whether distances may be taken of the points as they are.
+        """Returns whether distances can be taken without moving the points.
 
-        That is a copy less: the unit can enter by the centers and the norms.
+        That saves a copy: centers and norms alone are put into the unit.
         """
         return (
             points.dtype == dtype

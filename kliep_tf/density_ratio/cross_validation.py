@@ -1,10 +1,10 @@
 """Scores of bandwidths on held-out data.
 
-Keeping the source whole, as the usual likelihood cross-validation does, lets
-the narrowest width win in more than a few dimensions. Here the held-out parts
-of both samples are scored by the bound of Nguyen, Wainwright and Jordan (IEEE
-Trans. Inf. Theory 56, 2010): mean log w(target) - mean w(source) + 1. Centers
-from the held-out part of the target are left out of the fit.
+The usual likelihood cross-validation holds out the target alone; in more than a
+few dimensions the narrowest width then wins. Here both samples are split, and
+the held-out parts are scored by the bound of Nguyen, Wainwright and Jordan
+(IEEE Trans. Inf. Theory 56, 2010): mean log w(target) - mean w(source) + 1.
+Centers from the held-out part of the target are left out of the fit.
 """
 
 import dataclasses

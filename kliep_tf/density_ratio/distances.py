@@ -1,7 +1,7 @@
 """Squared distances of centers to points, by blocks of points.
 
-Blocks bound the memory however many points there are. They are worked on two
-at a time, and where there are several GPUs, each on one of them.
+Blocks bound the memory, however many points there are. Two are worked on at a
+time; several GPUs share them.
 """
 
 from collections.abc import Callable, Iterator
@@ -222,7 +222,7 @@ class SquaredDistances:
 
 
 def padded_size(size: int, least: int = 256) -> int:
-    """Returns a size >= `size` out of a sparse set (at most 1/8 more).
+    """Returns `size` rounded up to one of few sizes (at most 1/8 more).
 
     Arrays are padded to these sizes, because XLA compiles for each shape.
     """
@@ -238,7 +238,7 @@ def padded_width(num_centers: int) -> int:
 
 
 def close_width(num_centers: int) -> int:
-    """Returns the same with less padding, for what costs more than compiling.
+    """Returns the same with less padding, for calls dearer than a compilation.
 
     From 96 in steps of 8: one shape serves all small numbers of centers.
     """

@@ -1,6 +1,6 @@
-"""KLIEP as an object with `fit`, `weights_` and `predict`.
+"""KLIEP as an object with `fit`, `weights_` and `predict`, as in scikit-learn.
 
-For people who come from scikit-learn; `fit_kliep` is the same without it.
+`fit_kliep` does the same as a function.
 """
 
 from typing import Any

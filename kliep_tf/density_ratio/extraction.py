@@ -1,4 +1,4 @@
-"""What all feature extractors share: the record, its settings, the gathering.
+"""What all feature extractors share: their record, settings, the extraction.
 
 An extractor describes an image by a short vector. It reads examples one at a
 time or in small batches, so that only the features stay in memory and images
@@ -49,7 +49,7 @@ class ExtractionSettings:
 
 @dataclasses.dataclass(frozen=True)
 class Inputs:
-    """What a program offers; an extractor takes of it what it needs.
+    """What a program offers to extractors; each takes what it needs.
 
     Attributes:
         shards: of both domains, by the flag that named them.
@@ -78,7 +78,7 @@ def _no_network(inputs: Inputs, image_size: ImageSize) -> None:
 
 @dataclasses.dataclass(frozen=True)
 class Extractor:
-    """One kind of features; a record of this class is all that adds one.
+    """One kind of features; to add a kind, make one such record.
 
     Attributes:
         name: as the flag --features has it.
@@ -122,8 +122,8 @@ def extract_each(
 ) -> Features:
     """Gathers compute(batch of load(example), filenames [B]), with progress.
 
-    Decoding belongs into `load`, which runs in parallel and ahead; what an
-    extractor does not look at is so never decoded.
+    Decode in `load`, which runs in parallel and ahead of `compute`. What it
+    does not decode costs nothing.
 
     Args:
         examples: dataset of Examples.

@@ -1,10 +1,10 @@
 """KLIEP by projected gradient ascent, for comparison.
 
 The algorithm of Sugiyama et al. (NIPS 2007, figure 1): a gradient step on
-sum_j log w(x_j^target), back onto the plane where w has mean 1 over the
-source, negative coefficients to 0, scale to mean 1; steps shrink tenfold when
-the objective no longer grows. It stops short of the optimum; the certificate
-says how far.
+sum_j log w(x_j^target), a projection onto the plane where w has
+mean 1 over the source, negative coefficients set to 0, and a scaling to mean 1.
+Steps shrink tenfold when the objective no longer grows. It stops short of the
+optimum; the certificate says how far.
 """
 
 import dataclasses

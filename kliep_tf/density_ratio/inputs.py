@@ -1,4 +1,4 @@
-"""What may be given to KLIEP: checks that end in features or one error."""
+"""Checks of what is given to KLIEP: the result is features, or one error."""
 
 import numbers
 from typing import Any
@@ -13,7 +13,7 @@ _LARGEST = 1e36
 
 
 def as_features(values: Any, name: str) -> np.ndarray:
-    """Returns `as_matrix(values)`, every entry of it looked at.
+    """Returns `as_matrix(values)` after a check of every entry.
 
     Raises:
         UserError: as `as_matrix`, or an entry is NaN, infinite or above 1e36;

@@ -105,9 +105,9 @@ def _begin(
     present: tf.Tensor,
     start: tf.Tensor | None,
 ) -> _State:
-    """Returns a mixture well inside the simplex; v makes z positive.
+    """Returns where to begin: well inside the simplex, with z positive.
 
-    The farther from the optimum, the farther from 0.
+    The farther the start is from the optimum, the farther it is from 0.
     """
     share = tf.cast(present, tf.float64)
     a = tf.maximum(share, 1e-3) / tf.reduce_sum(share)
@@ -226,8 +226,8 @@ def _system_inverse(
 ) -> _Inverse:
     """Returns P' diag(curvature) P + diag(barrier), inverted.
 
-    The product is taken in float32, which bends the direction a little and
-    never the solution: residuals are float64.
+    The product is taken in float32. That changes the direction of a step a
+    little but not the solution, whose residuals are float64.
     """
     root = tf.cast(tf.sqrt(curvature), tf.float32)
     rows = kernels * root

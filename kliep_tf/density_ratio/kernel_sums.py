@@ -1,4 +1,4 @@
-"""Gaussian kernels in the log domain: what is compiled.
+"""Sums of Gaussian kernels in the log domain: the compiled functions.
 
 K(x, c) = exp(-|x - c|^2 / (2 bandwidth^2)). Squared distances come from one
 matrix product and serve every bandwidth. Centers are rows and points are

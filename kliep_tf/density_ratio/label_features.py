@@ -1,7 +1,7 @@
 """Features of the labels: which classes are seen, and where.
 
-They say what a picture shows and nothing of its looks, but both domains need
-labels, also the target.
+They say what a picture shows and nothing of how it looks. Both domains need
+labels, the target too.
 """
 
 from collections.abc import Callable, Sequence

@@ -125,7 +125,7 @@ def with_constant(
 
 @dataclasses.dataclass(frozen=True)
 class Columns:
-    """What was found over one set of columns.
+    """The solution over one set of columns.
 
     Attributes:
         log_a: [width] float64, log coefficients on the simplex.

@@ -1,4 +1,4 @@
-"""What a person wants to know of a set of weights: a text and a figure."""
+"""The report of a set of weights: a text and a figure for people."""
 
 import dataclasses
 import os
@@ -178,7 +178,7 @@ def _draw_weights(axes: Axes, fitted: FittedWeights) -> None:
 
 
 def _draw_selection(axes: Axes, fitted: FittedWeights) -> None:
-    """Draws what each candidate width would have given."""
+    """Draws the score and the ESS of each candidate width."""
     table, result = fitted.result.selection, fitted.result
     # Far too narrow widths score astronomically low; they need no room.
     worst = np.nanmax(table.scores, initial=0.0) - _MAX_SCORE_SPAN

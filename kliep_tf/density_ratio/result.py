@@ -1,4 +1,4 @@
-"""A fitted density ratio: its numbers, its file form, its values anywhere."""
+"""A fitted density ratio: its numbers, its arrays for a file, its values."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _LARGEST_LOG = 600.0
 
 @dataclasses.dataclass(frozen=True)
 class SelectionTable:
-    """What was known of each candidate bandwidth, narrowest first.
+    """What the selection knew of each candidate bandwidth, narrowest first.
 
     Attributes:
         bandwidths: [k] float64, in the features' unit.
@@ -35,7 +35,7 @@ class SelectionTable:
 
 @dataclasses.dataclass(frozen=True)
 class KliepResult:
-    """A density ratio estimated by KLIEP, and how the solver ended.
+    """A density ratio estimated by KLIEP, with how the solver ended.
 
     The ratio at x is `exp(offset) * (constant + sum_l alpha_l K(x, c_l))`, K
     the Gaussian kernel exp(-|x - c|^2 / (2 bandwidth^2)). `offset` is 0 unless

@@ -1,4 +1,4 @@
-"""Samples, gone over once: is all finite, and how far apart is it?"""
+"""Samples after one pass: every entry is finite, and its distance known."""
 
 import dataclasses
 
@@ -17,7 +17,7 @@ _LEAST_SQUARE, _LARGEST_SQUARE = 1e-20, 1e30
 
 @dataclasses.dataclass(frozen=True)
 class Sample:
-    """Finite points and how far from the origin of the coordinates they are.
+    """Finite points and their distances from the origin of the coordinates.
 
     Attributes:
         points: [N, d].
@@ -37,7 +37,7 @@ class Sample:
 
 @dataclasses.dataclass(frozen=True)
 class Samples:
-    """Two samples and where their distances are taken; see `Coordinates`."""
+    """Two samples and the coordinates of their distances."""
 
     source: Sample
     target: Sample

@@ -1,8 +1,8 @@
-"""KLIEP over one matrix of kernels: solved, certified, screened.
+"""Solves KLIEP over one matrix of kernels and certifies the solution.
 
-Few columns carry weight at the optimum. A solve on a part of the points says
-which ones may, and all points are then solved over those alone: a third of the
-time. The certificate over all columns tells whether one was missed.
+Few columns carry weight at the optimum. A solve on some of the points says
+which ones may; a solve on all points then takes those columns alone, in a third
+of the time. The certificate over all columns tells whether one was missed.
 """
 
 import dataclasses
@@ -73,7 +73,7 @@ class Solver(Protocol):
 
 @dataclasses.dataclass(frozen=True)
 class Certified:
-    """Coefficients and how good they are.
+    """Coefficients with their certificate.
 
     Attributes:
         a: [b] float64, on the simplex.
@@ -111,7 +111,7 @@ class Problem:
         return self._certified(*self._coefficients(tolerance))
 
     def solve_screened(self, tolerance: float, largest_gap: float) -> Certified:
-        """Returns the same, by way of the columns that may carry weight.
+        """Returns the same, solving only columns that may carry weight.
 
         All columns are solved if more than a few may, or if the certificate
         is then above `largest_gap`.

@@ -21,7 +21,7 @@ from kliep_tf.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class FittedWeights:
-    """One domain's weights, how they were found, and what to know of them.
+    """One domain's weights, the fit behind them, and its warnings.
 
     Attributes:
         weights: by filename, as saved.
