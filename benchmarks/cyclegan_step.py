@@ -9,14 +9,14 @@ from kliep_tf import cli  # noqa: F401  sets what TensorFlow runs with
 import tensorflow as tf
 
 from kliep_tf.data.pipeline import UnpairedBatch
-from kliep_tf.translation.methods.cyclegan.model import CycleGAN
+from kliep_tf.translation.method import Setup
+from kliep_tf.translation.methods.cyclegan.method import METHOD
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
-from kliep_tf.translation.schedules import make_optimizer
 
 
-def make_step(settings: CycleGANSettings) -> Callable[[], None]:
+def make_step(settings: CycleGANSettings, setup: Setup) -> Callable[[], None]:
     """Returns a function that makes the networks first, and takes a step."""
-    shape = [settings.global_batch_size, *settings.image_size, 3]
+    shape = [setup.global_batch_size, *setup.image_size, 3]
     ones = tf.ones(shape[:1])
     batch = UnpairedBatch(
         tf.random.uniform(shape, -1, 1, seed=0),
@@ -29,9 +29,7 @@ def make_step(settings: CycleGANSettings) -> Callable[[], None]:
     def take_step() -> None:
         nonlocal step
         if step is None:
-            model = CycleGAN(settings)
-            model.compile(*(make_optimizer(2e-4, 1000) for _ in range(2)))
-            step = tf.function(model.train_step)
+            step = tf.function(METHOD.build(settings, setup).train_step)
         figures = step(batch)
         assert math.isfinite(sum(float(value) for value in figures.values()))
 

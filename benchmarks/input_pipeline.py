@@ -31,6 +31,7 @@ from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import build_index
 from kliep_tf.data.shard_names import shard_name
 from kliep_tf.translation.exporting import encode_png
+from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 
 RECIPES = {
@@ -38,7 +39,6 @@ RECIPES = {
         (64, 128),
         Augmentation(image_size=(64, 128), flip=True),
         CycleGANSettings(
-            image_size=(64, 128),
             generator_filters=16,
             discriminator_filters=16,
             num_residual_blocks=4,
@@ -48,7 +48,7 @@ RECIPES = {
     "gta2cs": (
         (512, 1024),
         Augmentation(image_size=(512, 1024), crop_size=(400, 400), flip=True),
-        CycleGANSettings(image_size=(400, 400), identity_weight=1.0),
+        CycleGANSettings(identity_weight=1.0),
     ),
 }
 
@@ -102,9 +102,11 @@ def measure_input(
     return {unit: value / num_batches for unit, value in times.items()}
 
 
-def measure_step(settings: CycleGANSettings, repeats: int) -> dict[str, float]:
+def measure_step(
+    settings: CycleGANSettings, size: tuple[int, int], repeats: int
+) -> dict[str, float]:
     """Returns the median seconds of a step."""
-    step = make_step(settings)
+    step = make_step(settings, Setup(image_size=size, num_steps=1000))
     step()
     times = [timed(step) for _ in range(repeats)]
     return {
@@ -143,7 +145,9 @@ def main() -> None:
     if options.step_seconds:
         step = {"seconds": options.step_seconds}
     else:
-        step = measure_step(settings, options.repeats)
+        step = measure_step(
+            settings, augmentation.crop_size or size, options.repeats
+        )
         cpu = batch["cpu_seconds"]
         found["cpu_share"] = round(cpu / (cpu + step["cpu_seconds"]), 4)
     found["step_seconds"] = round(step["seconds"], 3)

@@ -37,15 +37,17 @@ def serve_steps(height: int, width: int, identity: float, dtype: str) -> None:
     # isort: split
     import tensorflow as tf
 
+    from kliep_tf.translation.method import Setup
     from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 
-    settings = CycleGANSettings(
-        image_size=(height, width),
-        identity_weight=identity,
-        dtype=_DTYPES[dtype],
+    settings = CycleGANSettings(identity_weight=identity)
+    setup = Setup(
+        image_size=(height, width), num_steps=1000, dtype=_DTYPES[dtype]
     )
     matrix = tf.random.normal([_GEMM_SIZE, _GEMM_SIZE], seed=0)
-    serve(step=make_step(settings), gemm=lambda: (matrix @ matrix).numpy())
+    serve(
+        step=make_step(settings, setup), gemm=lambda: (matrix @ matrix).numpy()
+    )
 
 
 def step_gflop(height: int, width: int, identity: float) -> float:

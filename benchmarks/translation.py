@@ -52,9 +52,10 @@ def serve_translation(directory: Path, tile_height: int) -> None:
 def write_model_and_frame(directory: Path, height: int, width: int) -> None:
     """Writes the SavedModel and a smooth frame with a little noise."""
     from kliep_tf.translation.exporting import write_saved_model
+    from kliep_tf.translation.methods.cyclegan.method import exportable
     from kliep_tf.translation.networks import make_generator
 
-    write_saved_model(make_generator(), directory / "model")
+    write_saved_model(exportable(make_generator()), directory / "model")
     generator = np.random.default_rng(0)
     coarse = generator.uniform(20, 235, (1, height // 16, width // 16, 3))
     smooth = np.kron(coarse, np.ones((1, 16, 16, 1)))

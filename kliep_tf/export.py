@@ -12,7 +12,8 @@ from kliep_tf import cli, runs
 from kliep_tf.errors import UserError
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.saved_models import is_whole
-from kliep_tf.translation.exporting import restore_generator, write_saved_model
+from kliep_tf.translation.exporting import write_saved_model
+from kliep_tf.translation.methods import load_method
 
 PROGRAM = "kliep_tf.export"
 _TRAINING_PROGRAM = "kliep_tf.train"
@@ -32,8 +33,9 @@ class ExportConfig:
         "which checkpoint to export; 0 means the newest", default=0
     )
     averaged: bool = cli.flag(
-        "of a run with --generator_ema, export the averaged generator; "
-        "--noaveraged exports the weights of the step itself",
+        "of a run that keeps a running average of the generator's weights "
+        "(--generator_ema), export the average; --noaveraged exports the "
+        "weights of the step itself",
         default=True,
     )
     overwrite: bool = cli.flag(
@@ -65,14 +67,10 @@ def export(config: ExportConfig) -> Path:
         if claim.finished and is_whole(output):
             print(f"{output}: already exported")
             return output
-        arguments = record["arguments"]
-        generator = restore_generator(
-            checkpoint,
-            filters=arguments["generator_filters"],
-            num_residual_blocks=arguments["num_residual_blocks"],
-            upsampling=arguments["upsampling"],
-            averaged=config.averaged and arguments.get("generator_ema", 0) > 0,
-        )
+        # Runs older than the flag --method are CycleGANs.
+        method = load_method(record["arguments"].get("method", "cyclegan"))
+        settings = runs.config_from_record(method.settings, record)
+        generator = method.restore(checkpoint, settings, config.averaged)
         write_saved_model(generator, output)
         claim.finish(checkpoint=os.path.basename(checkpoint))
     print(f"{output}: SavedModel of {os.path.basename(checkpoint)}")

@@ -1,20 +1,22 @@
-"""Trains the importance-weighted CycleGAN and exports its generator.
+"""Trains an importance-weighted translation and exports its generator.
 
 Reads source (rendered) and target (real) records and their importance weights,
 which are estimated on the spot where --weights_dir holds none. Writes a run
 directory: config.json, checkpoints, TensorBoard logs, saved_model. The same
-command again continues where it stopped.
+command again continues where it stopped. --method says how to translate and
+adds flags of its own.
 """
 
+import dataclasses
 import functools
 import os
+from collections.abc import Callable
+from typing import Any
 
-import numpy as np
-
-from kliep_tf import cli, estimate_weights, export, runs
-from kliep_tf.data import weights
+from kliep_tf import cli, export, runs, train_weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
+from kliep_tf.data.reading import has_labels
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.consistency_check import make_consistency_check
@@ -22,27 +24,36 @@ from kliep_tf.train_flags import TrainConfig, check_numbers
 from kliep_tf.training.loop import LoopSettings
 from kliep_tf.training.saved_models import is_whole
 from kliep_tf.training.workers import this_worker
-from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
-from kliep_tf.translation.networks import MIN_SIZE, SIZE_MULTIPLE
+from kliep_tf.translation.method import Method, Setup
+from kliep_tf.translation.methods import load_method
 from kliep_tf.translation.training_run import (
-    CycleGANData,
     Monitoring,
+    TrainingData,
     run_training,
 )
 
 PROGRAM = "kliep_tf.train"
 
+# What a method may ask for by `Method.asks_for`, made from the config and the
+# source.
+PROVIDERS: dict[str, Callable[[TrainConfig, RecordIndex], Any]] = {}
+
 
 def train(config: TrainConfig) -> None:
     """Trains and exports; continues what an earlier run began."""
+    method = load_method(config.method)
+    settings: Any = cli.part_of(config, method.settings)
     source, target = _indices(config)
-    augmentation, image_size = _augmentation(config, source, target)
+    _check_labels(config, method, source)
+    augmentation, image_size = _augmentation(config, method, source, target)
     check_numbers(config)
+    setup = _setup(config, augmentation.crop_size or image_size)
+    method.check(settings, setup)
     worker = this_worker(config.distribution)
     inputs = {
         "source records": runs.fingerprint(source.paths),
         "target records": runs.fingerprint(target.paths),
-        **_weights_fingerprint(config),
+        **train_weights.fingerprint(config),
     }
     with runs.claim(
         config.run_dir, PROGRAM, config, inputs=inputs, write=worker.is_chief
@@ -50,9 +61,11 @@ def train(config: TrainConfig) -> None:
         if claim.finished and is_whole(_saved_model(config)):
             print(f"{config.run_dir}: already trained to step {config.steps}")
             return
-        source = _cohort(config, source)
-        source_weights, target_weights = _weights(config, source, target)
-        data = CycleGANData(
+        source = train_weights.select_cohort(config, source)
+        source_weights, target_weights = train_weights.load(
+            config, source, target
+        )
+        data = TrainingData(
             source,
             target,
             source_weights,
@@ -61,12 +74,16 @@ def train(config: TrainConfig) -> None:
             image_size,
             config.seed,
         )
+        handed_in = {
+            name: PROVIDERS[name](config, source) for name in method.asks_for
+        }
+        setup = dataclasses.replace(setup, handed_in=handed_in)
         run_training(
             data,
-            _model_settings(config, augmentation.crop_size or image_size),
+            method,
+            functools.partial(method.build, settings, setup),
             _loop_settings(config),
-            _monitoring(config, source, image_size),
-            learning_rate=config.learning_rate,
+            _monitoring(config, method, source, image_size),
             distribution=config.distribution,
             worker=worker,
             run_dir=config.run_dir,
@@ -84,33 +101,6 @@ def _saved_model(config: TrainConfig) -> str:
     return os.path.join(config.run_dir, runs.SAVED_MODEL)
 
 
-def _weights_fingerprint(config: TrainConfig) -> dict[str, str]:
-    """Returns what tells the weights in use from later ones, if there are any.
-
-    A run that estimates them itself has none when it begins.
-    """
-    directory = _weights_dir(config)
-    if not (_uses_weights(config) and weights.has_weights(directory)):
-        return {}
-    paths = [weights.weights_path(directory, name) for name in weights.DOMAINS]
-    return {"weights": runs.fingerprint(paths)}
-
-
-def _uses_weights(config: TrainConfig) -> bool:
-    return config.source_cohort != "all" or any(_exponents(config).values())
-
-
-def _exponents(config: TrainConfig) -> dict[str, float]:
-    return {
-        "source": config.source_weight_exponent,
-        "target": config.target_weight_exponent,
-    }
-
-
-def _weights_dir(config: TrainConfig) -> str:
-    return config.weights_dir or os.path.join(config.run_dir, runs.WEIGHTS)
-
-
 def _indices(config: TrainConfig) -> tuple[RecordIndex, RecordIndex]:
     paths = resolve_records(config.source_records, "source_records")
     source = build_index(paths)
@@ -118,8 +108,21 @@ def _indices(config: TrainConfig) -> tuple[RecordIndex, RecordIndex]:
     return source, build_index(paths)
 
 
+def _check_labels(
+    config: TrainConfig, method: Method, source: RecordIndex
+) -> None:
+    if method.needs_source_labels and not has_labels(source.paths):
+        raise UserError(
+            f"--method={config.method}: expected labels in "
+            f"--source_records={config.source_records}, found none"
+        )
+
+
 def _augmentation(
-    config: TrainConfig, source: RecordIndex, target: RecordIndex
+    config: TrainConfig,
+    method: Method,
+    source: RecordIndex,
+    target: RecordIndex,
 ) -> tuple[Augmentation, tuple[int, int]]:
     """Returns the augmentation and the images' (height, width) before it."""
     image_size = cli.size_flags(config, "image")
@@ -142,107 +145,18 @@ def _augmentation(
     )
     check_sizes(source, augmentation, "source_records")
     check_sizes(target, augmentation, "target_records")
-    kind = "crop" if augmentation.crop_size else "image"
-    _check_fits_networks(kind, augmentation.crop_size or image_size)
+    if augmentation.crop_size:
+        method.sizes.check("crop", augmentation.crop_size)
+    elif image_size:
+        method.sizes.check("image", image_size)
     return augmentation, image_size or min(image_sizes(source))
 
 
-def _check_fits_networks(kind: str, size: tuple[int, int]) -> None:
-    for name, length in zip(("height", "width"), size, strict=True):
-        if length % SIZE_MULTIPLE or length < MIN_SIZE:
-            raise UserError(
-                f"--{kind}_{name}: expected a multiple of {SIZE_MULTIPLE}, at "
-                f"least {MIN_SIZE}, for the networks; found {length}"
-            )
-
-
-def _cohort(config: TrainConfig, source: RecordIndex) -> RecordIndex:
-    """Returns the part of the source that is trained on."""
-    if config.source_cohort == "all":
-        return source
-    directory = _estimated_weights(config)
-    values = weights.load_weights(directory, "source").lookup(source.filenames)
-    rows = weights.cohort_rows(values, config.source_cohort)
-    print(
-        f"--source_cohort={config.source_cohort}: {len(rows)} of {len(source)} "
-        f"source images, weights {values[rows].min():.3g} to "
-        f"{values[rows].max():.3g}"
-    )
-    return source.select(rows)
-
-
-def _weights(
-    config: TrainConfig, source: RecordIndex, target: RecordIndex
-) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each domain's weights to its power, in the order of its index."""
-    exponents = _exponents(config)
-    if not any(exponents.values()):
-        return np.ones(len(source)), np.ones(len(target))
-    directory = _estimated_weights(config)
-    found = []
-    for domain, index in (("source", source), ("target", target)):
-        values = weights.load_weights(directory, domain).lookup(index.filenames)
-        values = weights.temper(values, exponents[domain])
-        found.append(_clipped(values, config.max_weight, domain))
-    return found[0], found[1]
-
-
-def _clipped(values: np.ndarray, limit: float, domain: str) -> np.ndarray:
-    if not limit or values.max() <= limit:
-        return values
-    clipped = weights.clip(values, limit)
-    shares = map(weights.effective_sample_size, (values, clipped))
-    before, after = (f"{share:.1%}" for share in shares)
-    print(
-        f"{domain} weights: {np.count_nonzero(clipped == clipped.max())} of "
-        f"{len(values)} are clipped to --max_weight={limit:g}, the largest "
-        f"from {values.max():.4g}; effective sample size {before} before, "
-        f"{after} after"
-    )
-    return clipped
-
-
-def _estimated_weights(config: TrainConfig) -> str:
-    """Returns the directory of the weights, which are estimated if missing."""
-    directory = _weights_dir(config)
-    if not weights.has_weights(directory):
-        if config.distribution == "multi_worker":
-            raise UserError(
-                f"{directory}: expected weights, found none; with "
-                "--distribution=multi_worker run kliep_tf.estimate_weights "
-                "first and name its --weights_dir"
-            )
-        estimate_weights.estimate(
-            estimate_weights.EstimateConfig(
-                source_records=config.source_records,
-                target_records=config.target_records,
-                weights_dir=directory,
-                features=config.features,
-                segmenter=config.segmenter,
-                min_ess=config.min_ess,
-            )
-        )
-    return directory
-
-
-def _model_settings(
-    config: TrainConfig, image_size: tuple[int, int]
-) -> CycleGANSettings:
-    return CycleGANSettings(
+def _setup(config: TrainConfig, image_size: tuple[int, int]) -> Setup:
+    return Setup(
         image_size=image_size,
         global_batch_size=config.batch_size,
-        generator_filters=config.generator_filters,
-        discriminator_filters=config.discriminator_filters,
-        num_residual_blocks=config.num_residual_blocks,
-        upsampling=config.upsampling,
-        spectral_norm=config.spectral_norm,
-        adversarial_loss=config.adversarial_loss,
-        cycle_weight=config.cycle_weight,
-        identity_weight=config.identity_weight,
-        pool_size=config.pool_size,
-        generator_ema=config.generator_ema,
-        rematerialize=config.rematerialize,
-        convolution=config.convolution,
+        num_steps=config.steps,
         dtype="mixed_bfloat16" if config.mixed_precision else "float32",
         jit_compile=config.jit_compile,
         seed=config.seed,
@@ -260,19 +174,19 @@ def _loop_settings(config: TrainConfig) -> LoopSettings:
 
 
 def _monitoring(
-    config: TrainConfig, source: RecordIndex, image_size: tuple[int, int]
+    config: TrainConfig,
+    method: Method,
+    source: RecordIndex,
+    image_size: tuple[int, int],
 ) -> Monitoring:
     check = None
     if config.consistency_segmenter:
         # Of another size a translation would be larger than its label.
-        fitting = tuple(
-            side // SIZE_MULTIPLE * SIZE_MULTIPLE for side in image_size
-        )
         check = functools.partial(
             make_consistency_check,
             config.consistency_segmenter,
             source,
-            fitting,
+            method.sizes.fit(image_size),
         )
     return Monitoring(
         run_name=os.path.basename(os.path.normpath(config.run_dir)),

@@ -19,6 +19,7 @@ from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import summarize_split
+from kliep_tf.data.shard_names import split_of
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training import saved_models
@@ -134,7 +135,7 @@ def _weights(
     if not config.weights_dir:
         return None
     found = weights.load_weights(config.weights_dir, "source")
-    values = found.lookup(index.filenames)
+    values = found.lookup(index.filenames.tolist())
     return dict(zip(index.filenames.tolist(), values.tolist(), strict=True))
 
 
@@ -204,17 +205,15 @@ def _write_summaries(config: TranslateConfig, index: RecordIndex) -> None:
     for shard, name in zip(index.shards, index.filenames, strict=True):
         path = os.path.basename(index.paths[shard])
         by_shard.setdefault(path, []).append(str(name))
-    for split in sorted({records.split_of(path) for path in by_shard}):
-        paths = [
-            path for path in index.paths if records.split_of(path) == split
-        ]
+    for split in sorted({split_of(path) for path in by_shard}):
+        paths = [path for path in index.paths if split_of(path) == split]
         original = summarize_split(paths, split)
         summary = dataclasses.replace(
             original,
             shards={
                 path: names
                 for path, names in by_shard.items()
-                if records.split_of(path) == split
+                if split_of(path) == split
             },
             arguments=dataclasses.asdict(config),
             versions=runs.versions(),

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kliep_tf.translation import methods
 from tests.conftest import ROOT
 
 PACKAGES = ("kliep_tf", "tfrecords_tools")
@@ -45,6 +46,12 @@ EXPERIMENT_FLOORS = {
     "toy_study": 2,
 }
 EXPERIMENT_PROGRAM_FLOOR = 3
+
+# A translation method is a folder here. What stands beside `methods` knows none
+# of them, and they do not know each other, but for those that extend another:
+# {"the one that extends": "the one that is extended"}.
+METHODS = "kliep_tf/translation/methods"
+EXTENDS: dict[str, str] = {}
 
 # What the programs of tfrecords_tools may import of kliep_tf.
 OPEN_TO_TOOLS = (
@@ -165,6 +172,48 @@ def test_imports_go_down_only(file):
     assert not upward
 
 
+def method_of(module: str) -> str:
+    """Returns "cyclegan" for kliep_tf.translation.methods.cyclegan.model.
+
+    Returns "" for what is no part of a method, the registry among it.
+    """
+    above, _, rest = module.partition("kliep_tf.translation.methods.")
+    name = rest.split(".")[0]
+    return name if not above and (ROOT / METHODS / name).is_dir() else ""
+
+
+@pytest.mark.parametrize("file", files_of("kliep_tf/translation"))
+def test_methods_are_known_to_no_other_part_of_translation(file):
+    importer = method_of(file.removesuffix(".py").replace("/", "."))
+    allowed = {"", importer, EXTENDS.get(importer, "")}
+    if not importer:
+        allowed = {""}
+    imported = {
+        name: method_of(name) for name in imports_of_package(file, "kliep_tf")
+    }
+    assert not [name for name in imported if imported[name] not in allowed]
+    if not importer and not file.startswith(METHODS):
+        # Nor the registry, by which it would know them all.
+        assert not [
+            name
+            for name in imported
+            if name.startswith("kliep_tf.translation.methods")
+        ]
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_programs_know_methods_by_the_registry_alone(file):
+    if not file.startswith("kliep_tf/translation/"):
+        assert not [name for name in imports_of(file) if method_of(name)]
+
+
+def test_every_method_has_its_line_in_the_registry():
+    folders = {
+        path.parent.name for path in (ROOT / METHODS).glob("*/__init__.py")
+    }
+    assert folders == set(methods.METHODS)
+
+
 @pytest.mark.parametrize(
     ("importer", "imported", "expected"),
     [
@@ -258,11 +307,18 @@ def test_programs_import_cli_before_tensorflow(file):
 
 
 @pytest.mark.parametrize(
-    "file", [file for file in FILES if file.endswith("__init__.py")]
+    "file",
+    # Without the registry, in which a method is one line.
+    sorted(
+        {file for file in FILES if file.endswith("__init__.py")}
+        - {f"{METHODS}/__init__.py"}
+    ),
 )
 def test_init_files_hold_a_docstring_and_only_the_top_one_more(file):
     tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
     body = tree.body[1:] if ast.get_docstring(tree) else tree.body
+    if file == f"{METHODS}/__init__.py":
+        pytest.skip("the registry, in which a method is one line")
     if file == "kliep_tf/__init__.py":
         # TensorFlow reads its settings once, when it is imported: they are
         # set before any module of ours can have imported it.

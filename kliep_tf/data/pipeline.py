@@ -42,6 +42,16 @@ class UnpairedBatch(NamedTuple):
     target_weight: tf.Tensor  # float32 [B]
 
 
+class LabelledUnpairedBatch(NamedTuple):
+    """An UnpairedBatch, its fields first, and the labels of the source."""
+
+    source: tf.Tensor  # float32 [B, H, W, 3] in [-1, 1]
+    source_weight: tf.Tensor  # float32 [B]
+    target: tf.Tensor  # float32 [B, H, W, 3] in [-1, 1]
+    target_weight: tf.Tensor  # float32 [B]
+    source_label: tf.Tensor  # uint8 [B, H, W, 1], augmented as the images are
+
+
 def make_image_dataset(paths: Sequence[str]) -> tf.data.Dataset:
     """Returns every example once, in the order of the records.
 
@@ -109,6 +119,7 @@ def make_unpaired_dataset(
     start_step: int = 0,
     share: tuple[int, int] = (0, 1),
     num_parallel_calls: int = _AUTOTUNE,
+    with_source_labels: bool = False,
 ) -> tf.data.Dataset:
     """Returns endless batches that pair the domains at random.
 
@@ -128,20 +139,36 @@ def make_unpaired_dataset(
             all that is then read; n must divide the batch.
         num_parallel_calls: images of a domain read at once; changes nothing
             but the speed.
+        with_source_labels: read the labels of the source images, too.
 
     Returns:
-        A dataset of UnpairedBatch, of batch_size / n images a domain.
+        A dataset of UnpairedBatch, or of LabelledUnpairedBatch with the
+        source's labels, of batch_size / n images a domain.
     """
     part, num_parts = share
     own_size = batch_size // num_parts
 
-    def load(serialized, weight, position_seed):
+    def load(
+        serialized: tf.Tensor, weight: tf.Tensor, position_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
         encoded = records.parse_example(serialized)[records.ENCODED]
         image = images.decode_image(encoded)
         image, _ = augmentation(image, None, position_seed)
         return images.to_float(image), weight
 
-    def stream(index, weights, number):
+    def load_labelled(
+        serialized: tf.Tensor, weight: tf.Tensor, position_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        example = _decode(records.parse_example(serialized), source.classes)
+        image, label = augmentation(example.image, example.label, position_seed)
+        return images.to_float(image), weight, label
+
+    def stream(
+        index: RecordIndex,
+        weights: np.ndarray,
+        number: int,
+        load: Callable[..., tuple[tf.Tensor, ...]] = load,
+    ) -> tf.data.Dataset:
         return _training_stream(
             index,
             weights,
@@ -153,14 +180,24 @@ def make_unpaired_dataset(
         )
 
     pairs = tf.data.Dataset.zip(
-        stream(source, source_weights, _SOURCE_STREAM),
+        stream(
+            source,
+            source_weights,
+            _SOURCE_STREAM,
+            load_labelled if with_source_labels else load,
+        ),
         stream(target, target_weights, _TARGET_STREAM),
     )
     batches = pairs.batch(own_size, drop_remainder=True)
-    batches = batches.map(
-        lambda source, target: UnpairedBatch(*source, *target)
-    )
-    return batches.prefetch(_AUTOTUNE)
+
+    def paired(source: tuple, target: tuple) -> tuple:
+        (image, weight, *label), (other_image, other_weight) = source, target
+        domains = (image, weight, other_image, other_weight)
+        if with_source_labels:
+            return LabelledUnpairedBatch(*domains, *label)
+        return UnpairedBatch(*domains)
+
+    return batches.map(paired).prefetch(_AUTOTUNE)
 
 
 def filenames_of_step(

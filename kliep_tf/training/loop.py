@@ -13,6 +13,7 @@ import os
 import signal
 import threading
 import time
+import types
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
@@ -84,6 +85,7 @@ def run_steps(
     see_figures: SeeFigures = lambda step, means: None,
     team: Team | None = None,
     describe_batch: Callable[[int], str] = lambda step: "",
+    descriptions: Mapping[str, str] | None = None,
 ) -> int:
     """Trains from the newest checkpoint to `settings.num_steps`.
 
@@ -102,6 +104,7 @@ def run_steps(
         team: the workers that train together. All restore the same checkpoint;
             the chief alone saves, reports and calls hooks.
         describe_batch: step -> what its batch was made of, for messages.
+        descriptions: of the figures, by tag; see `kliep_tf.training.scalars`.
 
     Returns:
         The step at which this run began.
@@ -118,7 +121,7 @@ def run_steps(
         if checkpoints.is_empty and is_chief:
             checkpoints.save()  # a kill before the first interval is no loss
         means = _Means(describe_batch)
-        batches = ()
+        batches: Iterable[Any] = ()
         if start < settings.num_steps:
             batches = _readable(
                 make_batches(start),
@@ -127,7 +130,13 @@ def run_steps(
                 _UNREADABLE if team.worker.count == 1 else _DAMAGED,
             )
         with _reporting(
-            is_chief, settings, tensorboard_dir, hooks, see_figures, start
+            is_chief,
+            settings,
+            tensorboard_dir,
+            hooks,
+            see_figures,
+            start,
+            ScalarWriter(descriptions),
         ) as report:
             for step, batch in zip(
                 range(start + 1, settings.num_steps + 1), batches, strict=False
@@ -148,7 +157,7 @@ def _readable(
     batches: Iterable[Any],
     start: int,
     describe_batch: Callable[[int], str],
-    damages: tuple[type[Exception], ...],
+    damages: tuple[type[tf.errors.OpError], ...],
 ) -> Iterator[Any]:
     """Yields the batches; what is damaged among them is the user's to mend."""
     waiting = iter(batches)
@@ -172,7 +181,8 @@ class _Means:
 
     def __init__(self, describe_batch: Callable[[int], str]):
         self._describe_batch = describe_batch
-        self._sums, self._count = {}, 0
+        self._sums: dict[str, float] = {}
+        self._count = 0
 
     def add(self, step: int, figures: Mapping[str, tf.Tensor]) -> None:
         """Adds one step's figures; raises a UserError if one is not finite."""
@@ -205,10 +215,11 @@ class _Report:
         bar: ProgressBar,
         hooks: Iterable[Hook],
         see_figures: SeeFigures,
+        scalars: ScalarWriter,
     ):
         self._settings, self._bar, self._hooks = settings, bar, tuple(hooks)
         self._see_figures = see_figures
-        self._scalars = ScalarWriter()
+        self._scalars = scalars
         self._since = time.perf_counter()
 
     def __call__(self, step: int, means: _Means) -> None:
@@ -244,6 +255,7 @@ def _reporting(
     hooks: Iterable[Hook],
     see_figures: SeeFigures,
     start: int,
+    scalars: ScalarWriter,
 ) -> Iterator[Callable[[int, _Means], None]]:
     """Opens what is reported to; workers other than the chief have nothing."""
     if not is_chief:
@@ -254,7 +266,7 @@ def _reporting(
         writer.as_default(),
         ProgressBar(settings.num_steps, "training", "step", start) as bar,
     ):
-        yield _Report(settings, bar, hooks, see_figures)
+        yield _Report(settings, bar, hooks, see_figures, scalars)
 
 
 @contextlib.contextmanager
@@ -265,7 +277,7 @@ def _stop_requests() -> Iterator[Callable[[], bool]]:
         yield requested.is_set
         return
 
-    def request(number, frame):
+    def request(number: int, frame: types.FrameType | None) -> None:
         if requested.is_set():
             raise KeyboardInterrupt
         requested.set()

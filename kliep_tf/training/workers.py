@@ -148,7 +148,7 @@ class Team:
             number: below 2**53.
             meaning: what it is, for the message.
         """
-        if self.worker.count == 1:
+        if self.worker.count == 1 or self._strategy is None:
             return
         mean = self._total(float(number)) / self._strategy.num_replicas_in_sync
         if mean != number:

@@ -1,18 +1,53 @@
-"""What TensorBoard shows of a CycleGAN besides its losses."""
+"""What TensorBoard shows of a training, and warnings when it goes wrong."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import tensorflow as tf
+from PIL import Image, ImageDraw, ImageFont
 
 from kliep_tf.data import images, records
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.reading import readable
 from kliep_tf.data.weights import effective_sample_size
 from kliep_tf.training.scalars import ScalarWriter
-from kliep_tf.translation.grids import draw_grid
-from kliep_tf.translation.methods.cyclegan.model import CycleGAN
-from kliep_tf.translation.networks import SIZE_MULTIPLE
+from kliep_tf.translation.method import Generator, TranslationModel
+
+# Full frames would take megabytes a picture and no more be seen; a heading does
+# not fit above a narrower column.
+_MAX_COLUMN_WIDTH, _MIN_COLUMN_WIDTH = 512, 256
+_GAP, _HEADING_HEIGHT, _FONT_SIZE = 4, 36, 24
+_PAPER, _INK = 255, (0, 0, 0)
+# A discriminator that cannot tell real from fake has a halved loss of 0.25
+# (lsgan), 0.69 (bce) or 1 (hinge). At 0.01 it tells them apart with certainty:
+# its outputs are within 0.1 of what lsgan asks for, or it says 99 %.
+_DISCRIMINATOR_LOSS = 0.01
+# The discriminator may win for a while, at first above all. A generator that
+# has not answered in a twentieth of the training will hardly do so later.
+_PATIENCE_SHARE = 0.05
+_MIN_PATIENCE = 200
+# Standard deviations, of values in [-1, 1]: a bit more than one gray level of
+# 256. Images of streets have 0.3 and more, within one image as between two.
+_SPREAD = 0.01
+
+# What the scalars of every method are; see `kliep_tf.training.scalars`.
+DESCRIPTIONS = {
+    tag.format(domain): text.format(domain)
+    for tag, text in (
+        (
+            "weights/{}_effective_share",
+            "effective sample size as a share (0 to 1) of the {} images; "
+            "higher means that less rests on few of them.",
+        ),
+        (
+            "weights/{}_largest",
+            "largest training weight of a {} image, the mean being 1; lower "
+            "means that less rests on a single one.",
+        ),
+    )
+    for domain in ("source", "target")
+}
 
 
 class TranslationGrids:
@@ -20,7 +55,7 @@ class TranslationGrids:
 
     def __init__(
         self,
-        model: CycleGAN,
+        model: TranslationModel,
         source_examples: np.ndarray,
         target_examples: np.ndarray,
         see_outputs: Callable[[int, str, np.ndarray, np.ndarray], None],
@@ -41,7 +76,7 @@ class TranslationGrids:
 
     def write(self, step: int) -> None:
         """Writes both grids to the default summary writer."""
-        to_target, to_source = self._model.shown_generators
+        to_target, to_source = self._model.export_generators
         for original, other, examples, forward, backward in (
             ("source", "target", self._source, to_target, to_source),
             ("target", "source", self._target, to_source, to_target),
@@ -62,6 +97,95 @@ class TranslationGrids:
             self._see_outputs(step, direction, examples, translated)
 
 
+class CollapseWatch:
+    """Warns when a discriminator dominates or a generator collapses.
+
+    Each warning is given once, and again only after its cause has passed.
+    """
+
+    def __init__(
+        self,
+        num_steps: int,
+        warn: Callable[[int, str], None] | None = None,
+        advice: str = "a lower --learning_rate may help",
+    ):
+        """Starts watching.
+
+        Args:
+            num_steps: of the training, from which the patience follows.
+            warn: takes the step and a line; by default it goes to stderr and
+                to TensorBoard's default writer.
+            advice: what may help against a discriminator that dominates.
+        """
+        self._patience = max(_MIN_PATIENCE, round(_PATIENCE_SHARE * num_steps))
+        self._warn = warn or _warn
+        self._advice = advice
+        self._low_since: dict[str, int] = {}
+        self._active: set[str] = set()
+
+    def see_losses(self, step: int, means: Mapping[str, float]) -> None:
+        """Takes the means of the losses up to `step`, by name."""
+        for name, value in means.items():
+            if not name.startswith("discriminator/"):
+                continue
+            low = value < _DISCRIMINATOR_LOSS
+            if not low:
+                self._low_since.pop(name, None)
+            since = self._low_since.setdefault(name, step) if low else step
+            self._report(
+                step,
+                name,
+                low and step - since >= self._patience,
+                f"{name} has been below {_DISCRIMINATOR_LOSS} since step "
+                f"{since}: this discriminator tells real from fake with "
+                "certainty, and its generator hardly learns from it; "
+                f"{self._advice}",
+            )
+
+    def see_outputs(
+        self, step: int, generator: str, inputs: np.ndarray, outputs: np.ndarray
+    ) -> None:
+        """Takes what a generator makes of the same examples at every call.
+
+        Args:
+            step: of the training.
+            generator: its name.
+            inputs: [n, H, W, 3] in [-1, 1].
+            outputs: the same shape.
+        """
+        within = np.std(outputs, axis=(1, 2)).mean()
+        between, between_inputs = (
+            np.std(images, axis=0).mean() for images in (outputs, inputs)
+        )
+        constant = within < _SPREAD
+        # Nothing is to be seen of it where the inputs are alike themselves.
+        same = len(inputs) > 1 and between < _SPREAD <= between_inputs
+        self._report(
+            step,
+            f"{generator} constant",
+            constant,
+            f"{generator} turns images into one flat colour (deviation within "
+            f"an image {within:.2g} of a range of 2); the training has "
+            "collapsed and is best begun anew with a lower --learning_rate",
+        )
+        self._report(
+            step,
+            f"{generator} same",
+            same and not constant,
+            f"{generator} makes the same image of every example (deviation "
+            f"between them {between:.2g} of a range of 2); the training has "
+            "collapsed and is best begun anew with a lower --learning_rate",
+        )
+
+    def _report(self, step: int, kind: str, holds: bool, text: str) -> None:
+        if holds and kind not in self._active:
+            self._warn(step, text)
+        if holds:
+            self._active.add(kind)
+        else:
+            self._active.discard(kind)
+
+
 def write_weights(name: str, weights: np.ndarray) -> None:
     """Writes a domain's training weights: histogram, ESS, largest."""
     tf.summary.histogram(
@@ -74,7 +198,7 @@ def write_weights(name: str, weights: np.ndarray) -> None:
         f"weights/{name}_effective_share": effective_sample_size(weights),
         f"weights/{name}_largest": float(np.max(weights)),
     }
-    ScalarWriter().write(0, figures)
+    ScalarWriter(DESCRIPTIONS).write(0, figures)
 
 
 def fixed_examples(
@@ -85,19 +209,73 @@ def fixed_examples(
     Args:
         index: of the records.
         number: of images, or fewer where there are fewer.
-        size: (height, width), made a multiple of what generators ask for.
+        size: (height, width) that images are resized to.
     """
-    height, width = (length // SIZE_MULTIPLE * SIZE_MULTIPLE for length in size)
     found = []
     for row in range(min(number, len(index))):
         with readable(index, row):
             encoded = records.parse_example(index.read(row))[records.ENCODED]
             image = images.decode_image(encoded)
-        found.append(images.resize_image(image, (height, width)).numpy())
+        found.append(images.resize_image(image, size).numpy())
     return np.stack(found)
 
 
-def _apply(generator: Callable, examples: np.ndarray) -> np.ndarray:
+def draw_grid(columns: Mapping[str, np.ndarray]) -> np.ndarray:
+    """Returns one picture, uint8 [height, width, 3].
+
+    Args:
+        columns: headings, and under each the same number of images, float32
+            [n, H, W, 3] in [-1, 1].
+    """
+    cells = [
+        _fitted(images.to_uint8(column).numpy()) for column in columns.values()
+    ]
+    number, height, width, _ = cells[0].shape
+    picture = np.full(
+        (
+            _HEADING_HEIGHT + number * (height + _GAP) - _GAP,
+            len(cells) * (width + _GAP) - _GAP,
+            3,
+        ),
+        _PAPER,
+        np.uint8,
+    )
+    lefts = [index * (width + _GAP) for index in range(len(cells))]
+    for left, cell in zip(lefts, cells, strict=True):
+        for row, image in enumerate(cell):
+            top = _HEADING_HEIGHT + row * (height + _GAP)
+            picture[top : top + height, left : left + width] = image
+    return _with_headings(picture, dict(zip(columns, lefts, strict=True)))
+
+
+def _fitted(pixels: np.ndarray) -> np.ndarray:
+    """Shrinks wide images; repeats the pixels of narrow ones, unblurred."""
+    _, height, width, _ = pixels.shape
+    if width > _MAX_COLUMN_WIDTH:
+        height = max(1, round(height * _MAX_COLUMN_WIDTH / width))
+        return images.resize_image(pixels, (height, _MAX_COLUMN_WIDTH)).numpy()
+    times = -(-_MIN_COLUMN_WIDTH // width)
+    return pixels.repeat(times, axis=1).repeat(times, axis=2)
+
+
+def _with_headings(picture: np.ndarray, lefts: Mapping[str, int]) -> np.ndarray:
+    page = Image.fromarray(picture)
+    pen = ImageDraw.Draw(page)
+    font = ImageFont.load_default(_FONT_SIZE)
+    for heading, left in lefts.items():
+        pen.text((left + _GAP, _GAP), heading, _INK, font)
+    return np.asarray(page)
+
+
+def _apply(generator: Generator, examples: np.ndarray) -> np.ndarray:
     # One example at a time: memory as for one image, whatever their number.
-    made = [generator(example[None], training=False) for example in examples]
-    return np.concatenate([image.numpy() for image in made])
+    translations = [
+        generator(example[None], training=False) for example in examples
+    ]
+    return np.concatenate([image.numpy() for image in translations])
+
+
+def _warn(step: int, text: str) -> None:
+    line = f"warning: step {step}: {text}"
+    print(line, file=sys.stderr, flush=True)
+    tf.summary.text("warnings", line, step)

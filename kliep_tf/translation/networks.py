@@ -1,4 +1,4 @@
-"""The CycleGAN's networks, as Zhu et al. 2017 and their authors' code.
+"""The networks of Zhu et al. 2017 and their authors' code.
 
 Appendix 7.2 of "Unpaired Image-to-Image Translation using Cycle-Consistent
 Adversarial Networks" in its notation: c7s1-64, d128, d256, R256 x 9, u128,
@@ -6,11 +6,17 @@ u64, c7s1-3 and C64-C128-C256-C512.
 """
 
 import functools
+import itertools
+from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
-from kliep_tf.translation.layers import InstanceNormalization, ReflectionPadding
-from kliep_tf.translation.spectral_norm import SpectralConv2D
+from kliep_tf.translation.layers import (
+    InstanceNormalization,
+    ReflectionPadding,
+    SpectralConv2D,
+)
 from kliep_tf.translation.winograd import WinogradConv2D
 
 # Two stride-2 stages: a generator halves height and width twice.
@@ -96,7 +102,52 @@ def make_discriminator(
     return keras.Model(inputs, outputs, name=name)
 
 
-def _upsample(x, filters: int, kind: str, layer: "_LayerMaker"):
+def rematerialize(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:
+    """Returns the generator's forward pass for training in less memory.
+
+    Activations are computed twice (Chen et al. 2016, "Training Deep Nets with
+    Sublinear Memory Cost"): only what passes between the generator's parts
+    (encoder, residual blocks, decoder) is kept for the gradient; what is
+    inside a part is computed again when the gradient reaches it. The weights
+    are the generator's own.
+
+    Keras's RematScope wraps single layers, whose inputs are kept all the same:
+    here that would save next to nothing.
+    """
+    parts = [tf.recompute_grad(part) for part in _parts(generator)]
+
+    def forward(images: tf.Tensor) -> tf.Tensor:
+        for part in parts:
+            images = part(images)
+        return images
+
+    return forward
+
+
+def _parts(generator: keras.Model) -> list[keras.Model]:
+    """Cuts a generator before its first block and after each."""
+    blocks = [
+        layer
+        for layer in generator.layers
+        if isinstance(layer, keras.layers.Add)
+    ]
+    # What is added to comes first of the two.
+    before_blocks = [blocks[0].input[0]] if blocks else []
+    cuts = [
+        generator.inputs[0],
+        *before_blocks,
+        *(block.output for block in blocks),
+        generator.outputs[0],
+    ]
+    return [
+        keras.Model(start, end, name=f"{generator.name}_part_{number}")
+        for number, (start, end) in enumerate(itertools.pairwise(cuts))
+    ]
+
+
+def _upsample(
+    x: tf.Tensor, filters: int, kind: str, layer: "_LayerMaker"
+) -> tf.Tensor:
     """u128, u64: twice the height and width."""
     if kind == "transposed":
         return layer.transposed_conv(filters, 3)(x)
@@ -104,7 +155,9 @@ def _upsample(x, filters: int, kind: str, layer: "_LayerMaker"):
     return layer.mirrored_conv(x, filters)
 
 
-def _residual_block(x, filters: int, winograd: bool, layer: "_LayerMaker"):
+def _residual_block(
+    x: tf.Tensor, filters: int, winograd: bool, layer: "_LayerMaker"
+) -> tf.Tensor:
     """R256: two 3x3 convolutions, no activation after the sum."""
     conv = layer.winograd_conv if winograd else layer.mirrored_conv
     y = layer.norm_relu(conv(x, filters))
@@ -133,10 +186,10 @@ class _LayerMaker:
             dtype=self.dtype,
         )
 
-    def mirrored_conv(self, x, filters: int):
+    def mirrored_conv(self, x: tf.Tensor, filters: int) -> tf.Tensor:
         return self.conv(filters, 3)(self.pad(1)(x))
 
-    def winograd_conv(self, x, filters: int):
+    def winograd_conv(self, x: tf.Tensor, filters: int) -> tf.Tensor:
         conv = WinogradConv2D(
             filters, kernel_initializer=self._initializer, dtype=self.dtype
         )
@@ -184,8 +237,8 @@ class _LayerMaker:
     def norm(self) -> keras.layers.Layer:
         return InstanceNormalization(dtype=self.dtype)
 
-    def norm_relu(self, x):
+    def norm_relu(self, x: tf.Tensor) -> tf.Tensor:
         return keras.layers.ReLU(dtype=self.dtype)(self.norm()(x))
 
-    def leaky_relu(self, x):
+    def leaky_relu(self, x: tf.Tensor) -> tf.Tensor:
         return keras.layers.LeakyReLU(0.2, dtype=self.dtype)(x)

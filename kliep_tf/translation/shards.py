@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
@@ -135,11 +135,7 @@ def load_translator(
     saved_model = saved_models.load(path, "saved_model")
     signature = _signature(tile_height)
     if signature not in saved_model.signatures:
-        found = ", ".join(sorted(saved_model.signatures)) or "none"
-        raise UserError(
-            f"--saved_model={path}: expected the signature {signature}, found "
-            f"{found}"
-        )
+        raise UserError(_without_signature(path, saved_model, tile_height))
     return Translator(saved_model, batch_size, tile_height)
 
 
@@ -149,7 +145,7 @@ class _NamedImage(NamedTuple):
 
 
 def _named_images(path: str) -> tf.data.Dataset:
-    def decode(example):
+    def decode(example: dict[str, tf.Tensor]) -> _NamedImage:
         image = images.decode_image(example[records.ENCODED])
         return _NamedImage(image, example[records.FILENAME])
 
@@ -158,11 +154,27 @@ def _named_images(path: str) -> tf.data.Dataset:
     return dataset.prefetch(tf.data.AUTOTUNE)
 
 
+def _without_signature(
+    path: str, saved_model: tf.Module, tile_height: int
+) -> str:
+    found = ", ".join(sorted(saved_model.signatures)) or "none"
+    if tile_height and _WHOLE in saved_model.signatures:
+        return (
+            f"--tile_height={tile_height}: expected the signature {_TILED} in "
+            f"--saved_model={path}, found {found}; this generator does not "
+            "translate in tiles: leave --tile_height out"
+        )
+    return (
+        f"--saved_model={path}: expected the signature "
+        f"{_signature(tile_height)}, found {found}"
+    )
+
+
 def _signature(tile_height: int) -> str:
     return _TILED if tile_height else _WHOLE
 
 
-def _encoder(image_format: str):
+def _encoder(image_format: str) -> Callable[[tf.Tensor], tf.Tensor]:
     if image_format == "jpeg":
         return lambda pixels: tf.io.encode_jpeg(pixels, quality=_JPEG_QUALITY)
     return encode_png

@@ -1,8 +1,8 @@
-"""One training run: data, model under a strategy, loop, board."""
+"""One training run of any method: data, model under a strategy, loop, board."""
 
 import dataclasses
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kliep_tf import runs
 from kliep_tf.data import pipeline
+from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.training import board
 from kliep_tf.training.checkpoints import Checkpoints
@@ -22,12 +23,7 @@ from kliep_tf.training.loop import Hook, LoopSettings, run_steps
 from kliep_tf.training.scalars import ScalarWriter
 from kliep_tf.training.workers import Team, Worker
 from kliep_tf.translation import monitoring
-from kliep_tf.translation.collapse import CollapseWatch
-from kliep_tf.translation.methods.cyclegan.model import (
-    CycleGAN,
-    CycleGANSettings,
-)
-from kliep_tf.translation.schedules import LinearDecay, make_optimizer
+from kliep_tf.translation.method import Method, TranslationModel
 
 _NUM_GRID_EXAMPLES = 4
 # What the table of hyperparameters compares runs by.
@@ -36,8 +32,6 @@ _METRICS = (
     "consistency/sky_kept",
     "consistency/sky_to_vegetation",
     "weights/source_effective_share",
-    "cycle/source",
-    "cycle/target",
 )
 _LEADING = (
     "source_weight_exponent",
@@ -52,8 +46,8 @@ ConsistencyCheck = Callable[[Callable[[tf.Tensor], tf.Tensor]], Mapping]
 
 
 @dataclasses.dataclass(frozen=True)
-class CycleGANData:
-    """Both domains' examples, their training weights, and what is done to them.
+class TrainingData:
+    """Both domains' examples, their training weights and their augmentation.
 
     Attributes:
         source: the source domain's examples.
@@ -69,7 +63,7 @@ class CycleGANData:
     target: RecordIndex
     source_weights: np.ndarray
     target_weights: np.ndarray
-    augmentation: pipeline.Augmentation
+    augmentation: Augmentation
     image_size: tuple[int, int]
     seed: int
 
@@ -97,12 +91,12 @@ class Monitoring:
 
 
 def run_training(
-    data: CycleGANData,
-    model_settings: CycleGANSettings,
+    data: TrainingData,
+    method: Method,
+    build_model: Callable[[], TranslationModel],
     loop_settings: LoopSettings,
     shown: Monitoring,
     *,
-    learning_rate: float,
     distribution: str,
     worker: Worker,
     run_dir: str | os.PathLike,
@@ -111,50 +105,41 @@ def run_training(
 
     Args:
         data: both domains.
-        model_settings: of the CycleGAN.
+        method: of which the data and the board are.
+        build_model: returns its compiled model, for the same batch size as the
+            loop's. Called under the strategy's scope.
         loop_settings: of the loop.
         shown: on TensorBoard.
-        learning_rate: of all four networks.
         distribution: a name in CLUSTER_STRATEGIES.
         worker: this process; the chief has claimed the run directory.
         run_dir: the run directory, on a disk that all workers share.
     """
-    batch_size = model_settings.global_batch_size
+    batch_size = loop_settings.batch_size
     strategy = make_strategy(distribution, batch_size)
-    schedule = LinearDecay(learning_rate, loop_settings.num_steps)
     with strategy.scope():
-        model = CycleGAN(model_settings)
-        model.compile(
-            make_optimizer(learning_rate, loop_settings.num_steps),
-            make_optimizer(learning_rate, loop_settings.num_steps),
-        )
+        model = build_model()
         checkpoints = Checkpoints(
             os.path.join(run_dir, runs.CHECKPOINTS),
             model.trackables(),
             loop_settings.keep_checkpoints,
         )
     directory = os.path.join(run_dir, runs.TENSORBOARD)
-    watch = CollapseWatch(loop_settings.num_steps)
-    scalars = ScalarWriter()
+    watch = monitoring.CollapseWatch(
+        loop_settings.num_steps, advice=method.advice
+    )
+    scalars = ScalarWriter(method.descriptions)
     hooks = []
     if worker.is_chief:
-        _write_constants(directory, data, shown)
-        hooks = _hooks(model, data, shown, watch, scalars)
+        _write_constants(directory, data, method, shown)
+        hooks = _hooks(model, data, method, shown, watch, scalars)
 
     def see_figures(step: int, means: Mapping[str, float]) -> None:
         watch.see_losses(step, means)
-        rate = schedule(tf.constant(step - 1))
-        scalars.write(
-            step,
-            {
-                "learning_rate/generator": rate,
-                "learning_rate/discriminator": rate,
-            },
-        )
+        scalars.write(step, model.learning_rates(step))
 
     run_steps(
         replicated_step(strategy, model.train_step),
-        _batches(data, batch_size, strategy, worker),
+        _batches(data, method, batch_size, strategy, worker),
         checkpoints,
         loop_settings,
         directory,
@@ -162,6 +147,7 @@ def run_training(
         see_figures=see_figures,
         team=Team(strategy, worker),
         describe_batch=lambda step: _describe_batch(data, batch_size, step),
+        descriptions=method.descriptions,
     )
     if worker.is_chief:
         with tf.summary.create_file_writer(directory).as_default():
@@ -169,14 +155,15 @@ def run_training(
 
 
 def _batches(
-    data: CycleGANData,
+    data: TrainingData,
+    method: Method,
     batch_size: int,
     strategy: tf.distribute.Strategy,
     worker: Worker,
 ) -> Callable[[int], Any]:
     """Returns the function of a start step to batches from there on."""
 
-    def batches_from(start_step: int):
+    def batches_from(start_step: int) -> Iterable[Any]:
         def make_dataset(share: tuple[int, int]) -> tf.data.Dataset:
             return pipeline.make_unpaired_dataset(
                 data.source,
@@ -188,6 +175,7 @@ def _batches(
                 seed=data.seed,
                 start_step=start_step,
                 share=share,
+                with_source_labels=method.needs_source_labels,
             )
 
         return distribute_shares(strategy, worker, make_dataset, batch_size)
@@ -195,7 +183,7 @@ def _batches(
     return batches_from
 
 
-def _describe_batch(data: CycleGANData, batch_size: int, step: int) -> str:
+def _describe_batch(data: TrainingData, batch_size: int, step: int) -> str:
     source, target = pipeline.filenames_of_step(
         data.source,
         data.target,
@@ -207,26 +195,30 @@ def _describe_batch(data: CycleGANData, batch_size: int, step: int) -> str:
 
 
 def _write_constants(
-    directory: str, data: CycleGANData, shown: Monitoring
+    directory: str, data: TrainingData, method: Method, shown: Monitoring
 ) -> None:
     with tf.summary.create_file_writer(directory).as_default():
         board.write_command(shown.program, shown.config)
         board.write_config(dataclasses.asdict(shown.config))
         board.write_hyperparameters(
-            shown.run_name, shown.config, _METRICS, _LEADING
+            shown.run_name,
+            shown.config,
+            (*_METRICS, *method.compared_by),
+            _LEADING,
         )
         monitoring.write_weights("source", data.source_weights)
         monitoring.write_weights("target", data.target_weights)
 
 
 def _hooks(
-    model: CycleGAN,
-    data: CycleGANData,
+    model: TranslationModel,
+    data: TrainingData,
+    method: Method,
     shown: Monitoring,
-    watch: CollapseWatch,
+    watch: monitoring.CollapseWatch,
     scalars: ScalarWriter,
 ) -> list[Hook]:
-    size = data.image_size
+    size = method.sizes.fit(data.image_size)
     grids = monitoring.TranslationGrids(
         model,
         monitoring.fixed_examples(data.source, _NUM_GRID_EXAMPLES, size),
@@ -238,7 +230,7 @@ def _hooks(
         check = shown.make_consistency_check()
 
         def write_consistency(step: int) -> None:
-            generator, _ = model.shown_generators
+            generator = model.export_generators.source_to_target
             figures = check(lambda batch: generator(batch, training=False))
             scalars.write(step, figures)
 

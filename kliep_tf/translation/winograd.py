@@ -16,6 +16,7 @@ import contextlib
 import functools
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -42,10 +43,10 @@ class WinogradConv2D(keras.layers.Conv2D):
     but for rounding.
     """
 
-    def __init__(self, filters: int, **kwargs):
+    def __init__(self, filters: int, **kwargs: Any):
         """Takes the channels out."""
         super().__init__(filters, _KERNEL, **kwargs)
-        self.transformed_kernel = None
+        self.transformed_kernel: tf.Tensor | None = None
 
     def call(self, inputs: tf.Tensor) -> tf.Tensor:
         """Convolves [N, H, W, C] to [N, H, W, filters]."""

@@ -155,3 +155,21 @@ def test_color_jitter_of_strength_0_changes_nothing():
     image = tf.cast(tf.reshape(tf.range(48), [4, 4, 3]), tf.uint8)
     found = images.random_colors(image, 0.0, tf.constant([1, 2]))
     np.testing.assert_array_equal(found, image)
+
+
+def test_labels_of_the_source_move_with_their_images(domains):
+    augmentation = Augmentation(
+        image_size=SIZE, crop_size=(24, 24), flip=True, max_scale=1.5
+    )
+    labelled = unpaired(domains, augmentation, with_source_labels=True)
+    plain = unpaired(domains, augmentation)
+    pairs = zip(labelled.take(3), plain.take(3), strict=True)
+    for batch, expected in pairs:
+        for found, other in zip(batch[:4], expected, strict=True):
+            np.testing.assert_array_equal(found, other)
+        assert batch.source_label.shape == (4, 24, 24, 1)
+        # In the rendered scenes the sky's blue is 250, the road's 100.
+        is_blue = batch.source[..., 2:] > 175 / 127.5 - 1
+        wrong = (batch.source_label == 10) != is_blue
+        # But for the rows along the horizon, which scaling blends.
+        assert np.mean(wrong) < 0.05

@@ -4,7 +4,8 @@ import dataclasses
 
 import pytest
 
-from kliep_tf.train import TrainConfig, train
+from kliep_tf.train import train
+from kliep_tf.train_flags import TrainConfig, make_config
 
 TINY = {
     "steps": 3,
@@ -22,7 +23,7 @@ TINY = {
 @pytest.fixture(scope="session")
 def tiny_config(source_records, target_records) -> TrainConfig:
     """A run of three steps; its run_dir is to be replaced."""
-    return TrainConfig(
+    return make_config(
         source_records=str(source_records),
         target_records=str(target_records),
         run_dir="",

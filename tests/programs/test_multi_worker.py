@@ -16,12 +16,12 @@ from kliep_tf import runs
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
 from tests.conftest import ROOT
-from tests.programs.test_train import (
+from tests.programs.run_directories import (
+    board_values,
     checkpoint_values,
     first_step_logged_last,
-    flags,
-    wait_for_checkpoint,
 )
+from tests.programs.test_train import flags, wait_for_checkpoint
 
 # Seconds; against a hang, with room for a machine that does other things too.
 _PATIENCE = 1200
@@ -144,19 +144,14 @@ def assert_trained_alike(one, other):
 def logged_losses(run_dir):
     """Returns the losses by (step, name); of a step done twice, the latter."""
     losses = {}
-    for path in sorted((run_dir / "tensorboard").iterdir()):
-        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            event = tf.compat.v1.Event.FromString(data)
-            for value in event.summary.value:
-                if value.tag.split("/")[0] in (
-                    "cycle",
-                    "identity",
-                    "generator",
-                    "discriminator",
-                ):
-                    losses[event.step, value.tag] = float(
-                        tf.make_ndarray(value.tensor)
-                    )
+    for _, step, value in board_values(run_dir):
+        if value.tag.split("/")[0] in (
+            "cycle",
+            "identity",
+            "generator",
+            "discriminator",
+        ):
+            losses[step, value.tag] = float(tf.make_ndarray(value.tensor))
     return losses
 
 

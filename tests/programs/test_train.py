@@ -1,5 +1,5 @@
 import dataclasses
-import itertools
+import json
 import os
 import random
 import resource
@@ -17,14 +17,23 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 
-from kliep_tf import runs
+from kliep_tf import runs, train_weights
 from kliep_tf.data import records, weights
+from kliep_tf.data.index import build_index
+from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
-from kliep_tf.train import TrainConfig, train
-from kliep_tf.training.checkpoints import checkpoint_steps
-from kliep_tf.training.loop import run_steps
-from kliep_tf.translation import training_run as training
+from kliep_tf.train import train
 from tests.conftest import ROOT, run_program
+from tests.programs.run_directories import (
+    assert_same_checkpoints,
+    board_values,
+    checkpoint_values,
+    copy_run,
+    first_step_logged_last,
+    forget_last_checkpoint,
+    mark_incomplete,
+    tensorboard_tags,
+)
 
 
 def flags(config):
@@ -58,39 +67,6 @@ def wait_for_checkpoint(process, config, step):
         time.sleep(0.02)
 
 
-def checkpoint_values(run_dir):
-    path = tf.train.latest_checkpoint(str(run_dir / "checkpoints"))
-    reader = tf.train.load_checkpoint(path)
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name != "_CHECKPOINTABLE_OBJECT_GRAPH" and "save_counter" not in name
-    }
-
-
-def tensorboard_tags(run_dir):
-    tags = set()
-    for path in (run_dir / "tensorboard").iterdir():
-        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            event = tf.compat.v1.Event.FromString(data)
-            tags |= {value.tag for value in event.summary.value}
-    return tags
-
-
-def first_step_logged_last(run_dir):
-    """Returns the first step whose loss the newest process has logged."""
-    steps = {}
-    for path in (run_dir / "tensorboard").iterdir():
-        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-            event = tf.compat.v1.Event.FromString(data)
-            if any(
-                value.tag == "cycle/source" for value in event.summary.value
-            ):
-                steps.setdefault(path, []).append(event.step)
-    newest = max(steps, key=lambda path: path.stat().st_mtime_ns)
-    return min(steps[newest])
-
-
 def test_run_leaves_everything_it_promises(trained_run):
     assert runs.read_config(trained_run)["status"] == "complete"
     assert (trained_run / "saved_model" / "saved_model.pb").exists()
@@ -101,22 +77,20 @@ def test_run_leaves_everything_it_promises(trained_run):
 
 
 def test_cohort_is_the_third_that_was_asked_for(
-    tiny_config, trained_run, tmp_path, capsys
+    tiny_config, trained_run, source_records, capsys
 ):
+    index = build_index(resolve_records(source_records, "source_records"))
     found = weights.load_weights(trained_run / "weights", "source").weights
-    third = len(found) // 3
-    train(
-        dataclasses.replace(
-            tiny_config,
-            run_dir=str(tmp_path / "run"),
-            weights_dir=str(trained_run / "weights"),
-            source_weight_exponent=0.0,
-            target_weight_exponent=0.0,
-            source_cohort="high",
-            steps=1,
-        )
+    config = dataclasses.replace(
+        tiny_config, run_dir=str(trained_run), source_cohort="high"
     )
+    cohort = train_weights.select_cohort(config, index)
+    third = len(found) // 3
     least, largest = np.sort(found)[[-third, -1]]
+    lookup = weights.load_weights(trained_run / "weights", "source").lookup
+    np.testing.assert_array_equal(
+        np.sort(lookup(cohort.filenames)), np.sort(found)[-third:]
+    )
     assert (
         f"--source_cohort=high: {third} of {len(found)} source images, weights "
         f"{least:.3g} to {largest:.3g}"
@@ -165,9 +139,7 @@ def test_board_says_what_every_scalar_is(trained_run):
     # Said with the first of three points alone.
     texts = [
         value.metadata.summary_description
-        for path in (trained_run / "tensorboard").iterdir()
-        for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
-        for value in tf.compat.v1.Event.FromString(data).summary.value
+        for _, _, value in board_values(trained_run)
         if value.tag == "cycle/source"
     ]
     assert texts[0] and texts[1:] == ["", ""]
@@ -212,6 +184,8 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
         crop_height=24,
         crop_width=32,
         generator_ema=0.9,
+        convolution="winograd",
+        image_every=100,
     )
     undisturbed = dataclasses.replace(config, run_dir=str(tmp_path / "whole"))
     train(undisturbed)
@@ -229,12 +203,11 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
     train(killed)
     assert runs.read_config(tmp_path / "killed")["status"] == "complete"
     assert first_step_logged_last(tmp_path / "killed") > 10
-    expected = checkpoint_values(tmp_path / "whole")
-    found = checkpoint_values(tmp_path / "killed")
-    assert expected.keys() == found.keys()
+    assert_same_checkpoints(tmp_path / "killed", tmp_path / "whole")
     # A checkpoint names a variable once: those of the networks stand under the
     # optimizer that moves them.
-    parts = {name.split("/")[0] for name in expected}
+    found = checkpoint_values(tmp_path / "killed")
+    parts = {name.split("/")[0] for name in found}
     assert parts == {
         "averaged_source_to_target",
         "averaged_target_to_source",
@@ -244,48 +217,6 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
         "discriminator_optimizer",
         "step",
     }
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
-
-
-def test_run_by_winograd_that_dies_continues_to_the_very_same_weights(
-    tmp_path, tiny_config, monkeypatch
-):
-    class Killed(BaseException):
-        """Nothing catches it: like a kill, it leaves no time to save."""
-
-    def run_until_step_4(train_step, *rest, **options):
-        calls = itertools.count(1)
-
-        def dying_step(batch):
-            if next(calls) == 4:
-                raise Killed
-            return train_step(batch)
-
-        return run_steps(dying_step, *rest, **options)
-
-    config = dataclasses.replace(
-        tiny_config,
-        steps=4,
-        source_weight_exponent=0.0,
-        target_weight_exponent=0.0,
-        convolution="winograd",
-        image_every=100,
-    )
-    train(dataclasses.replace(config, run_dir=str(tmp_path / "whole")))
-    died = dataclasses.replace(config, run_dir=str(tmp_path / "died"))
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training, "run_steps", run_until_step_4)
-        train(died)
-    # Step 2 is saved, step 3 is lost.
-    assert checkpoint_steps(tmp_path / "died" / "checkpoints") == [0, 2]
-    train(died)
-    assert first_step_logged_last(tmp_path / "died") == 3
-    expected = checkpoint_values(tmp_path / "whole")
-    found = checkpoint_values(tmp_path / "died")
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
 
 
 @pytest.mark.skipif(
@@ -323,25 +254,33 @@ def test_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
 
 
 def test_damaged_checkpoint_is_reported_and_the_one_before_used(
-    tmp_path, tiny_config, capsys
+    tmp_path, tiny_config, trained_run, capsys
 ):
-    config = dataclasses.replace(
-        tiny_config,
-        run_dir=str(tmp_path / "run"),
-        source_weight_exponent=0.0,
-        target_weight_exponent=0.0,
-    )
-    train(config)
-    record = tmp_path / "run" / "config.json"
-    record.write_text(record.read_text().replace("complete", "incomplete"))
-    expected = checkpoint_values(tmp_path / "run")
+    copy_run(trained_run, tmp_path / "run")
+    mark_incomplete(tmp_path / "run")
     newest = tmp_path / "run" / "checkpoints" / "ckpt-3.data-00000-of-00001"
     newest.write_bytes(newest.read_bytes()[:1000])
-    train(config)
+    train(dataclasses.replace(tiny_config, run_dir=str(tmp_path / "run")))
     assert "ckpt-3: damaged" in capsys.readouterr().out
-    found = checkpoint_values(tmp_path / "run")
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert_same_checkpoints(tmp_path / "run", trained_run)
+
+
+def test_run_older_than_methods_is_continued_and_exported(
+    tmp_path, tiny_config, trained_run
+):
+    """Its record has the arguments of today but for --method."""
+    run_dir = tmp_path / "run"
+    copy_run(trained_run, run_dir)
+    forget_last_checkpoint(run_dir)
+    record = json.loads((run_dir / "config.json").read_text())
+    assert record["parts"]["output"]["arguments"].pop("method") == "cyclegan"
+    (run_dir / "config.json").write_text(json.dumps(record))
+    shutil.rmtree(run_dir / "saved_model")
+    train(dataclasses.replace(tiny_config, run_dir=str(run_dir)))
+    assert first_step_logged_last(run_dir) == 3
+    assert_same_checkpoints(run_dir, trained_run)
+    assert "method" not in runs.read_config(run_dir)["arguments"]
+    assert (run_dir / "saved_model" / "saved_model.pb").exists()
 
 
 def test_lost_export_is_made_again(trained_run, tiny_config, capsys):
@@ -350,34 +289,6 @@ def test_lost_export_is_made_again(trained_run, tiny_config, capsys):
     train(dataclasses.replace(tiny_config, run_dir=str(trained_run)))
     assert graph.exists()
     assert "already trained" not in capsys.readouterr().out
-
-
-def test_weights_estimated_anew_do_not_slip_into_a_run(
-    tmp_path, tiny_config, trained_run
-):
-    shutil.copytree(trained_run / "weights", tmp_path / "weights")
-    config = dataclasses.replace(
-        tiny_config,
-        run_dir=str(tmp_path / "run"),
-        weights_dir=str(tmp_path / "weights"),
-        steps=1,
-    )
-    train(config)
-    found = weights.load_weights(tmp_path / "weights", "target")
-    others = dataclasses.replace(found, weights=found.weights[::-1])
-    weights.save_weights(tmp_path / "weights", others)
-    with pytest.raises(UserError, match="weights have changed since"):
-        train(config)
-    # Where they are not used they may be what they like.
-    plain = dataclasses.replace(
-        config,
-        run_dir=str(tmp_path / "plain"),
-        source_weight_exponent=0.0,
-        target_weight_exponent=0.0,
-    )
-    train(plain)
-    weights.save_weights(tmp_path / "weights", found)
-    train(plain)
 
 
 def test_damaged_example_is_told_in_one_line_with_its_step(
@@ -453,6 +364,7 @@ def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, tiny_config):
         ({"image_height": 30, "image_width": 48}, "multiple of 4.*30"),
         ({"image_height": 16, "image_width": 16}, "at least 24"),
         ({"steps": 0}, "--steps=0"),
+        ({"method": "unit"}, "--method=unit: expected one of cyclegan"),
         ({"pool_size": 1, "batch_size": 2}, "--pool_size=1"),
         ({"learning_rate": -1.0}, "--learning_rate"),
         ({"seed": -1}, "--seed=-1: expected 0 to"),
@@ -505,17 +417,22 @@ def test_published_recipe_runs_with_its_sizes_overridden(
 MIRRORED = """
 import sys
 sys.path.insert(0, {root!r})
-from kliep_tf.train import TrainConfig, train
+from kliep_tf.train import train
+from kliep_tf.train_flags import make_config
 import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * 2,
 )
-train(TrainConfig(**{arguments!r}))
+train(make_config(**{arguments!r}))
+print(*sys.modules)
+
 """
 
 
-def test_mirrored_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
+def test_plain_mirrored_run_continues_to_the_very_same_weights(
+    tmp_path, tiny_config
+):
     config = dataclasses.replace(
         tiny_config,
         run_dir=str(tmp_path / "run"),
@@ -526,29 +443,26 @@ def test_mirrored_run_continues_to_the_very_same_weights(tmp_path, tiny_config):
         steps=4,
     )
     code = MIRRORED.format(root=str(ROOT), arguments=dataclasses.asdict(config))
-    subprocess.run([sys.executable, "-c", code], check=True)
-    expected = checkpoint_values(tmp_path / "run")
+    ended = subprocess.run(
+        [sys.executable, "-c", code], check=True, capture_output=True, text=True
+    )
+    # Without weights there is nothing to estimate.
+    imported = ended.stdout.split()
+    assert "kliep_tf.translation.methods.cyclegan.model" in imported
+    assert "kliep_tf.density_ratio.kliep" not in imported
+    assert "kliep_tf.estimate_weights" not in imported
+    copy_run(tmp_path / "run", tmp_path / "whole")
     assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
 
-    # As if killed after the checkpoint of step 2.
-    record = tmp_path / "run" / "config.json"
-    record.write_text(record.read_text().replace("complete", "incomplete"))
-    state = tmp_path / "run" / "checkpoints" / "checkpoint"
-    kept = [line for line in state.read_text().splitlines() if "-4" not in line]
-    state.write_text("\n".join(['model_checkpoint_path: "ckpt-2"', *kept]))
-    for file in state.parent.glob("ckpt-4*"):
-        file.unlink()
+    forget_last_checkpoint(tmp_path / "run")
     subprocess.run([sys.executable, "-c", code], check=True)
     assert first_step_logged_last(tmp_path / "run") == 3
-    found = checkpoint_values(tmp_path / "run")
-    assert expected.keys() == found.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    assert_same_checkpoints(tmp_path / "run", tmp_path / "whole")
 
 
 def test_config_of_a_run_can_be_read_back(trained_run, tiny_config):
     record = runs.read_config(trained_run)
-    found = runs.config_from_record(TrainConfig, record)
+    found = runs.config_from_record(type(tiny_config), record)
     assert found == dataclasses.replace(tiny_config, run_dir=str(trained_run))
 
 

@@ -3,40 +3,67 @@
 import contextlib
 import dataclasses
 import io
+import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from kliep_tf import train_weights
+from kliep_tf.data import weights
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
 from kliep_tf.translation.networks import make_generator
-from tests.programs.test_train import tensorboard_tags
+from tests.programs.run_directories import tensorboard_tags
 
 
 @pytest.fixture(scope="module")
-def run(tiny_config, trained_run, tmp_path_factory):
-    """A finished run of two steps with every option, and what it printed."""
-    run_dir = tmp_path_factory.mktemp("runs") / "options"
-    config = dataclasses.replace(
+def config(tiny_config, trained_run, tmp_path_factory):
+    """A run of two steps with every option."""
+    directory = tmp_path_factory.mktemp("options")
+    shutil.copytree(trained_run / "weights", directory / "weights")
+    return dataclasses.replace(
         tiny_config,
-        run_dir=str(run_dir),
-        weights_dir=str(trained_run / "weights"),
+        run_dir=str(directory / "run"),
+        weights_dir=str(directory / "weights"),
         steps=2,
         adversarial_loss="hinge",
         spectral_norm=True,
         generator_ema=0.5,
         rematerialize=True,
         max_weight=1.2,
+        # Generators make multiples of 4; frames of GTA5 are 1914 wide.
+        image_height=34,
+        image_width=50,
         crop_height=24,
         crop_width=28,
         min_scale=0.8,
         max_scale=1.3,
+        consistency_segmenter=write_segmenter(directory / "segmenter"),
+        consistency_every=1,
     )
+
+
+def write_segmenter(directory):
+    """Writes a SavedModel that sees classes 0 and 1, by the red."""
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: {"classes": tf.one_hot(images[..., 0] // 128, 19)},
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    signatures = {"serving_default": module.serve}
+    tf.saved_model.save(module, str(directory), signatures)
+    return str(directory)
+
+
+@pytest.fixture(scope="module")
+def run(config):
+    """The finished run's directory, and what it printed."""
     printed = io.StringIO()
     with contextlib.redirect_stdout(printed):
         train(config)
-    return run_dir, printed.getvalue()
+    return Path(config.run_dir), printed.getvalue()
 
 
 def read_generator(run_dir, name):
@@ -71,30 +98,23 @@ def test_clipping_says_what_it_did(run):
         assert "are clipped to --max_weight=1.2, the largest from" in lines[0]
 
 
-def test_consistency_is_checked_on_images_of_any_size(tiny_config, tmp_path):
-    """Generators make multiples of 4; frames of GTA5 are 1914 wide."""
-    module = tf.Module()
-    module.serve = tf.function(
-        lambda images: {"classes": tf.one_hot(images[..., 0] // 128, 19)},
-        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+def test_consistency_is_checked_on_images_of_any_size(run):
+    run_dir, _ = run
+    assert "consistency/mean_iou" in tensorboard_tags(run_dir)
+
+
+def test_weights_estimated_anew_do_not_slip_into_a_run(run, config):
+    found = weights.load_weights(config.weights_dir, "target")
+    others = dataclasses.replace(found, weights=found.weights[::-1])
+    weights.save_weights(config.weights_dir, others)
+    with pytest.raises(UserError, match="weights have changed since"):
+        train(config)
+    # Where they are not used they may be what they like.
+    plain = dataclasses.replace(
+        config, source_weight_exponent=0.0, target_weight_exponent=0.0
     )
-    segmenter = str(tmp_path / "segmenter")
-    tf.saved_model.save(module, segmenter, {"serving_default": module.serve})
-    config = dataclasses.replace(
-        tiny_config,
-        run_dir=str(tmp_path / "run"),
-        steps=1,
-        source_weight_exponent=0.0,
-        target_weight_exponent=0.0,
-        image_height=34,
-        image_width=50,
-        crop_height=24,
-        crop_width=28,
-        consistency_segmenter=segmenter,
-        consistency_every=1,
-    )
-    train(config)
-    assert "consistency/mean_iou" in tensorboard_tags(tmp_path / "run")
+    assert set(train_weights.fingerprint(config)) == {"weights"}
+    assert train_weights.fingerprint(plain) == {}
 
 
 @pytest.mark.parametrize(

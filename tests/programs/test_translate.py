@@ -18,6 +18,7 @@ from kliep_tf.errors import UserError
 from kliep_tf.translate import TranslateConfig, translate
 from tests.conftest import ROOT, SIZE
 from tests.data.test_records import DEEPLAB_KEYS
+from tests.programs.run_directories import copy_run
 from tfrecords_tools.convert_gta5 import ConvertGta5Config
 
 
@@ -30,6 +31,20 @@ def config(trained_run, source_records, tmp_path):
     )
 
 
+@pytest.fixture(scope="module")
+def translated(trained_run, source_records, tmp_path_factory):
+    """The source's translation, for tests that only look at it."""
+    directory = tmp_path_factory.mktemp("programs") / "translated"
+    translate(
+        TranslateConfig(
+            saved_model=str(trained_run / "saved_model"),
+            source_records=str(source_records),
+            output_dir=str(directory),
+        )
+    )
+    return directory
+
+
 def read(directory):
     """Returns every example's features by filename, DeepLab's keys parsed."""
     found = {}
@@ -40,9 +55,8 @@ def read(directory):
     return found
 
 
-def test_only_the_image_changes(config, tmp_path, source_records):
-    translate(config)
-    before, after = read(source_records), read(tmp_path / "translated")
+def test_only_the_image_changes(translated, source_records):
+    before, after = read(source_records), read(translated)
     assert before.keys() == after.keys()
     assert len(after) == 24
     for name, original in before.items():
@@ -72,13 +86,12 @@ def test_translation_is_what_the_saved_model_computes(
     assert difference.max() <= 1
 
 
-def test_tiles_make_the_same_images(config, tmp_path):
-    translate(config)
+def test_tiles_make_the_same_images(config, translated, tmp_path):
     in_tiles = dataclasses.replace(
         config, output_dir=str(tmp_path / "tiled"), tile_height=10, batch_size=5
     )
     translate(in_tiles)
-    whole, tiled = read(tmp_path / "translated"), read(tmp_path / "tiled")
+    whole, tiled = read(translated), read(tmp_path / "tiled")
     for name, expected in whole.items():
         images = [
             tf.io.decode_png(example["image/encoded"]).numpy().astype(int)
@@ -87,7 +100,7 @@ def test_tiles_make_the_same_images(config, tmp_path):
         assert np.abs(images[0] - images[1]).max() <= 1
 
 
-def test_saved_model_of_before_tiles_is_named(config, tmp_path):
+def test_saved_model_that_does_not_tile_is_named(config, tmp_path):
     module = tf.Module()
     module.translate = tf.function(
         lambda images: {"translated": images},
@@ -97,8 +110,13 @@ def test_saved_model_of_before_tiles_is_named(config, tmp_path):
     tf.saved_model.save(
         module, path, signatures={"translate_uint8": module.translate}
     )
-    with pytest.raises(UserError, match="translate_uint8_tiled, found"):
+    with pytest.raises(UserError) as raised:
         translate(dataclasses.replace(config, saved_model=path, tile_height=8))
+    assert str(raised.value) == (
+        "--tile_height=8: expected the signature translate_uint8_tiled in "
+        f"--saved_model={path}, found translate_uint8; this generator does not "
+        "translate in tiles: leave --tile_height out"
+    )
 
 
 def test_labels_are_not_decoded_for_records_alone(
@@ -192,8 +210,8 @@ def test_sources_own_directory_is_no_place_for_translations(
         translate(config)
 
 
-def test_lost_shard_is_translated_again(config, tmp_path, capsys):
-    translate(config)
+def test_lost_shard_is_translated_again(config, translated, tmp_path, capsys):
+    copy_run(translated, tmp_path / "translated")
     lost, _ = sorted((tmp_path / "translated").glob("train-*"))
     content = lost.read_bytes()
     lost.unlink()
@@ -214,19 +232,17 @@ def test_damaged_saved_model_is_told_in_one_line(config, tmp_path):
     assert "\n" not in str(raised.value)
 
 
-def test_order_and_shards_are_the_sources(config, tmp_path, source_records):
-    translate(config)
+def test_order_and_shards_are_the_sources(translated, source_records):
     for path in source_records.glob("train-*"):
-        translated = tmp_path / "translated" / path.name
         names = [
             [
                 records.parse_example(data)[records.FILENAME].numpy()
                 for data in records.read_shard(shard)
             ]
-            for shard in (path, translated)
+            for shard in (path, translated / path.name)
         ]
         assert names[0] == names[1]
-    split = json.loads((tmp_path / "translated" / "dataset.json").read_text())
+    split = json.loads((translated / "dataset.json").read_text())
     assert split["splits"]["train"]["num_examples"] == 24
     assert split["splits"]["train"]["labelled"] == 24
 
@@ -288,8 +304,9 @@ def test_jpeg_says_that_it_is_jpeg(config, tmp_path):
     assert example["image/encoded"].numpy()[:2] == b"\xff\xd8"
 
 
-def test_killed_translation_continues_to_a_whole_dataset(config, tmp_path):
-    translate(config)
+def test_killed_translation_continues_to_a_whole_dataset(
+    config, translated, tmp_path
+):
     command = [
         sys.executable,
         "-m",
@@ -313,7 +330,7 @@ def test_killed_translation_continues_to_a_whole_dataset(config, tmp_path):
 
     subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
     assert runs.read_config(killed)["status"] == "complete"
-    for path in (tmp_path / "translated").glob("train-*"):
+    for path in translated.glob("train-*"):
         assert (killed / path.name).read_bytes() == path.read_bytes()
     assert not list(killed.glob(".*partial"))
 

@@ -7,7 +7,7 @@ import tensorflow as tf
 from tensorboard.plugins.hparams import plugin_data_pb2
 
 from kliep_tf import cli
-from kliep_tf.train import TrainConfig
+from kliep_tf.train_flags import TrainConfig, make_config
 from kliep_tf.training import board
 
 
@@ -28,7 +28,7 @@ def text_of(value):
 
 
 def test_command_makes_the_run_anew(tmp_path):
-    config = TrainConfig(
+    config = make_config(
         source_records="my records/train-*",
         target_records="t",
         run_dir="r",

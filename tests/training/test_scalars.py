@@ -1,8 +1,16 @@
-"""The table of what the boards' scalars are."""
+"""The tables of what the boards' scalars are."""
 
 import pytest
 
 from kliep_tf.training.scalars import DESCRIPTIONS, description_of
+from kliep_tf.translation import monitoring
+from kliep_tf.translation.methods import METHODS, load_method
+
+TABLES = {
+    "every program": DESCRIPTIONS,
+    "every method": monitoring.DESCRIPTIONS,
+    **{name: load_method(name).descriptions for name in METHODS},
+}
 
 
 def test_classes_share_a_sentence():
@@ -16,10 +24,13 @@ def test_unknown_tag_has_none():
     assert description_of("other") is None
 
 
-@pytest.mark.parametrize("tag", DESCRIPTIONS)
-def test_every_tag_has_one_sentence_and_a_direction(tag):
-    text = DESCRIPTIONS[tag]
+@pytest.mark.parametrize(
+    ("table", "tag"),
+    [(table, tag) for table in TABLES for tag in TABLES[table]],
+)
+def test_every_tag_has_one_sentence_and_a_direction(table, tag):
+    text = TABLES[table][tag]
     assert text.endswith(".") and text.count(". ") == 0
     assert any(
-        word in text for word in ("better", "good", "lost", "means", "won")
+        word in text for word in ("better", "good", "means", "dominates")
     )

@@ -4,22 +4,12 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf.translation.methods.cyclegan.settings import (
-    CycleGANSettings,
-    uses_winograd,
-)
 from kliep_tf.translation.networks import make_generator
 from kliep_tf.translation.winograd import (
     WinogradConv2D,
     convolve,
     kernels_transformed_once,
     transform_kernel,
-)
-from tests.translation.small_model import (
-    assert_same,
-    make_batch,
-    make_model,
-    weights_after,
 )
 
 OPTIONS = {"filters": 2, "num_residual_blocks": 2}
@@ -176,28 +166,3 @@ def test_transformed_kernels_take_the_memory_that_the_help_tells_of(
         if isinstance(layer, WinogradConv2D)
     )
     assert num_bytes / 1e6 == pytest.approx(megabytes, abs=0.05)
-
-
-@pytest.mark.parametrize("rematerialize", [False, True])
-def test_training_takes_the_same_steps(rematerialize):
-    batches = [make_batch([0.5, 1.5], [1.2, 0.8], seed) for seed in range(2)]
-    direct, winograd = (
-        weights_after(
-            make_model(2, convolution=convolution, rematerialize=rematerialize),
-            *batches,
-        )
-        for convolution in ("direct", "winograd")
-    )
-    assert_same(winograd, direct)
-
-
-def test_auto_is_direct_where_winograd_is_no_gain():
-    published = CycleGANSettings(image_size=(64, 64))
-    assert uses_winograd(published)
-    for changes in ({"jit_compile": True}, {"generator_filters": 16}):
-        settings = CycleGANSettings(image_size=(64, 64), **changes)
-        assert not uses_winograd(settings)
-        settings = CycleGANSettings(
-            image_size=(64, 64), convolution="winograd", **changes
-        )
-        assert uses_winograd(settings)

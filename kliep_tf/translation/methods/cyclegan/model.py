@@ -8,20 +8,23 @@ import tensorflow as tf
 
 from kliep_tf.data.pipeline import UnpairedBatch
 from kliep_tf.training.distribution import all_reduce_sum
-from kliep_tf.translation.averaging import running_decay, update_average
-from kliep_tf.translation.gradients import (
-    sum_over_replicas,
-    take_summed_gradients,
-)
+from kliep_tf.training.keras_compat import apply_gradients_as_given
 from kliep_tf.translation.image_pool import ImagePool
-from kliep_tf.translation.methods.cyclegan.objectives import Objectives
-from kliep_tf.translation.methods.cyclegan.passes import GeneratorPasses, judge
-from kliep_tf.translation.methods.cyclegan.settings import (
-    CycleGANSettings,
+from kliep_tf.translation.layers import iterate_spectral_norms
+from kliep_tf.translation.method import Directions, Setup
+from kliep_tf.translation.methods.cyclegan.networks import (
     make_discriminators,
     make_generators,
 )
-from kliep_tf.translation.spectral_norm import iterate_spectral_norms
+from kliep_tf.translation.methods.cyclegan.objectives import Objectives
+from kliep_tf.translation.methods.cyclegan.passes import GeneratorPasses, judge
+from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
+from kliep_tf.translation.optimizers import (
+    LinearDecay,
+    running_decay,
+    sum_over_replicas,
+    update_average,
+)
 
 
 class CycleGAN(keras.Model):
@@ -42,28 +45,31 @@ class CycleGAN(keras.Model):
         averaged_target_to_source: running average of g_s, or None.
     """
 
-    def __init__(self, settings: CycleGANSettings):
+    def __init__(self, settings: CycleGANSettings, setup: Setup):
         """Builds the networks and the two pools."""
         super().__init__(name="cyclegan")
         self.settings = settings
-        self.source_to_target, self.target_to_source = make_generators(settings)
-        self.target_discriminator, self.source_discriminator = (
-            make_discriminators(settings)
+        self.setup = setup
+        self.schedule = LinearDecay(settings.learning_rate, setup.num_steps)
+        self.source_to_target, self.target_to_source = make_generators(
+            settings, setup
         )
-        self.averaged_source_to_target = self.averaged_target_to_source = None
+        self.target_discriminator, self.source_discriminator = (
+            make_discriminators(settings, setup)
+        )
+        self.averaged_source_to_target: keras.Model = None
+        self.averaged_target_to_source: keras.Model = None
         if settings.generator_ema:
             # Of the same seeds: an average begins where its generator does.
-            averages = make_generators(settings, prefix="averaged_")
+            averages = make_generators(settings, setup, prefix="averaged_")
             for average in averages:
                 average.trainable = False
-            self.averaged_source_to_target = averages[0]
-            self.averaged_target_to_source = averages[1]
-        image_shape = (*settings.image_size, 3)
-        self.target_pool = ImagePool(
-            settings.pool_size, image_shape, settings.seed
-        )
-        self.source_pool = ImagePool(
-            settings.pool_size, image_shape, settings.seed + 1
+            self.averaged_source_to_target, self.averaged_target_to_source = (
+                averages
+            )
+        self.target_pool, self.source_pool = (
+            ImagePool(settings.pool_size, (*setup.image_size, 3), seed)
+            for seed in (setup.seed, setup.seed + 1)
         )
         self._prepare_step()
         # Fed with NamedTuples and not called as a layer, the model would
@@ -83,27 +89,23 @@ class CycleGAN(keras.Model):
         super().compile(optimizer=None, loss=None)
         generator_optimizer.build(self._generator_variables)
         discriminator_optimizer.build(self._discriminator_variables)
-        self.generator_optimizer = take_summed_gradients(generator_optimizer)
-        self.discriminator_optimizer = take_summed_gradients(
+        self.generator_optimizer = apply_gradients_as_given(generator_optimizer)
+        self.discriminator_optimizer = apply_gradients_as_given(
             discriminator_optimizer
         )
 
     @property
-    def shown_generators(self) -> tuple[keras.Model, keras.Model]:
-        """What is exported and looked at: averages, where they are kept.
-
-        Source to target, then target to source.
-        """
+    def export_generators(self) -> Directions:
+        """The generators that are exported: averages, where they are kept."""
         if self.settings.generator_ema:
-            return (
-                self.averaged_source_to_target,
-                self.averaged_target_to_source,
+            return Directions(
+                self.averaged_source_to_target, self.averaged_target_to_source
             )
-        return self.source_to_target, self.target_to_source
+        return Directions(self.source_to_target, self.target_to_source)
 
     def call(self, images: tf.Tensor) -> tf.Tensor:
         """Translates source images [N, H, W, 3] in [-1, 1] to the target."""
-        return self.shown_generators[0](images)
+        return self.export_generators.source_to_target(images)
 
     def train_step(self, batch: UnpairedBatch) -> Mapping[str, tf.Tensor]:
         """Updates all four networks on this replica's share of a batch.
@@ -161,23 +163,24 @@ class CycleGAN(keras.Model):
             names += ["averaged_source_to_target", "averaged_target_to_source"]
         return {name: getattr(self, name) for name in names}
 
+    def learning_rates(self, step: int) -> Mapping[str, float]:
+        """Returns the rates at a step, counted from 1, by tag."""
+        rate = float(self.schedule(tf.constant(step - 1)))
+        return {
+            "learning_rate/generator": rate,
+            "learning_rate/discriminator": rate,
+        }
+
     def _prepare_step(self) -> None:
         """Makes the functions of which `train_step` consists."""
-        settings = self.settings
         self._objectives = Objectives(
-            adversarial_loss=settings.adversarial_loss,
-            cycle_weight=settings.cycle_weight,
-            identity_weight=settings.identity_weight,
-            global_batch_size=settings.global_batch_size,
+            self.settings, self.setup.global_batch_size
         )
         self._passes = GeneratorPasses(
-            self.source_to_target,
-            self.target_to_source,
-            with_identity=settings.identity_weight != 0,
-            rematerialized=settings.rematerialize,
+            self.source_to_target, self.target_to_source, self.settings
         )
         compiled = functools.partial(
-            tf.function, jit_compile=settings.jit_compile or None
+            tf.function, jit_compile=self.setup.jit_compile or None
         )
         self._generator_gradients = compiled(self._compute_generator_gradients)
         self._discriminator_gradients = compiled(
@@ -198,28 +201,39 @@ class CycleGAN(keras.Model):
             + self.source_discriminator.trainable_variables
         )
 
-    def _compute_generator_gradients(self, batch: UnpairedBatch):
+    def _compute_generator_gradients(
+        self, batch: UnpairedBatch
+    ) -> tuple[list[tf.Tensor], tf.Tensor, tf.Tensor, dict[str, tf.Tensor]]:
         """Returns gradients, both fakes and the generators' losses."""
         with tf.GradientTape() as tape:
-            made = self._passes(batch)
+            translations = self._passes(batch)
             losses = self._objectives.generator_losses(
                 batch,
-                made,
-                target_logits=self.target_discriminator(made.fake_target),
-                source_logits=self.source_discriminator(made.fake_source),
+                translations,
+                target_logits=self.target_discriminator(
+                    translations.fake_target
+                ),
+                source_logits=self.source_discriminator(
+                    translations.fake_source
+                ),
             )
             # Both cycle losses reach both generators.
             total = tf.add_n(list(losses.values()))
         variables = [variable.value for variable in self._generator_variables]
         gradients = tape.gradient(total, variables)
-        return gradients, made.fake_target, made.fake_source, losses
+        return (
+            gradients,
+            translations.fake_target,
+            translations.fake_source,
+            losses,
+        )
 
     def _compute_discriminator_gradients(
         self,
         batch: UnpairedBatch,
         fake_target: tuple[tf.Tensor, tf.Tensor],
         fake_source: tuple[tf.Tensor, tf.Tensor],
-    ):
+    ) -> tuple[list[tf.Tensor], dict[str, tf.Tensor]]:
         """Returns gradients, and losses and accuracies by name.
 
         The fakes are images and weights, as they come from the pools.

@@ -12,26 +12,28 @@ import tensorflow as tf
 from kliep_tf.data.pipeline import UnpairedBatch
 from kliep_tf.translation.losses import (
     ADVERSARIAL_LOSSES,
+    AdversarialLoss,
     global_mean,
     mean_absolute,
     per_example,
 )
+from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 
 
 class Translations(NamedTuple):
     """What the generators make of a batch: float32 [b, H, W, 3].
 
     `fake_target` and `cycled_source` come from the source, `fake_source` and
-    `cycled_target` from the target. `same_source` is the source through the
-    generator of sources, and so on; None where there is no identity loss.
+    `cycled_target` from the target. `identity_source` is the source through the
+    generator of source images, and so on; None without an identity loss.
     """
 
     fake_target: tf.Tensor
     fake_source: tf.Tensor
     cycled_source: tf.Tensor
     cycled_target: tf.Tensor
-    same_source: tf.Tensor | None = None
-    same_target: tf.Tensor | None = None
+    identity_source: tf.Tensor | None = None
+    identity_target: tf.Tensor | None = None
 
 
 class Judgement(NamedTuple):
@@ -48,22 +50,17 @@ class Objectives:
     """The terms and their weights.
 
     Attributes:
-        adversarial_loss: a name in ADVERSARIAL_LOSSES.
-        cycle_weight: of the cycle losses, both ways.
-        identity_weight: of the identity losses, as a factor of the cycle
-            weight.
+        settings: which adversarial loss, and the terms' weights.
         global_batch_size: images of each domain in a step, on all replicas.
     """
 
-    adversarial_loss: str
-    cycle_weight: float
-    identity_weight: float
+    settings: CycleGANSettings
     global_batch_size: int
 
     def generator_losses(
         self,
         batch: UnpairedBatch,
-        made: Translations,
+        translations: Translations,
         target_logits: tf.Tensor,
         source_logits: tf.Tensor,
     ) -> dict[str, tf.Tensor]:
@@ -71,13 +68,14 @@ class Objectives:
 
         Args:
             batch: real images and their weights.
-            made: what the generators made of them.
-            target_logits: the target discriminator's of `made.fake_target`.
-            source_logits: the source discriminator's of `made.fake_source`.
+            translations: what the generators made of them.
+            target_logits: what the target discriminator says of the fake target
+                images.
+            source_logits: likewise of the fake source images.
         """
-        adversarial = ADVERSARIAL_LOSSES[self.adversarial_loss].generator
+        adversarial = self._adversarial.generator
         w, psi = batch.source_weight, batch.target_weight
-        cycle = self.cycle_weight
+        cycle = self.settings.cycle_weight
         terms = {
             "generator/source_to_target": self._mean(
                 adversarial(target_logits), w
@@ -86,23 +84,23 @@ class Objectives:
                 adversarial(source_logits), psi
             ),
             "cycle/source": cycle
-            * self._distance(made.cycled_source, batch.source, w),
+            * self._distance(translations.cycled_source, batch.source, w),
             "cycle/target": cycle
-            * self._distance(made.cycled_target, batch.target, psi),
+            * self._distance(translations.cycled_target, batch.target, psi),
         }
-        if made.same_source is not None:
-            identity = cycle * self.identity_weight
+        if translations.identity_source is not None:
+            identity = cycle * self.settings.identity_weight
             terms["identity/source"] = identity * self._distance(
-                made.same_source, batch.source, w
+                translations.identity_source, batch.source, w
             )
             terms["identity/target"] = identity * self._distance(
-                made.same_target, batch.target, psi
+                translations.identity_target, batch.target, psi
             )
         return terms
 
     def discriminator_loss(self, judgement: Judgement) -> tf.Tensor:
         """Returns half of eq. 12's two terms: the authors' code halves them."""
-        loss = ADVERSARIAL_LOSSES[self.adversarial_loss]
+        loss = self._adversarial
         real = loss.real(judgement.real_logits)
         fake = loss.fake(judgement.fake_logits)
         return 0.5 * (
@@ -115,11 +113,15 @@ class Objectives:
 
         1 is a discriminator that tells the domains apart, 0.5 one that cannot.
         """
-        boundary = ADVERSARIAL_LOSSES[self.adversarial_loss].boundary
+        boundary = self._adversarial.boundary
         real = tf.cast(judgement.real_logits > boundary, tf.float32)
         fake = tf.cast(judgement.fake_logits < boundary, tf.float32)
         right = 0.5 * (per_example(real) + per_example(fake))
         return self._mean(right, tf.ones_like(right))
+
+    @property
+    def _adversarial(self) -> AdversarialLoss:
+        return ADVERSARIAL_LOSSES[self.settings.adversarial_loss]
 
     def _distance(
         self, images: tf.Tensor, originals: tf.Tensor, weights: tf.Tensor

@@ -6,11 +6,13 @@ import keras
 import tensorflow as tf
 
 from kliep_tf.data.pipeline import UnpairedBatch
+from kliep_tf.translation.method import Generator
 from kliep_tf.translation.methods.cyclegan.objectives import (
     Judgement,
     Translations,
 )
-from kliep_tf.translation.rematerialization import rematerialize
+from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
+from kliep_tf.translation.networks import rematerialize
 from kliep_tf.translation.winograd import kernels_transformed_once
 
 
@@ -21,23 +23,21 @@ class GeneratorPasses:
         self,
         source_to_target: keras.Model,
         target_to_source: keras.Model,
-        *,
-        with_identity: bool,
-        rematerialized: bool,
+        settings: CycleGANSettings,
     ):
         """Takes the generators, whose weights the passes share.
 
         Args:
             source_to_target: a generator.
             target_to_source: a generator.
-            with_identity: make what the identity losses need, too.
-            rematerialized: compute activations again for the gradient.
+            settings: whether there are identity losses, and whether
+                activations are computed again for the gradient.
         """
         self._generators = (source_to_target, target_to_source)
-        self._with_identity = with_identity
-        self._rematerialized = rematerialized
+        self._with_identity = settings.identity_weight != 0
+        self._rematerialized = settings.rematerialize
         self._to_target, self._to_source = self._generators
-        if rematerialized:
+        if self._rematerialized:
             self._to_target, self._to_source = map(
                 rematerialize, self._generators
             )
@@ -45,10 +45,10 @@ class GeneratorPasses:
     def __call__(self, batch: UnpairedBatch) -> Translations:
         """Returns every translation of this replica's share of a batch."""
         with self._kernels_transformed():
-            fake_target, same_target = self._fake_and_same(
+            fake_target, identity_target = self._fake_and_identity(
                 self._to_target, batch.source, batch.target
             )
-            fake_source, same_source = self._fake_and_same(
+            fake_source, identity_source = self._fake_and_identity(
                 self._to_source, batch.target, batch.source
             )
             return Translations(
@@ -56,8 +56,8 @@ class GeneratorPasses:
                 fake_source=fake_source,
                 cycled_source=self._to_source(fake_target),
                 cycled_target=self._to_target(fake_source),
-                same_source=same_source,
-                same_target=same_target,
+                identity_source=identity_source,
+                identity_target=identity_target,
             )
 
     def _kernels_transformed(self) -> contextlib.AbstractContextManager:
@@ -66,7 +66,9 @@ class GeneratorPasses:
             return contextlib.nullcontext()
         return kernels_transformed_once(*self._generators)
 
-    def _fake_and_same(self, generator, images, others):
+    def _fake_and_identity(
+        self, generator: Generator, images: tf.Tensor, others: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor | None]:
         """Returns the fakes of `images` and, for the identity, of `others`.
 
         One pass over both: instance normalisation keeps examples apart.

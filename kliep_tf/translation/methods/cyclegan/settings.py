@@ -1,112 +1,96 @@
-"""What decides a CycleGAN, and the networks that follow from it."""
+"""The flags of CycleGAN."""
 
 import dataclasses
 
-import keras
-import tensorflow as tf
-
-from kliep_tf.translation.networks import make_discriminator, make_generator
+from kliep_tf import cli
+from kliep_tf.errors import UserError
+from kliep_tf.translation.losses import ADVERSARIAL_LOSSES
+from kliep_tf.translation.method import Setup
+from kliep_tf.translation.networks import UPSAMPLINGS
 
 CONVOLUTIONS = ("auto", "direct", "winograd")
-# With fewer, what is cheap beside the products is so no longer.
-_MIN_WINOGRAD_CHANNELS = 128
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class CycleGANSettings:
-    """Everything that decides what a CycleGAN computes.
+    """What decides a CycleGAN; its fields are flags of `train`."""
 
-    Attributes:
-        image_size: (height, width) of the training images, for the pools.
-        global_batch_size: images of each domain in a step, on all replicas.
-        generator_filters: channels of the generators at full resolution.
-        discriminator_filters: channels of the discriminators' first layer.
-        num_residual_blocks: of each generator.
-        upsampling: of the generators, a name in UPSAMPLINGS.
-        spectral_norm: normalise the discriminators' kernels by their largest
-            singular value instead of their activations by instance.
-        adversarial_loss: a name in ADVERSARIAL_LOSSES.
-        cycle_weight: of the cycle losses, both ways.
-        identity_weight: of the identity losses, as a factor of the cycle
-            weight; 0 leaves them out and saves their time.
-        pool_size: fakes remembered for each discriminator.
-        generator_ema: decay of a running average of both generators' weights;
-            0 keeps none.
-        rematerialize: compute the generators' activations twice instead of
-            keeping them for the gradient.
-        convolution: how the generators' residual blocks convolve, a name in
-            CONVOLUTIONS: as written, or by a quarter of the multiplications.
-            Both give the same but for rounding; the second keeps 36/9 as many
-            values as the kernels have (16/9 in bfloat16) from the first pass
-            of a step to its gradients. "auto" is what is faster.
-        dtype: Keras dtype policy of the networks.
-        jit_compile: compile gradients by XLA.
-        seed: of initial weights and pools.
-    """
+    generator_filters: int = cli.flag(
+        "channels of the generators at full resolution",
+        default=64,
+        minimum=1,
+    )
+    discriminator_filters: int = cli.flag(
+        "channels of the discriminators' first layer",
+        default=64,
+        minimum=1,
+    )
+    num_residual_blocks: int = cli.flag(
+        "residual blocks of each generator", default=9, minimum=0
+    )
+    upsampling: str = cli.flag(
+        "of the generators: transposed convolutions as published, or resize "
+        "and convolve, which leaves no checkerboard",
+        default="transposed",
+        choices=UPSAMPLINGS,
+    )
+    spectral_norm: bool = cli.flag(
+        "hold the discriminators' kernels at spectral norm 1, instead of "
+        "normalising their activations by instance",
+        default=False,
+    )
+    adversarial_loss: str = cli.flag(
+        "least squares, the log loss of eq. 12, or hinge",
+        default="lsgan",
+        choices=sorted(ADVERSARIAL_LOSSES),
+    )
+    cycle_weight: float = cli.flag(
+        "weight of both cycle losses", default=10.0, minimum=0
+    )
+    identity_weight: float = cli.flag(
+        "weight of the identity losses as a factor of --cycle_weight; 0 "
+        "leaves them out and saves their time",
+        default=0.5,
+        minimum=0,
+    )
+    learning_rate: float = cli.flag(
+        "Adam's rate, constant for half of the steps and then falling linearly",
+        default=2e-4,
+        above=0,
+    )
+    pool_size: int = cli.flag(
+        "older fakes shown to each discriminator; 0 for none",
+        default=50,
+        minimum=0,
+    )
+    generator_ema: float = cli.flag(
+        "decay a step, such as 0.999, of a running average of the generators' "
+        "weights; the averaged generator is then exported and shown on "
+        "TensorBoard. 0 keeps no average",
+        default=0.0,
+        minimum=0,
+        below=1,
+    )
+    rematerialize: bool = cli.flag(
+        "save memory at full frames: compute the generators' activations a "
+        "second time for the gradient instead of keeping them",
+        default=False,
+    )
+    convolution: str = cli.flag(
+        "of the generators' residual blocks. direct; winograd: the same but "
+        "for rounding, with a quarter of the multiplications and more memory "
+        "(the transformed kernels of both published generators take 340 MB "
+        "during a step, 75 in bfloat16); auto: winograd on CPUs where it is "
+        "faster",
+        default="auto",
+        choices=CONVOLUTIONS,
+    )
 
-    image_size: tuple[int, int]
-    global_batch_size: int = 1
-    generator_filters: int = 64
-    discriminator_filters: int = 64
-    num_residual_blocks: int = 9
-    upsampling: str = "transposed"
-    spectral_norm: bool = False
-    adversarial_loss: str = "lsgan"
-    cycle_weight: float = 10.0
-    identity_weight: float = 0.5
-    pool_size: int = 50
-    generator_ema: float = 0.0
-    rematerialize: bool = False
-    convolution: str = "auto"
-    dtype: str = "float32"
-    jit_compile: bool = False
-    seed: int = 0
 
-
-def make_generators(
-    settings: CycleGANSettings, prefix: str = ""
-) -> tuple[keras.Model, keras.Model]:
-    """Returns source-to-target and target-to-source, named after `prefix`."""
-    # Four independent seeds; the two of a kind must not start equal.
-    return tuple(
-        make_generator(
-            filters=settings.generator_filters,
-            num_residual_blocks=settings.num_residual_blocks,
-            upsampling=settings.upsampling,
-            winograd=uses_winograd(settings),
-            dtype=settings.dtype,
-            seed=4 * settings.seed + number,
-            name=prefix + name,
+def check_settings(settings: CycleGANSettings, setup: Setup) -> None:
+    """Raises a UserError if a batch does not fit into a pool."""
+    if 0 < settings.pool_size < setup.global_batch_size:
+        raise UserError(
+            f"--pool_size={settings.pool_size}: expected 0 or at least the "
+            f"batch of {setup.global_batch_size}"
         )
-        for number, name in ((0, "source_to_target"), (1, "target_to_source"))
-    )
-
-
-def make_discriminators(
-    settings: CycleGANSettings,
-) -> tuple[keras.Model, keras.Model]:
-    """Returns the target's discriminator and the source's."""
-    return tuple(
-        make_discriminator(
-            filters=settings.discriminator_filters,
-            spectral_norm=settings.spectral_norm,
-            dtype=settings.dtype,
-            seed=4 * settings.seed + number,
-            name=f"{domain}_discriminator",
-        )
-        for number, domain in ((2, "target"), (3, "source"))
-    )
-
-
-def uses_winograd(settings: CycleGANSettings) -> bool:
-    """Whether residual blocks convolve by `WinogradConv2D`.
-
-    GPU libraries have their own, in one kernel, and XLA calls them.
-    """
-    if settings.convolution != "auto":
-        return settings.convolution == "winograd"
-    return (
-        4 * settings.generator_filters >= _MIN_WINOGRAD_CHANNELS
-        and not settings.jit_compile
-        and not tf.config.list_physical_devices("GPU")
-    )

@@ -8,11 +8,10 @@ the result is the whole image's, up to rounding.
 Activations are kept at the lowest resolution alone, that of the residual
 blocks: a block's input and one more, each replaced row by row. Those at full
 and half resolution are computed anew whenever statistics or results are taken
-of what follows them, in all some eighth more work. Memory is therefore not
-bounded by the strips: it grows with the frame as two activations at a quarter
-of height and width do, with 64 filters 128 bytes a pixel of the frame (256 MiB
-at 1024x2048), and with the strip's height times the frame's width.
-docs/results/translation.md has what was measured.
+of what follows them: in all, an eighth more work. So memory grows with the
+frame, as two activations at a quarter of height and width do (with 64 filters
+128 bytes a pixel of the frame, 256 MiB at 1024x2048), and with the strip's
+height times the frame's width. docs/results/translation.md has measurements.
 """
 
 import dataclasses
@@ -22,7 +21,7 @@ import keras
 import tensorflow as tf
 
 from kliep_tf.translation.layers import InstanceNormalization, ReflectionPadding
-from kliep_tf.translation.strips import (
+from kliep_tf.translation.tiling.strips import (
     Moments,
     Rows,
     measure,
@@ -127,7 +126,9 @@ class _Stage:
         """Returns the convolution, computed where it is taken."""
         up, down = self.scale.numerator, self.scale.denominator
 
-        def read(stored, start, stop):
+        def read(
+            stored: tf.TensorArray | None, start: tf.Tensor, stop: tf.Tensor
+        ) -> tf.Tensor:
             first = tf.maximum(start // up * down - self.halo, 0)
             last = -(-stop // up) * down + self.halo
             last = tf.minimum(last, rows.height)

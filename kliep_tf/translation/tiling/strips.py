@@ -27,7 +27,7 @@ class Rows:
     height: tf.Tensor
     channels: int
     stored: tf.TensorArray | None
-    read: Callable[[tf.TensorArray | None, tf.Tensor, tf.Tensor], tf.Tensor]
+    read: Callable[[Any, tf.Tensor, tf.Tensor], tf.Tensor]
 
     def take(self, start: tf.Tensor, stop: tf.Tensor) -> tf.Tensor:
         """Returns rows `start` to `stop`, [1, stop - start, W, C]."""
@@ -85,7 +85,7 @@ def store(
     Args:
         rows: what to compute.
         strip_height: int32 [], rows computed at a time.
-        slot: where row 0 goes: so many rows can be put before it later.
+        slot: where row 0 goes. As many rows can be put before it later.
     """
     stored = tf.TensorArray(
         tf.float32,
@@ -94,7 +94,9 @@ def store(
         clear_after_read=False,
     )
 
-    def compute(stored, start, stop):
+    def compute(
+        stored: tf.TensorArray, start: tf.Tensor, stop: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.TensorArray]:
         values = rows.take(start, stop)
         return values, _put(stored, start + slot, values)
 
@@ -116,7 +118,9 @@ def overwrite(
         slot: where row 0 goes.
     """
 
-    def compute(stored, start, stop):
+    def compute(
+        stored: tf.TensorArray, start: tf.Tensor, stop: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.TensorArray]:
         # Of the loop's own array: one from outside would keep all old rows.
         values = rows.read(stored, start, stop)
         return values, _put(stored, start + slot, values)
@@ -157,7 +161,9 @@ def _sweep(
     """
     number = -(-rows.height // strip_height)
 
-    def visit(strip, stored, arrays):
+    def visit(
+        strip: tf.Tensor, stored: Any, arrays: list[tf.TensorArray]
+    ) -> tuple[tf.Tensor, Any, list[tf.TensorArray]]:
         start = strip * strip_height
         stop = tf.minimum(start + strip_height, rows.height)
         values, stored = compute(stored, start, stop)
@@ -193,11 +199,9 @@ def _put(
 
 
 def _stored_rows(rows: Rows, stored: tf.TensorArray, slot: int) -> Rows:
-    return Rows(
-        rows.height,
-        rows.channels,
-        stored,
-        lambda array, start, stop: array.gather(slot + tf.range(start, stop))[
-            None
-        ],
-    )
+    def read(
+        array: tf.TensorArray, start: tf.Tensor, stop: tf.Tensor
+    ) -> tf.Tensor:
+        return array.gather(slot + tf.range(start, stop))[None]
+
+    return Rows(rows.height, rows.channels, stored, read)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.translation.small_model import (
+from tests.translation.methods.cyclegan.small_model import (
     assert_same,
     make_batch,
     make_model,
@@ -162,3 +162,63 @@ def test_fit_drives_the_model():
     dataset = tf.data.Dataset.from_tensors(batch).repeat(3)
     history = model.fit(dataset, epochs=1, verbose=0)
     assert np.isfinite(history.history["cycle/source"]).all()
+
+
+def kernels(model):
+    return [
+        net.get_weights()[0]
+        for net in (model.source_to_target, model.target_to_source)
+    ]
+
+
+def averages(model):
+    return [net.get_weights()[0] for net in model.export_generators]
+
+
+def test_three_steps_average_in_closed_form():
+    model = make_model(1, generator_ema=0.15)
+    seen = [kernels(model)]
+    np.testing.assert_array_equal(averages(model), seen[0])
+    for _ in range(3):
+        model.train_step(make_batch([1.0], [1.0]))
+        seen.append(kernels(model))
+    # Decays 0.1 (of the first step), 0.15, 0.15: each weight's share is what
+    # its own step let in, times what later steps kept.
+    shares = (
+        0.1 * 0.15 * 0.15,
+        0.9 * 0.15 * 0.15,
+        0.85 * 0.15,
+        0.85,
+    )
+    for network in (0, 1):
+        expected = sum(
+            share * weights[network]
+            for share, weights in zip(shares, seen, strict=True)
+        )
+        np.testing.assert_allclose(averages(model)[network], expected, 1e-5)
+
+
+def test_restored_average_goes_on_as_the_saved_one(tmp_path):
+    saved, restored = (make_model(1, generator_ema=0.9) for _ in range(2))
+    batches = [make_batch([1.0], [1.0], seed) for seed in range(3)]
+    for batch in batches[:2]:
+        saved.train_step(batch)
+    path = tf.train.Checkpoint(**saved.trackables()).save(
+        str(tmp_path / "model")
+    )
+    tf.train.Checkpoint(**restored.trackables()).restore(path)
+    for model in (saved, restored):
+        model.train_step(batches[2])
+    np.testing.assert_array_equal(averages(saved), averages(restored))
+
+
+def test_training_does_not_depend_on_whether_averages_are_kept():
+    batch = make_batch([1.0], [1.0])
+    plain, averaged = make_model(1), make_model(1, generator_ema=0.9)
+    for model in (plain, averaged):
+        model.train_step(batch)
+    np.testing.assert_array_equal(kernels(plain), kernels(averaged))
+    assert plain.export_generators == (
+        plain.source_to_target,
+        plain.target_to_source,
+    )

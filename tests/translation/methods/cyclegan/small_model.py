@@ -1,10 +1,13 @@
 """CycleGANs of two filters and batches of noise, for tests of one step."""
 
+import dataclasses
+
 import keras
 import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data.pipeline import UnpairedBatch
+from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.cyclegan.model import CycleGAN
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 
@@ -12,17 +15,19 @@ SIZE = (24, 24)
 
 
 def make_model(
-    batch_size, *, optimizer=keras.optimizers.SGD, rate=0.1, **settings
+    batch_size, *, optimizer=keras.optimizers.SGD, rate=0.1, **options
 ):
+    """Returns a compiled model; options are of its settings or its setup."""
+    in_setup = {field.name for field in dataclasses.fields(Setup)}
+    setup = {name: options.pop(name) for name in in_setup & options.keys()}
     model = CycleGAN(
         CycleGANSettings(
-            image_size=SIZE,
-            global_batch_size=batch_size,
             generator_filters=2,
             discriminator_filters=2,
             num_residual_blocks=1,
-            **{"pool_size": 0, **settings},
-        )
+            **{"pool_size": 0, **options},
+        ),
+        Setup(image_size=SIZE, global_batch_size=batch_size, **setup),
     )
     model.compile(optimizer(rate), optimizer(rate))
     return model

@@ -1,14 +1,23 @@
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf.translation.networks import make_discriminator
-from kliep_tf.translation.spectral_norm import (
+from kliep_tf.translation.layers import (
+    InstanceNormalization,
+    ReflectionPadding,
     SpectralConv2D,
     iterate_spectral_norms,
 )
-from tests.translation.small_model import make_batch, make_model
+from kliep_tf.translation.networks import make_discriminator
+from tests.translation.methods.cyclegan.small_model import (
+    make_batch,
+    make_model,
+)
+
+GOLDEN = Path(__file__).parent.parent / "golden"
 
 
 def make_layer(kernel, **options):
@@ -144,3 +153,28 @@ def test_checkpoint_holds_u(tmp_path, spectral_norm):
         saved.get_weights(), restored.get_weights(), strict=True
     ):
         np.testing.assert_array_equal(one, two)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 6])
+def test_instance_norm_equals_group_normalization(batch):
+    x = tf.random.normal([batch, 6, 7, 5], mean=2.0, stddev=3.0, seed=batch)
+    expected = keras.layers.GroupNormalization(
+        groups=-1, center=False, scale=False, epsilon=1.001e-5
+    )(x)
+    np.testing.assert_allclose(InstanceNormalization()(x), expected, atol=1e-5)
+
+
+def test_instance_norm_equals_what_tensorflow_addons_computed():
+    golden = np.load(GOLDEN / "tfa_instance_norm.npz")
+    layer = InstanceNormalization(epsilon=float(golden["epsilon"]))
+    normalized = layer(tf.constant(golden["input"])).numpy()
+    found = normalized * golden["gamma"] + golden["beta"]
+    np.testing.assert_allclose(found, golden["output"], atol=1e-5)
+
+
+def test_reflection_padding_mirrors_without_repeating_the_border():
+    image = tf.reshape(tf.range(9.0), [1, 3, 3, 1])
+    padded = ReflectionPadding(1)(image)[0, :, :, 0].numpy()
+    # The rows are 0 1 2, 3 4 5, 6 7 8; beside 0 stands 1, above 0 stands 3.
+    assert padded[1].tolist() == [1, 0, 1, 2, 1]
+    assert padded[0].tolist() == [4, 3, 4, 5, 4]

@@ -11,6 +11,7 @@ from kliep_tf.translation.methods.cyclegan.objectives import (
     Objectives,
     Translations,
 )
+from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 
 LOSSES = sorted(ADVERSARIAL_LOSSES)
 TERMS = {
@@ -29,9 +30,9 @@ def constant_images(*values):
 
 def make_objectives(loss="lsgan", batch=2):
     return Objectives(
-        adversarial_loss=loss,
-        cycle_weight=10.0,
-        identity_weight=0.5,
+        CycleGANSettings(
+            adversarial_loss=loss, cycle_weight=10.0, identity_weight=0.5
+        ),
         global_batch_size=batch,
     )
 
@@ -43,17 +44,17 @@ def test_every_generator_term_by_hand():
         target=constant_images(1.0, 1.0),
         target_weight=tf.constant([2.0, 0.0]),
     )
-    made = Translations(
+    translations = Translations(
         fake_target=constant_images(0.0, 0.0),
         fake_source=constant_images(0.0, 0.0),
         cycled_source=constant_images(0.25, -0.5),
         cycled_target=constant_images(0.5, -1.0),
-        same_source=constant_images(0.5, 0.0),
-        same_target=constant_images(0.75, 0.0),
+        identity_source=constant_images(0.5, 0.0),
+        identity_target=constant_images(0.75, 0.0),
     )
     losses = make_objectives().generator_losses(
         batch,
-        made,
+        translations,
         target_logits=tf.reshape([3.0] * 4 + [0.0] * 4, [2, 2, 2, 1]),
         source_logits=tf.reshape([-1.0] * 4 + [9.0] * 4, [2, 2, 2, 1]),
     )
@@ -138,13 +139,13 @@ def random_terms(loss, source_weight, target_weight, rows=(0, 1)):
         noise(2, 2, 3),
         tf.constant(target_weight),
     )
-    made = Translations(*(noise(2, 2, 3) for _ in Translations._fields))
+    translations = Translations(*(noise(2, 2, 3) for _ in Translations._fields))
     logits = [noise(2, 2, 1) for _ in range(4)]
-    inputs = [*made, *logits]
+    inputs = [*translations, *logits]
     objectives = make_objectives(loss)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(inputs)
-        losses = objectives.generator_losses(batch, made, *logits[:2])
+        losses = objectives.generator_losses(batch, translations, *logits[:2])
         losses["discriminator"] = objectives.discriminator_loss(
             Judgement(
                 logits[2],
@@ -224,17 +225,23 @@ def test_weights_of_1_are_plain_cyclegan(loss):
     logits = rng.normal(size=(4, 2, 2, 2, 1)).astype(np.float32)
     ones = tf.ones(2)
     batch = UnpairedBatch(images[0], ones, images[1], ones)
-    made = Translations(*images[2:])
+    translations = Translations(*images[2:])
     objectives = make_objectives(loss)
-    found = objectives.generator_losses(batch, made, logits[0], logits[1])
+    found = objectives.generator_losses(
+        batch, translations, logits[0], logits[1]
+    )
     source, target = images[0], images[1]
     expected = {
         "generator/source_to_target": plain_generator(loss, logits[0]),
         "generator/target_to_source": plain_generator(loss, logits[1]),
-        "cycle/source": 10 * np.mean(np.abs(made.cycled_source - source)),
-        "cycle/target": 10 * np.mean(np.abs(made.cycled_target - target)),
-        "identity/source": 5 * np.mean(np.abs(made.same_source - source)),
-        "identity/target": 5 * np.mean(np.abs(made.same_target - target)),
+        "cycle/source": 10
+        * np.mean(np.abs(translations.cycled_source - source)),
+        "cycle/target": 10
+        * np.mean(np.abs(translations.cycled_target - target)),
+        "identity/source": 5
+        * np.mean(np.abs(translations.identity_source - source)),
+        "identity/target": 5
+        * np.mean(np.abs(translations.identity_target - target)),
     }
     assert found.keys() == expected.keys()
     for name, value in expected.items():
@@ -256,10 +263,12 @@ def test_each_term_carries_its_own_domains_weight(name):
 
 
 def test_without_identity_there_is_no_such_term():
-    made = Translations(*(constant_images(0.0) for _ in range(4)))
+    translations = Translations(*(constant_images(0.0) for _ in range(4)))
     batch = UnpairedBatch(
         constant_images(0.0), tf.ones(1), constant_images(0.0), tf.ones(1)
     )
     logits = tf.zeros([1, 2, 2, 1])
-    losses = make_objectives().generator_losses(batch, made, logits, logits)
+    losses = make_objectives().generator_losses(
+        batch, translations, logits, logits
+    )
     assert not [name for name in losses if name.startswith("identity")]

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf.translation.strips import (
+from kliep_tf.translation.tiling.strips import (
     Rows,
     measure,
     overwrite,

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.translation.networks import UPSAMPLINGS, make_generator
-from kliep_tf.translation.tiling import TiledGenerator
+from kliep_tf.translation.tiling.generator import TiledGenerator
 from tests.conftest import ROOT
 
 
@@ -106,7 +106,7 @@ _MEMORY_PROGRAM = """
 import json, pathlib, re
 import tensorflow as tf
 from kliep_tf.translation.networks import make_generator
-from kliep_tf.translation.tiling import TiledGenerator
+from kliep_tf.translation.tiling.generator import TiledGenerator
 
 def peak():
     # Not by getrusage: a process starts with its parent's maximum.

@@ -18,10 +18,11 @@ tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
     [tf.config.LogicalDeviceConfiguration()] * {devices},
 )
-from kliep_tf.translation.fused_adam import FusedAdam
+from kliep_tf.translation.optimizers import FusedAdam
 from kliep_tf.training.distribution import (
     distribute, make_strategy, replicated_step)
-from tests.translation.small_model import make_batch, make_model, weights_of
+from tests.translation.methods.cyclegan.small_model import (
+    make_batch, make_model, weights_of)
 strategy = make_strategy("mirrored" if {devices} > 1 else "none", 4)
 assert strategy.num_replicas_in_sync == {devices}
 batches = [
@@ -50,7 +51,7 @@ for optimizer, rate, settings in {runs!r}:
             results[f"{{optimizer}}{{number}}/{{name}}"] = float(figures[name])
         weights = weights_of(model)
         if model.settings.generator_ema:
-            for average in model.shown_generators:
+            for average in model.export_generators:
                 weights += average.get_weights()
         for row, weight in enumerate(weights):
             # A bias before instance normalisation has no gradient but

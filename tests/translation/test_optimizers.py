@@ -2,7 +2,12 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.translation.fused_adam import FusedAdam
+from kliep_tf.translation.optimizers import (
+    FusedAdam,
+    LinearDecay,
+    running_decay,
+    update_average,
+)
 
 OPTIONS = {"learning_rate": 0.01, "beta_1": 0.5}
 
@@ -57,3 +62,31 @@ def test_a_run_of_keras_adam_is_continued(tmp_path):
     plain.apply(gradients(1), expected)
     fused.apply(gradients(1), found)
     assert_equal(found, expected)
+
+
+def test_rate_is_constant_then_falls_and_never_reaches_0():
+    schedule = LinearDecay(1.0, num_steps=10)
+    rates = [float(schedule(step)) for step in range(10)]
+    expected = [1, 1, 1, 1, 1, 1, 0.8, 0.6, 0.4, 0.2]
+    np.testing.assert_allclose(rates, expected, rtol=1e-6)
+
+
+def one_number(value):
+    model = keras.Sequential([keras.Input([1]), keras.layers.Dense(1)])
+    model.set_weights([np.full([1, 1], value), np.zeros([1])])
+    return model
+
+
+def test_decay_begins_small_and_ends_at_what_was_asked():
+    # 1/10, 2/11, then the limit; (1 + 990) / (10 + 990) = 0.991
+    decays = [float(running_decay(0.25, step)) for step in (0, 1, 2, 3, 100)]
+    np.testing.assert_allclose(decays, [0.1, 2 / 11, 0.25, 0.25, 0.25])
+    np.testing.assert_allclose(running_decay(0.999, 990), 0.991)
+
+
+def test_average_moves_by_the_decay():
+    average, model = one_number(1.0), one_number(5.0)
+    update_average(average, model, tf.constant(0.75))
+    # 0.75 x 1 + 0.25 x 5
+    assert average.get_weights()[0] == [[2.0]]
+    assert model.get_weights()[0] == [[5.0]]

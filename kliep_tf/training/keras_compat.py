@@ -1,0 +1,69 @@
+"""Every private name of Keras and TensorFlow that the project relies on.
+
+Each function says what it needs the private name for. A release that renames
+one breaks tests/training/test_keras_compat.py, and nothing else has to change.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+def apply_gradients_as_given(
+    optimizer: keras.optimizers.Optimizer,
+) -> keras.optimizers.Optimizer:
+    """Makes an optimizer apply gradients without summing them over replicas.
+
+    Keras's optimizers sum in `_all_reduce_sum_gradients`, and there is no
+    public switch: gradients that are summed already would be summed twice.
+
+    Returns:
+        The optimizer, for chaining.
+
+    Raises:
+        TypeError: it has no such method.
+    """
+    if not hasattr(optimizer, "_all_reduce_sum_gradients"):
+        raise TypeError(
+            f"expected an optimizer of Keras 3 on TensorFlow, found {optimizer}"
+        )
+    optimizer._all_reduce_sum_gradients = lambda pairs: pairs
+    return optimizer
+
+
+def moments_of(
+    optimizer: keras.optimizers.Adam, variable: keras.Variable
+) -> tuple[keras.Variable, keras.Variable]:
+    """Returns Adam's first and second moment of a variable.
+
+    Keras keeps them in `_momentums` and `_velocities`, in the order that
+    `_get_variable_index` knows.
+    """
+    row = optimizer._get_variable_index(variable)
+    return optimizer._momentums[row], optimizer._velocities[row]
+
+
+def all_layers(network: keras.Model) -> Iterator[keras.layers.Layer]:
+    """Yields a network's layers, those inside its layers included.
+
+    The public `layers` stops at the first level: an inner `keras.Sequential`
+    counts as one. `_flatten_layers` goes on.
+    """
+    yield from network._flatten_layers()
+
+
+def update_on_all_replicas(
+    function: Callable[..., None], *arguments: Any
+) -> None:
+    """Calls `function(strategy, *arguments)` once for all replicas.
+
+    For use inside a replica's step. `maybe_merge_call` of `tf.__internal__`,
+    by which Keras's optimizers update their variables, is the public
+    `merge_call` where a strategy needs that, and a direct call where the
+    strategy does without.
+    """
+    tf.__internal__.distribute.interim.maybe_merge_call(
+        function, tf.distribute.get_strategy(), *arguments
+    )

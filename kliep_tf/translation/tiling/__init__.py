@@ -1,0 +1,1 @@
+"""Generators on full frames in little memory, strip by strip."""

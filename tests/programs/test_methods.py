@@ -1,0 +1,157 @@
+"""A method that no part of the library knows, through all the programs."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf import cli, runs
+from kliep_tf import train as program
+from kliep_tf.data import records
+from kliep_tf.errors import UserError
+from kliep_tf.export import ExportConfig, export
+from kliep_tf.train_flags import TrainConfig
+from kliep_tf.training.checkpoints import checkpoint_steps
+from kliep_tf.translate import TranslateConfig, translate
+from kliep_tf.translation import methods
+from tests.conftest import write_records
+from tests.programs.run_directories import (
+    assert_same_checkpoints,
+    copy_run,
+    first_step_logged_last,
+    forget_last_checkpoint,
+    scalars,
+)
+from tests.translation import tiny_method
+
+BRIGHTNESS = 0.25
+
+
+@pytest.fixture(scope="module", autouse=True)
+def registered():
+    with pytest.MonkeyPatch.context() as patch:
+        place = tiny_method.__name__
+        patch.setitem(methods.METHODS, "tiny", place)
+        patch.setitem(
+            program.PROVIDERS, "brightness", lambda config, source: BRIGHTNESS
+        )
+        yield
+
+
+def parse(*words):
+    return cli.parse(TrainConfig, ["train", "--method=tiny", *words])
+
+
+@pytest.fixture(scope="module")
+def config(source_records, target_records, tmp_path_factory):
+    run_dir = tmp_path_factory.mktemp("runs") / "tiny_method"
+    return parse(
+        f"--source_records={source_records}",
+        f"--target_records={target_records}",
+        f"--run_dir={run_dir}",
+        "--source_weight_exponent=0",
+        "--target_weight_exponent=0",
+        "--first_rate=0.25",
+        # 31 is prime: no network of CycleGAN takes it.
+        "--crop_height=31",
+        "--crop_width=31",
+        "--steps=4",
+        "--checkpoint_every=2",
+        "--log_every=1",
+        "--image_every=4",
+    )
+
+
+@pytest.fixture(scope="module")
+def run_dir(config):
+    """The directory of a finished run."""
+    program.train(config)
+    return Path(config.run_dir)
+
+
+def test_flags_are_the_common_ones_and_its_own(config):
+    assert (config.method, config.first_rate, config.steps) == ("tiny", 0.25, 4)
+    # A method's default wins over that of all methods.
+    assert config.batch_size == 2
+    with pytest.raises(UserError, match="cycle_weight"):
+        parse("--cycle_weight=1")
+
+
+def test_it_trains_by_its_own_schedule_and_labels(run_dir):
+    figures = scalars(run_dir)
+    assert figures["learning_rate/tiny"] == [0.25, 0.125, 0.0625, 0.03125]
+    assert figures["tiny/sky"][3] < figures["tiny/sky"][0]
+    # Never touched: nothing asks it to change.
+    assert figures["tiny/target"] == [0, 0, 0, 0]
+    assert runs.read_config(run_dir)["status"] == "complete"
+
+
+def test_it_continues_to_the_very_same_weights(run_dir, config, tmp_path):
+    copy_run(run_dir, tmp_path / "whole")
+    forget_last_checkpoint(run_dir)
+    program.train(config)
+    assert first_step_logged_last(run_dir, "tiny/sky") == 3
+    assert_same_checkpoints(run_dir, tmp_path / "whole")
+
+
+def test_any_checkpoint_is_exported_and_translates(
+    run_dir, source_records, tmp_path
+):
+    assert checkpoint_steps(run_dir / "checkpoints") == [0, 2, 4]
+    exported = export(
+        ExportConfig(
+            run_dir=str(run_dir), output_dir=str(tmp_path / "model"), step=2
+        )
+    )
+    path = str(run_dir / "checkpoints" / "ckpt-2")
+    kernel, bias = (
+        variable.numpy()
+        for variable in tiny_method.restore(path, None, False).network.variables
+    )
+    config = TranslateConfig(
+        saved_model=str(exported),
+        source_records=str(source_records),
+        output_dir=str(tmp_path / "translated"),
+    )
+    translate(config)
+    before, after = (
+        first_image(folder) for folder in (source_records, config.output_dir)
+    )
+    expected = (before / 127.5 - 1) @ kernel[0, 0] + bias
+    expected = np.clip(np.round((expected + 1) * 127.5), 0, 255)
+    assert np.abs(after - expected).max() <= 1
+    assert np.abs(after - before).max() > 1
+
+    with pytest.raises(UserError) as raised:
+        translate(
+            dataclasses.replace(
+                config, tile_height=8, output_dir=str(tmp_path / "tiled")
+            )
+        )
+    assert "does not translate in tiles" in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+def first_image(directory):
+    shard = min(Path(directory).glob("train-*"))
+    example = records.parse_example(next(records.read_shard(shard)))
+    return tf.io.decode_png(example[records.ENCODED]).numpy().astype(float)
+
+
+def test_what_it_cannot_train_on_is_one_line(config, tmp_path):
+    bare = write_records(
+        tmp_path / "bare", number=2, sky=0.5, bright=True, labelled=False
+    )
+    for changes, message in (
+        ({"source_records": str(bare)}, "--method=tiny: expected labels in"),
+        ({"steps": 51}, "--steps=51: expected no such patience"),
+        ({"first_rate": 0.0}, "--first_rate=0.0: expected more than 0"),
+    ):
+        changed = dataclasses.replace(
+            config, run_dir=str(tmp_path / "run"), **changes
+        )
+        with pytest.raises(UserError, match=message):
+            program.train(changed)
+        assert not (tmp_path / "run").exists()
