@@ -58,25 +58,23 @@ class TranslateConfig:
     batch_size: int = cli.flag(
         "images of equal size translated at once",
         default=1,
+        minimum=1,
         affects_output=False,
     )
     tile_height: int = cli.flag(
-        "translate in tiles of so many rows of the image, which gives the same "
-        "image up to rounding in less memory: two activations at a quarter of "
-        "the resolution (128 bytes a pixel of the frame with 64 filters) and "
-        "one tile; 0 translates images whole",
+        "translate in tiles of this many rows, which gives the same image up "
+        "to rounding in less memory: two activations at a quarter of the "
+        "resolution (128 bytes a pixel of the frame with 64 filters) and one "
+        "tile. 0 translates images whole",
         default=0,
+        minimum=0,
         affects_output=False,
     )
 
 
 def translate(config: TranslateConfig) -> None:
     """Translates every shard that is not there yet."""
-    cli.require_positive(config, "batch_size")
-    if config.tile_height < 0:
-        raise UserError(
-            f"--tile_height={config.tile_height}: expected 0 or more"
-        )
+    cli.check(config)
     paths = records.resolve_records(config.source_records, "source_records")
     _check_names(config, paths)
     index = build_index(paths)

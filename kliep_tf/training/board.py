@@ -1,4 +1,4 @@
-"""What TensorBoard tells of any run: arguments, command, hyperparameters."""
+"""TensorBoard's texts of a run: arguments, command, hyperparameters."""
 
 import dataclasses
 from collections.abc import Mapping, Sequence

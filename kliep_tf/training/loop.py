@@ -57,13 +57,13 @@ class LoopSettings:
     keep_checkpoints: int = 3
 
     def is_due(self, step: int, every: int) -> bool:
-        """Whether what is done every so many steps is done after `step`."""
+        """Whether something done every `every` steps is due after `step`."""
         return step % every == 0 or step == self.num_steps
 
 
 @dataclasses.dataclass(frozen=True)
 class Hook:
-    """Something done every so many steps, such as a picture for TensorBoard.
+    """Something done now and then, such as a picture for TensorBoard.
 
     Attributes:
         every: steps between two calls; one more comes after the last step.

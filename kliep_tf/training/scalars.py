@@ -1,6 +1,7 @@
-"""Every scalar of the boards: what it is, its unit, which way is good.
+"""Descriptions of TensorBoard's scalars: meaning, unit, which way is better.
 
-TensorBoard shows the sentence beside the curve's name.
+TensorBoard shows the sentence beside the curve's name. Translation methods
+bring descriptions of their own.
 """
 
 from collections.abc import Mapping

@@ -96,9 +96,9 @@ class SpectralConv2D(keras.layers.Layer):
     sigma(W), the largest singular value of the kernel as a matrix of
     [kh * kw * channels in, channels out], comes from power iteration: each
     `iterate` brings the vector `u` nearer to the singular vector. Gradients
-    flow through sigma. A call changes no variable. Keras's SpectralNormalization
-    overwrites its kernel at every call, which breaks replicas and recomputed
-    activations.
+    flow through sigma. A call changes no variable: Keras's
+    SpectralNormalization overwrites its kernel at every call, which breaks
+    replicas and recomputed activations.
     """
 
     def __init__(

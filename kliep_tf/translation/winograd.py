@@ -39,8 +39,8 @@ _ROOTS = {
 class WinogradConv2D(keras.layers.Conv2D):
     """A 3x3 convolution of an image that is mirrored at its border.
 
-    Computes what ReflectionPadding(1) and Conv2D do, of the same variables,
-    but for rounding.
+    Computes the same as ReflectionPadding(1) and Conv2D, up to rounding, from
+    the same variables.
     """
 
     def __init__(self, filters: int, **kwargs: Any):
