@@ -41,8 +41,8 @@ REQUIREMENTS = [
     # Reports in HTML and Markdown are templates.
     "jinja2>=3.1,<4",
     # One process in a directory: locks that are given back by the system when
-    # their process dies.
-    "filelock>=3.16,<4",
+    # their process dies, and no others.
+    "filelock>=3.32,<4",
     # Pretrained weights in the format that hubs give them.
     "safetensors>=0.5,<1",
     # TFRecord's checksums, where a damaged shard is read record by record.

@@ -11,129 +11,91 @@ tests and other programs call `train(TrainConfig(...))` directly.
 
 import csv
 import dataclasses
-import functools
 import inspect
 import io
-import math
 import os
 import shlex
+import signal
 import sys
 import textwrap
+import threading
+import traceback
 import types
-import typing
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any, NoReturn
 
 from absl import flags
 
+from kliep_tf import errors, flagfiles
 from kliep_tf.errors import UserError
+from kliep_tf.flag_fields import (
+    MAX_SEED,
+    check,
+    combine,
+    flag,
+    part_of,
+    require_positive,
+    require_seed,
+    size_flags,
+    value_type,
+)
 from kliep_tf.startup import hush_tensorflow
+
+__all__ = [
+    "MAX_SEED",
+    "check",
+    "combine",
+    "command_text",
+    "flag",
+    "help_text",
+    "parse",
+    "part_of",
+    "require_positive",
+    "require_seed",
+    "run",
+    "size_flags",
+]
 
 # Programs import this module first.
 hush_tensorflow()
 
-_Part = TypeVar("_Part")
-
 _HELP_WIDTH = 80
-# Keras's generators take 32 bits, and each network of a model has its own.
-_MAX_SEED = 2**30 - 1
 
 
-@dataclasses.dataclass(frozen=True)
-class Range:
-    """The numbers that a flag takes; None sets no bound."""
+def run(main: Callable[[Any], object], config_class: type) -> NoReturn:
+    """Parses the command line, calls `main(config)` and exits the process.
 
-    minimum: float | None = None
-    maximum: float | None = None
-    above: float | None = None
-    below: float | None = None
-
-    def __contains__(self, value: float) -> bool:
-        """Whether `value` is finite and within all bounds."""
-        return (
-            math.isfinite(value)
-            and (self.minimum is None or value >= self.minimum)
-            and (self.maximum is None or value <= self.maximum)
-            and (self.above is None or value > self.above)
-            and (self.below is None or value < self.below)
+    What is no bug ends in one line on stderr, without a traceback; each kind
+    has its exit status (`kliep_tf.errors`). SIGTERM ends the program as Ctrl-C
+    does.
+    """
+    argv = sys.argv
+    _hear_sigterm()
+    try:
+        if {"--help", "-help", "-h", "--helpfull"} & set(argv):
+            _print_help(main, config_class, argv)
+        else:
+            main(parse(config_class, argv))
+    except UserError as error:
+        _end(str(error), error.exit_status)
+    except errors.Terminated:
+        _end(
+            "terminated; the same command again continues",
+            errors.TERMINATED_STATUS,
         )
-
-    def __str__(self) -> str:
-        """Returns "1 or more", "0 to 1", "more than 0 and less than 1"."""
-        if self.minimum is not None and self.maximum is not None:
-            return f"{self.minimum} to {self.maximum}"
-        bounds = {
-            "{} or more": self.minimum,
-            "more than {}": self.above,
-            "{} or less": self.maximum,
-            "less than {}": self.below,
-        }
-        words = [
-            text.format(bound)
-            for text, bound in bounds.items()
-            if bound is not None
-        ]
-        return " and ".join(words) or "a finite number"
-
-
-def flag(
-    help: str,
-    *,
-    default: Any = dataclasses.MISSING,
-    choices: Sequence[str] | None = None,
-    minimum: float | None = None,
-    maximum: float | None = None,
-    above: float | None = None,
-    below: float | None = None,
-    affects_output: bool = True,
-    adds: Callable[[str], type] | None = None,
-) -> Any:
-    """Returns a dataclass field that `run` turns into a flag.
-
-    Args:
-        help: one or two sentences for `--help`.
-        default: value where the flag is absent; without it the flag must be
-            given.
-        choices: the allowed strings.
-        minimum: the least number allowed, `maximum` the largest.
-        above: every number allowed is larger, and smaller than `below`.
-        affects_output: False for flags such as a number of workers, which may
-            change between an interrupted command and its continuation.
-        adds: takes the flag's value and returns a frozen dataclass whose
-            fields are flags too, such as those of `--method=cyclegan`. Raises
-            a UserError for a value that it does not know.
-    """
-    return dataclasses.field(
-        default=default,
-        metadata={
-            "help": help,
-            "choices": tuple(choices) if choices else None,
-            "range": Range(minimum, maximum, above, below),
-            "affects_output": affects_output,
-            "adds": adds,
-        },
-    )
-
-
-@functools.cache
-def combine(config_class: type, *added: type) -> type:
-    """Returns one frozen dataclass of all fields, those of the first first.
-
-    A default in an added class wins over the same field's in the first. The
-    same classes give the same class, so that configs compare equal.
-    """
-    more = [part for part in added if not issubclass(config_class, part)]
-    if not more:
-        return config_class
-    name = "".join(part.__name__ for part in (config_class, *more))
-    bases = (*reversed(more), config_class)
-    return dataclasses.make_dataclass(name, [], bases=bases, frozen=True)
-
-
-def part_of(config: Any, part: type[_Part]) -> _Part:
-    """Returns the values that `config` has for the fields of one dataclass."""
-    names = [field.name for field in dataclasses.fields(part)]  # type: ignore
-    return part(**{name: getattr(config, name) for name in names})
+    except KeyboardInterrupt:
+        _end(
+            "interrupted; the same command again continues",
+            errors.INTERRUPTED_STATUS,
+        )
+    except OSError as error:
+        # A full disk or a missing permission is no bug of ours, and its
+        # message already names the file.
+        _end(errors.describe_os_error(error), errors.status_of_os_error(error))
+    except Exception:
+        traceback.print_exc()
+        sys.exit(errors.BUG_STATUS)
+    sys.exit(0)
 
 
 def parse(config_class: type, argv: Sequence[str]) -> Any:
@@ -151,6 +113,7 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     Raises:
         UserError: a flag is unknown, missing, or has an unusable value.
     """
+    argv = flagfiles.expand(argv)
     config_class = _with_added_flags(config_class, argv)
     flag_values = _define_flags(dataclasses.fields(config_class))
     rest = _parse_flags(flag_values, argv)
@@ -189,72 +152,6 @@ def command_text(program: str, config: Any) -> str:
     return " \\\n    ".join(words)
 
 
-def check(config: Any) -> None:
-    """Raises a UserError for the first number outside of its flag's range."""
-    for field in dataclasses.fields(config):
-        value, allowed = getattr(config, field.name), field.metadata["range"]
-        if isinstance(value, int | float) and value not in allowed:
-            raise UserError(f"--{field.name}={value}: expected {allowed}")
-
-
-def require_positive(config: Any, *names: str) -> None:
-    """Raises a UserError unless each of these flags is 1 or more."""
-    for name in names:
-        value = getattr(config, name)
-        if value < 1:
-            raise UserError(f"--{name}={value}: expected 1 or more")
-
-
-def require_seed(config: Any) -> None:
-    """Raises a UserError unless --seed is one that all generators take."""
-    if not 0 <= config.seed <= _MAX_SEED:
-        raise UserError(f"--seed={config.seed}: expected 0 to {_MAX_SEED}")
-
-
-def size_flags(config: Any, kind: str) -> tuple[int, int] | None:
-    """Returns (height, width) of --KIND_height and --KIND_width.
-
-    Returns:
-        None where neither is given: both are 0 or None.
-
-    Raises:
-        UserError: only one of them is given, or one is negative.
-    """
-    height = getattr(config, f"{kind}_height")
-    width = getattr(config, f"{kind}_width")
-    if not height and not width:
-        return None
-    if not (height or 0) > 0 or not (width or 0) > 0:
-        raise UserError(
-            f"--{kind}_height={height} --{kind}_width={width}: expected both "
-            "above 0, or neither"
-        )
-    return height, width
-
-
-def run(main: Callable[[Any], object], config_class: type) -> None:
-    """Parses the command line, calls `main(config)` and exits the process.
-
-    Exit status: 0 on success, 1 on a user's mistake (one line on stderr, no
-    traceback), 130 on Ctrl-C. Any other exception is a bug and keeps its
-    traceback.
-    """
-    argv = sys.argv
-    if any(word in ("--help", "-help", "-h", "--helpfull") for word in argv):
-        sys.exit(_print_help(main, config_class, argv))
-    try:
-        main(parse(config_class, argv))
-    except UserError as error:
-        sys.exit(_fail(str(error)))
-    except KeyboardInterrupt:
-        _fail("interrupted; the same command again continues")
-        sys.exit(130)
-    except OSError as error:
-        # A full disk or a missing permission is no bug of ours, and its
-        # message already names the file.
-        sys.exit(_fail(_describe_os_error(error)))
-
-
 def help_text(main: Callable[[Any], object], config_class: type) -> str:
     """Returns what `--help` prints."""
     module = sys.modules[main.__module__]
@@ -279,13 +176,32 @@ def help_text(main: Callable[[Any], object], config_class: type) -> str:
     return "\n".join(lines)
 
 
-def _print_help(main: Callable, config_class: type, argv: Sequence[str]) -> int:
+def _print_help(
+    main: Callable[[Any], object], config_class: type, argv: Sequence[str]
+) -> None:
+    config_class = _with_added_flags(config_class, flagfiles.expand(argv))
     try:
-        config_class = _with_added_flags(config_class, argv)
-    except UserError as error:
-        return _fail(str(error))
-    print(help_text(main, config_class))
-    return 0
+        print(help_text(main, config_class), flush=True)
+    except BrokenPipeError:  # `--help | head` has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _hear_sigterm() -> None:
+    """Turns the first SIGTERM into an exception; a second one kills."""
+
+    def end(number: int, frame: types.FrameType | None) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        raise errors.Terminated
+
+    # Whoever started the program may have it ignored.
+    default = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if default and threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, end)
+
+
+def _end(message: str, status: int) -> NoReturn:
+    print(f"error: {message}", file=sys.stderr, flush=True)
+    sys.exit(status)
 
 
 def _with_added_flags(config_class: type, argv: Sequence[str]) -> type:
@@ -312,7 +228,7 @@ def _parse_flags(
     flag_values: flags.FlagValues, argv: Sequence[str], **options: bool
 ) -> list[str]:
     try:
-        return flag_values(_flagfiles_first(argv), **options)
+        return flag_values(argv, **options)
     except flags.Error as error:
         raise UserError(str(error).replace("\n", " ")) from error
 
@@ -333,9 +249,9 @@ def _define_flags(fields: Sequence[dataclasses.Field]) -> flags.FlagValues:
         default = field.default
         if default is dataclasses.MISSING:
             default = None
-        kind = _value_type(field)
+        kind = value_type(field)
         name, text = field.name, field.metadata["help"]
-        common = {"flag_values": flag_values}
+        common: dict[str, Any] = {"flag_values": flag_values}
         if field.metadata["choices"]:
             choices = field.metadata["choices"]
             flags.DEFINE_enum(name, default, choices, text, **common)
@@ -353,16 +269,8 @@ def _define_flags(fields: Sequence[dataclasses.Field]) -> flags.FlagValues:
     return flag_values
 
 
-def _value_type(field: dataclasses.Field) -> type:
-    """The type of a field's value: `int | None` is an int, a tuple a list."""
-    annotation = field.type
-    if isinstance(annotation, types.UnionType):
-        (annotation,) = set(typing.get_args(annotation)) - {type(None)}
-    return typing.get_origin(annotation) or annotation
-
-
 def _usage(field: dataclasses.Field) -> str:
-    kind = _value_type(field)
+    kind = value_type(field)
     if kind is bool:
         return f"[no]{field.name}  (default: {str(field.default).lower()})"
     if field.metadata["choices"]:
@@ -380,20 +288,6 @@ def _usage(field: dataclasses.Field) -> str:
     return f"{field.name}={value}{shown}"
 
 
-def _flagfiles_first(argv: Sequence[str]) -> list[str]:
-    """Moves every --flagfile before all other arguments."""
-    files, others = [], []
-    words = iter(argv[1:])
-    for word in words:
-        if word in ("--flagfile", "-flagfile"):
-            files.extend([word, next(words, "")])
-        elif word.startswith(("--flagfile=", "-flagfile=")):
-            files.append(word)
-        else:
-            others.append(word)
-    return [argv[0], *files, *others]
-
-
 def _as_word(name: str, value: Any) -> str:
     """Returns a flag as a shell reads it: blanks and globs are quoted."""
     if isinstance(value, bool):
@@ -404,13 +298,3 @@ def _as_word(name: str, value: Any) -> str:
         csv.writer(line, lineterminator="").writerow(value)
         value = line.getvalue()
     return f"--{name}={shlex.quote(str(value))}"
-
-
-def _describe_os_error(error: OSError) -> str:
-    where = f"{error.filename}: " if error.filename else ""
-    return f"{where}{error.strerror or error}"
-
-
-def _fail(message: str) -> int:
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    return 1

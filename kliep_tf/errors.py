@@ -1,9 +1,58 @@
-"""The one exception that means: the user can mend this."""
+"""Exceptions that are no bug: each is one line and an exit status.
+
+docs/reliability.md has the table of statuses. 65, 70 and 74 are those of BSD's
+sysexits.h.
+"""
+
+USER_STATUS = 1
+DATA_STATUS = 65
+BUG_STATUS = 70
+SYSTEM_STATUS = 74
+INTERRUPTED_STATUS = 130  # 128 + SIGINT, as shells have it
+TERMINATED_STATUS = 143  # 128 + SIGTERM
+
+# What a path that was mistyped raises.
+_MISTAKEN_PATHS = (
+    FileExistsError,
+    FileNotFoundError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 
 
 class UserError(ValueError):
-    """A mistake in an argument, a file or a dataset.
+    """A mistake that the user can mend, in an argument or a combination.
 
     Its message is one line: what, where, what was expected, what was found.
-    Programs print it without a traceback and exit with status 1.
+    Programs print it without a traceback and exit with `exit_status`.
     """
+
+    exit_status = USER_STATUS
+
+
+class DataError(UserError):
+    """Data that is damaged, or not what it was said to be."""
+
+    exit_status = DATA_STATUS
+
+
+class RefusedError(UserError):
+    """What the system does not grant now, such as a directory in use."""
+
+    exit_status = SYSTEM_STATUS
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM asks for an end, as Ctrl-C does: a machine is taken away."""
+
+
+def describe_os_error(error: OSError) -> str:
+    """Returns one line that names the file, where the error does."""
+    where = f"{error.filename}: " if error.filename else ""
+    return f"{where}{error.strerror or error}"
+
+
+def status_of_os_error(error: OSError) -> int:
+    """Returns the user's status for a mistaken path, else the system's."""
+    mistaken = isinstance(error, _MISTAKEN_PATHS)
+    return USER_STATUS if mistaken else SYSTEM_STATUS

@@ -10,7 +10,6 @@ overwritten and no half-finished output looks whole.
 import contextlib
 import dataclasses
 import datetime
-import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -20,8 +19,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
+
 from kliep_tf import __version__
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, RefusedError, UserError
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -113,11 +114,10 @@ def claim(
     with _lock(directory) if write else contextlib.nullcontext():
         record = _found_record(directory, program, part)
         fresh = _new_record(program, config, dict(inputs or {}))
-        difference = _difference(record, fresh, config) if record else ""
-        if difference and overwrite and record["program"] == program:
-            record, difference = None, ""
-        if difference:
-            raise UserError(f"{directory}: {difference}")
+        if record and (difference := _difference(record, fresh, config)):
+            if not overwrite or record["program"] != program:
+                raise UserError(f"{directory}: {difference}")
+            record = None
         if record is None:
             record = fresh
             if write:
@@ -213,12 +213,17 @@ def replace_durably(temporary: Path, path: Path) -> None:
 
 @contextlib.contextmanager
 def _lock(directory: Path) -> Iterator[None]:
-    with open(directory / _LOCK, "w") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise UserError(f"{directory}: in use by another process") from None
+    # A lock of the system's, which ends with its process. Where a file system
+    # has none, the other kind would outlive a process that is killed.
+    lock = filelock.FileLock(directory / _LOCK, fallback_to_soft=False)
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise RefusedError(f"{directory}: in use by another process") from None
+    try:
         yield
+    finally:
+        lock.release()
 
 
 def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
@@ -285,7 +290,7 @@ def _read_records(directory: Path) -> dict[str, dict]:
     except FileNotFoundError:
         return {}
     except (ValueError, KeyError, TypeError):
-        raise UserError(
+        raise DataError(
             f"{path}: expected the record of a run, found something else"
         ) from None
 

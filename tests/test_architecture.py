@@ -19,6 +19,8 @@ FLOORS = {
     "": 0,  # kliep_tf itself: its version
     "errors": 0,
     "startup": 0,
+    "flag_fields": 0,
+    "flagfiles": 0,
     "cli": 0,
     "runs": 0,
     "progress": 0,

@@ -1,11 +1,15 @@
 import dataclasses
+import errno
+import os
 import shlex
+import signal
 import sys
+import time
 
 import pytest
 
 from kliep_tf import cli
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, RefusedError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,13 +134,67 @@ def test_user_error_ends_with_one_line_and_status_1(monkeypatch, capsys):
     )
 
 
-def test_full_disk_ends_with_one_line_and_status_1(monkeypatch, capsys):
+@pytest.mark.parametrize(
+    ("raised", "status", "line"),
+    [
+        (DataError("x: damaged"), 65, "x: damaged"),
+        (RefusedError("x: in use"), 74, "x: in use"),
+        (
+            OSError(errno.ENOSPC, "No space left on device", "/full/file"),
+            74,
+            "/full/file: No space left on device",
+        ),
+        (OSError(errno.EIO, "Input/output error"), 74, "Input/output error"),
+        (
+            OSError(errno.ENOENT, "No such file or directory", "typo"),
+            1,
+            "typo: No such file or directory",
+        ),
+        (
+            KeyboardInterrupt(),
+            130,
+            "interrupted; the same command again continues",
+        ),
+    ],
+)
+def test_what_is_no_bug_is_one_line_with_a_status_of_its_kind(
+    monkeypatch, capsys, raised, status, line
+):
     def main(config):
-        raise OSError(28, "No space left on device", "/full/file")
+        raise raised
 
-    assert run_main(monkeypatch, main, "--records=x") == 1
+    assert run_main(monkeypatch, main, "--records=x") == status
+    assert capsys.readouterr().err == f"error: {line}\n"
+
+
+def test_a_bug_keeps_its_traceback(monkeypatch, capsys):
+    def main(config):
+        raise KeyError("forgotten")
+
+    assert run_main(monkeypatch, main, "--records=x") == 70
+    text = capsys.readouterr().err
+    assert text.startswith("Traceback")
+    assert text.endswith("KeyError: 'forgotten'\n")
+
+
+def test_sigterm_ends_a_program_as_an_interrupt_does(monkeypatch, capsys):
+    cleaned = []
+
+    def main(config):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            cleaned.append(True)
+
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        assert run_main(monkeypatch, main, "--records=x") == 143
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert cleaned
     assert capsys.readouterr().err == (
-        "error: /full/file: No space left on device\n"
+        "error: terminated; the same command again continues\n"
     )
 
 

@@ -1,11 +1,15 @@
 import dataclasses
+import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from kliep_tf import cli, runs
 from kliep_tf.errors import UserError
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @dataclasses.dataclass(frozen=True)
@@ -173,18 +177,30 @@ def test_two_parts_share_a_directory(tmp_path):
 def test_directory_in_use_by_another_process_is_refused(tmp_path):
     with claim(tmp_path):
         code = (
-            "import sys; sys.path.insert(0, '.')\n"
-            "from tests.test_runs import Config\n"
-            "from kliep_tf import runs\n"
-            f"with runs.claim({str(tmp_path)!r}, 'program', Config()): pass\n"
+            "from tests.test_runs import claim\n"
+            f"with claim({str(tmp_path)!r}): pass\n"
         )
         found = subprocess.run(
             [sys.executable, "-c", code],
             capture_output=True,
             text=True,
             check=False,
+            cwd=ROOT,
         )
     assert "in use by another process" in found.stderr
+
+
+def test_lock_of_a_killed_process_blocks_nobody(tmp_path):
+    code = (
+        "import os, signal\n"
+        "from tests.test_runs import claim\n"
+        f"with claim({str(tmp_path)!r}): os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], check=False, cwd=ROOT)
+    assert ended.returncode == -signal.SIGKILL
+    assert (tmp_path / ".lock").exists()
+    with claim(tmp_path) as again:
+        assert not again.finished
 
 
 def test_fingerprint_changes_with_a_file(tmp_path):
