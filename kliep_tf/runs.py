@@ -238,7 +238,7 @@ def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
 
 
 def _found_record(directory: Path, program: str, part: str) -> dict | None:
-    """Returns the part's record, or another program's that shares with none."""
+    """Returns the record of the part, or of a program that claims all."""
     records = _read_records(directory)
     for other, record in records.items():
         if _WHOLE in (part, other) and record["program"] != program:

@@ -1,8 +1,8 @@
-"""Writes records anew, each example carrying its importance weight.
+"""Copies records, each example with its importance weight.
 
-The weight of an example is found by its filename in the weights that
-estimate_weights wrote. Images and labels are carried over byte for byte, and
-shards keep their names. The input is left as it is.
+An example's weight is found by its filename in the weights that
+estimate_weights wrote. Images and labels are copied byte for byte, and shards
+keep their names. The input is left as it is.
 
 The same command again continues interrupted work.
 """

@@ -1,4 +1,4 @@
-"""Raw frames become shards: the engine that all converters share.
+"""Turns raw frames into shards: what all converters share.
 
 Workers read, resize and encode; this process frames the results as examples
 and writes the shards in order. A shard depends on the frames and the arguments

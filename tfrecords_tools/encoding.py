@@ -1,4 +1,4 @@
-"""One raw frame becomes an encoded image, an encoded label and its counts.
+"""Turns one raw frame into an encoded image, an encoded label and counts.
 
 Runs in worker processes, so nothing here may import TensorFlow: its start-up
 would cost each worker seconds.

@@ -1,4 +1,4 @@
-"""Shows what is in records and names every broken one.
+"""Shows what records hold and names every broken one.
 
 Prints shards, image sizes, formats, labels, class shares and importance
 weights. Exit status 1 if a record is damaged, an image or a label cannot be

@@ -1,6 +1,6 @@
-"""What is in shards, and what in them is broken.
+"""Finds what shards hold and what in them is broken.
 
-Reading goes on behind a damaged record, so that all of them are named.
+Reading goes on after a damaged record, so that all of them are named.
 """
 
 import dataclasses

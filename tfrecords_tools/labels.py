@@ -1,4 +1,4 @@
-"""A label file becomes train ids: the right ones, or a refusal.
+"""Turns a label file into the right train ids, or refuses it.
 
 Tools that compress PNG files without loss rewrite how pixels are stored: they
 renumber a palette, or turn gray ids into a palette of grays. Such files are

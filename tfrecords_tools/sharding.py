@@ -1,4 +1,4 @@
-"""Frames become shards, a shard at a time, and interrupted work continues.
+"""Writes frames as shards, one at a time, and continues interrupted work.
 
 Each finished shard has a dot file beside it that holds its part of
 dataset.json, so that continued work need not open finished shards. It is

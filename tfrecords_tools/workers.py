@@ -1,4 +1,4 @@
-"""An ordered map over worker processes."""
+"""Maps a function over items in worker processes, in order."""
 
 import contextlib
 import multiprocessing

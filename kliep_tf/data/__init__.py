@@ -1,1 +1,1 @@
-"""Every format that one stage hands to the next."""
+"""The formats that one program hands to the next."""

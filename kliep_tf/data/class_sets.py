@@ -1,4 +1,4 @@
-"""The classes of a dataset's labels: they come with the data.
+"""The classes of a dataset's labels, which come with the data.
 
 A converter writes its `ClassSet` into dataset.json; every other program reads
 it from there (`summaries.class_set_of`). Records without one are of the 19

@@ -1,8 +1,8 @@
-"""Confusion matrices frame by frame, keyed by filename: save, load, join.
+"""The confusion matrix of every frame, by filename: saved, loaded, joined.
 
 One npz file, readable by NumPy alone: filenames [N] str, matrices [N, C, C]
-int64, labels in rows and predictions in columns. Every score of a segmenter is
-a function of these, and so is the spread of a score over frames.
+int64, labels in rows and predictions in columns. Every score of a segmenter
+follows from these, and so does the spread of a score over frames.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from kliep_tf.errors import UserError
 
 @dataclasses.dataclass(frozen=True)
 class FrameConfusions:
-    """What a segmenter made of each frame.
+    """The confusion matrix of a segmenter on each frame.
 
     Attributes:
         filenames: [N] str.

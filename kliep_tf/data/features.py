@@ -1,4 +1,4 @@
-"""Feature arrays, keyed by filename: what estimate_weights compares."""
+"""The features that estimate_weights compares, by filename."""
 
 import dataclasses
 import io

@@ -1,4 +1,4 @@
-"""Images inside the graph: decode, scale, resize, crop, flip, jitter.
+"""Operations on images: decode, scale, resize, crop, flip, change colours.
 
 Random operations are stateless: the same seed gives the same image, whatever
 the number of parallel calls. Shapes are [H, W, C] unless stated.
@@ -95,9 +95,9 @@ def random_colors(
 ) -> tf.Tensor:
     """Changes the colours of a uint8 image, never its geometry.
 
-    Each channel gets its own gain and offset, the whole a gamma, a saturation
-    and noise. Strong jitter is what carries a segmenter from rendered to real
-    images when it decides by shape and context rather than by colour.
+    Each channel gets its own gain and offset, the whole image a gamma, a
+    saturation and noise. With strong changes a segmenter learns shape and
+    context rather than colour, which carries it from rendered to real images.
 
     Args:
         image: uint8 [H, W, 3].

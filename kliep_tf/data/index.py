@@ -2,9 +2,9 @@
 
 A TFRecord file frames each record as length (uint64), checksum of the length
 (uint32), data, checksum of the data (uint32). The index holds where each
-record lies, so that a training run can draw examples in any order from disk:
-a true shuffle of any size in a few bytes an example, and a run that continues
-at step k starts reading at step k.
+record lies, so that a training can read examples from disk in any order. It
+shuffles datasets of any size with a few bytes an example, and a run that
+continues at step k begins to read there.
 """
 
 import dataclasses
@@ -26,7 +26,7 @@ _FOOTER_BYTES = 4
 
 @dataclasses.dataclass(frozen=True)
 class RecordIndex:
-    """Where every example of a set of shards lies, and what it is called.
+    """The place and the name of every example in a set of shards.
 
     Attributes:
         paths: the shards.
@@ -152,10 +152,10 @@ def _scan(path: str) -> list[tuple[int, int]]:
 
 
 def _fits(names: list[str], path: str, spans: list[tuple[int, int]]) -> bool:
-    """Whether a shard holds these names, as far as its two ends can tell.
+    """Whether a shard begins and ends with these names.
 
-    A shard that was replaced under an old dataset.json would otherwise lend its
-    images other images' weights.
+    Where a shard was replaced under an old dataset.json, its images would
+    otherwise get the weights of other images.
     """
     ends = {0, len(spans) - 1} if spans else ()
     return len(names) == len(spans) and all(

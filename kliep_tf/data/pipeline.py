@@ -1,4 +1,4 @@
-"""tf.data pipelines over records: ordered for reading, shuffled for training.
+"""tf.data pipelines over records: in order for reading, shuffled for training.
 
 A training stream is a function of (seed, position): position p of epoch e is
 entry p of the e-th seeded permutation of the dataset, and its augmentation is
@@ -135,8 +135,8 @@ def make_unpaired_dataset(
         batch_size: images of each domain in a batch, over all replicas.
         seed: of the shuffles and the augmentation.
         start_step: batches to skip; costs nothing.
-        share: (i, n) for the i-th of n equal parts of every batch, which is
-            all that is then read; n must divide the batch.
+        share: (i, n) reads the i-th of n equal parts of every batch and
+            nothing else; n must divide the batch.
         num_parallel_calls: images of a domain read at once; changes nothing
             but the speed.
         with_source_labels: read the labels of the source images, too.

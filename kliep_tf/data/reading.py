@@ -22,8 +22,8 @@ from kliep_tf.errors import UserError
 def make_example_dataset(paths: Sequence[str]) -> tf.data.Dataset:
     """Returns every example once, in order, parsed but not decoded.
 
-    For whoever looks at images alone or labels alone: decoding takes nearly
-    all of the time of reading.
+    For readers that need images alone or labels alone: decoding takes nearly
+    all of the time.
 
     Returns:
         A dataset of what `records.parse_example` returns.
@@ -37,8 +37,7 @@ def make_example_dataset(paths: Sequence[str]) -> tf.data.Dataset:
 def require_labels(paths: Sequence[str], flag: str) -> None:
     """Raises a UserError if the records are known to lack labels.
 
-    dataset.json says it of all examples; without it the first one that there is
-    speaks for the rest.
+    dataset.json knows all examples; without it the first example decides.
 
     Args:
         paths: the shards.
@@ -113,7 +112,7 @@ def read_all(dataset: tf.data.Dataset, flag: str) -> Iterator:
 
 @contextlib.contextmanager
 def readable(index: RecordIndex, row: int) -> Iterator[None]:
-    """Turns what TensorFlow says of a damaged example into a UserError.
+    """Turns TensorFlow's error for a damaged example into a UserError.
 
     Within, one example of an index is parsed and decoded.
     """

@@ -91,10 +91,10 @@ def temper(weights: np.ndarray, exponent: float) -> np.ndarray:
 def clip(weights: np.ndarray, max_weight: float) -> np.ndarray:
     """Returns float32 [N]: no weight above `max_weight`, and mean 1.
 
-    min(c w, max_weight), c being what makes the mean 1: clipping and
-    renormalising by turns, until both hold. Clipped once and renormalised once,
-    the largest weights would be above the limit again. To be done last, after
-    `temper`: the limit is in units of the mean of what trains.
+    min(c w, max_weight), where c makes the mean 1: the limit of clipping and
+    renormalising by turns. A single round would bring the largest weights above
+    the limit again. Clip last, after `temper`: the limit is a multiple of the
+    mean of the weights that train.
 
     Args:
         weights: [N], not negative.

@@ -1,1 +1,1 @@
-"""A small city that draws itself: streets, their labels, and two looks."""
+"""Draws a small city: streets, their labels, and two looks."""

@@ -1,4 +1,4 @@
-"""What stands behind the pavements: houses, and the gaps between them."""
+"""Draws what stands behind the pavements: houses and the gaps between."""
 
 import dataclasses
 

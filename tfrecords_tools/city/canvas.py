@@ -1,4 +1,4 @@
-"""Shapes become pixels: a picture and its exact labels."""
+"""Paints shapes as pixels: a picture and its exact labels."""
 
 from collections.abc import Callable, Sequence
 

@@ -1,4 +1,4 @@
-"""What cities put beside the road: lamps, lights, signs, fences, bins."""
+"""Draws what stands beside the road: lamps, lights, signs, fences, bins."""
 
 import numpy as np
 

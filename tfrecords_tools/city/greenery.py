@@ -1,4 +1,4 @@
-"""Trees, hedges and parks."""
+"""Draws trees, hedges and parks."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What a street is like, and how often each domain has such streets.
+"""Four numbers that describe a street, and their density in each domain.
 
 A street is described by four numbers in [0, 1]. Each has in each domain the
 density

@@ -1,4 +1,4 @@
-"""Pedestrians, and those on two wheels."""
+"""Draws pedestrians and cyclists."""
 
 import numpy as np
 
