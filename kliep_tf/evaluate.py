@@ -1,14 +1,15 @@
-"""Measures a segmenter on labelled records: IoU by class, confusion, frames.
+"""Measures a segmenter on labelled records: IoU by class, confusion, images.
 
     python -m kliep_tf.evaluate --segmenter=runs/segmenter/saved_model \\
         --records='records/cityscapes/val-*' --output_dir=runs/evaluation
 
-Any segmentation SavedModel will do: one image input, and an output of 19 class
-probabilities or logits, or of train ids. Images are given to it as they are
-stored, or at --scales of that; scores count at the labels' resolution and are
-those of cityscapesScripts. The output directory receives report.json,
-report.md, frames.csv, figures, and frames.npz, the confusion matrix of every
-frame. The same command again continues an interrupted evaluation.
+Any segmentation SavedModel will do: one image input, and an output of class
+probabilities or logits, or of train ids; its classes must be those of the
+records. Images are given to it as they are stored, or at --scales of that;
+scores count at the labels' resolution and are those of cityscapesScripts. The
+output directory receives report.json, report.md, frames.csv, plots, and
+frames.npz, the confusion matrix of every image. The same command again
+continues an interrupted evaluation.
 """
 
 import dataclasses
@@ -16,25 +17,35 @@ import os
 import time
 from pathlib import Path
 
+import numpy as np
+
 from kliep_tf import cli, runs
 from kliep_tf.data import confusions, records
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.confusions import FrameConfusions
-from kliep_tf.data.datasets import label_id_table
 from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.pipeline import make_image_dataset
 from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import equal_size_batches, read_all, require_labels
+from kliep_tf.data.summaries import class_set_of
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
-from kliep_tf.segmentation.averaging import average_over
+from kliep_tf.segmentation.consistency import (
+    SKY_TO_VEGETATION,
+    WatchedConfusion,
+)
 from kliep_tf.segmentation.evaluation import (
     Evaluation,
     WritePrediction,
-    count_frames,
-    show_frames,
+    count_images,
+    show_images,
     summarize,
 )
-from kliep_tf.segmentation.inference import Segmenter, load_segmenter
+from kliep_tf.segmentation.inference import (
+    Segmenter,
+    average_views,
+    load_segmenter,
+)
 from kliep_tf.segmentation.report import REPORT_MD, write_report
 
 FRAMES_NPZ = "frames.npz"
@@ -63,9 +74,17 @@ class EvaluateConfig:
         "Average over each image and its mirror image too.", default=False
     )
     write_predictions: bool = cli.flag(
-        "Write predictions/NAME_pred.png, label ids as the Cityscapes server "
-        "and cityscapesScripts take them.",
+        "Write predictions/NAME_pred.png in the dataset's own label ids; those "
+        "of Cityscapes are what its server and cityscapesScripts take.",
         default=False,
+    )
+    watched_label: str = cli.flag(
+        "The class whose confusion with --watched_prediction the report shows.",
+        default=SKY_TO_VEGETATION.label,
+    )
+    watched_prediction: str = cli.flag(
+        "The class that --watched_label must not be predicted as.",
+        default=SKY_TO_VEGETATION.prediction,
     )
     batch_size: int = cli.flag(
         "Images passed to the segmenter at once.",
@@ -81,8 +100,11 @@ def evaluate(config: EvaluateConfig) -> None:
     paths = records.resolve_records(config.records, "records")
     index = build_index(paths)
     require_labels(paths, "records")
-    segmenter = load_segmenter(config.segmenter)
-    segmenter = average_over(segmenter, scales, config.flip)
+    classes = class_set_of(paths)
+    watched = WatchedConfusion(config.watched_label, config.watched_prediction)
+    watched.require(classes)
+    segmenter = load_segmenter(config.segmenter, classes)
+    segmenter = average_views(segmenter, scales, config.flip)
     inputs = {
         "records": runs.fingerprint(paths),
         "segmenter": runs.fingerprint(_files(config.segmenter)),
@@ -94,15 +116,15 @@ def evaluate(config: EvaluateConfig) -> None:
         if claim.finished and report.exists():
             print(f"{report}: already done")
             return
-        frames = _count(config, segmenter, index, claim.directory)
-        evaluation = Evaluation(frames)
+        frames = _count(config, segmenter, index, classes, claim.directory)
+        evaluation = Evaluation(frames, classes, watched)
         if not evaluation.matrix.any():
             raise UserError(
                 f"--records={config.records}: expected labelled pixels, found "
                 f"only ignored ones in {len(index)} images"
             )
         best, worst = (
-            show_frames(segmenter, index, names)
+            show_images(segmenter, index, names, classes)
             for names in evaluation.extremes(_NUM_SHOWN)
         )
         about = {"segmenter": config.segmenter, "records": config.records}
@@ -110,13 +132,11 @@ def evaluate(config: EvaluateConfig) -> None:
         confusions.save_confusions(claim.directory / FRAMES_NPZ, frames)
         (claim.directory / _PARTIAL).unlink(missing_ok=True)
         summary = summarize(evaluation)
-        figures = {
-            name: summary[name] for name in ("mean_iou", "pixel_accuracy")
-        }
-        claim.finish(**figures)
+        iou, accuracy = summary["mean_iou"], summary["pixel_accuracy"]
+        claim.finish(mean_iou=iou, pixel_accuracy=accuracy)
         print(
-            f"{report}: mean IoU {figures['mean_iou']:.4f}, pixel accuracy "
-            f"{figures['pixel_accuracy']:.4f} over {len(index)} images"
+            f"{report}: mean IoU {iou:.4f}, pixel accuracy {accuracy:.4f} over "
+            f"{len(index)} images"
         )
 
 
@@ -124,9 +144,10 @@ def _count(
     config: EvaluateConfig,
     segmenter: Segmenter,
     index: RecordIndex,
+    classes: ClassSet,
     directory: Path,
 ) -> FrameConfusions:
-    """Returns every frame's matrix; continues what an earlier run counted."""
+    """Returns every image's matrix; continues what an earlier run counted."""
     partial = directory / _PARTIAL
     parts = [confusions.load_confusions(partial)] if partial.exists() else []
     done = sum(map(len, parts))
@@ -136,10 +157,10 @@ def _count(
     )
     write = None
     if config.write_predictions:
-        write = _prediction_writer(directory / PREDICTIONS)
+        write = _prediction_writer(directory / PREDICTIONS, classes)
     saved = time.monotonic()
     with ProgressBar(len(index), "evaluating", "image", done) as bar:
-        for part in count_frames(segmenter, batches, write):
+        for part in count_images(segmenter, batches, classes, write):
             parts.append(part)
             bar.update(len(part))
             if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:
@@ -149,18 +170,18 @@ def _count(
     return confusions.join(parts)
 
 
-def _prediction_writer(directory: Path) -> WritePrediction:
+def _prediction_writer(directory: Path, classes: ClassSet) -> WritePrediction:
     directory.mkdir(exist_ok=True)
-    label_ids = label_id_table()
+    raw_ids = classes.raw_ids()
 
-    def write(name: str, prediction) -> None:
+    def write(name: str, prediction: np.ndarray) -> None:
         if os.path.basename(name) != name:
             raise UserError(
                 f"--write_predictions: expected filenames without folders, "
                 f"found {name!r}"
             )
         path = directory / f"{name}_pred.png"
-        runs.write_atomically(path, encode_png(label_ids[prediction]))
+        runs.write_atomically(path, encode_png(raw_ids[prediction]))
 
     return write
 

@@ -19,7 +19,7 @@ from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
-from kliep_tf.segmentation.consistency_check import make_consistency_check
+from kliep_tf.segmentation.consistency import make_consistency_check
 from kliep_tf.train_flags import TrainConfig, check_numbers
 from kliep_tf.training.loop import LoopSettings
 from kliep_tf.training.saved_models import is_whole

@@ -14,20 +14,21 @@ deeplab_v2.flags.
 import math
 
 from kliep_tf import cli, runs
-from kliep_tf.data import records, weights
-from kliep_tf.data.augmentation import Augmentation
+from kliep_tf.data import records
+from kliep_tf.data.augmentation import Augmentation, check_sizes
+from kliep_tf.data.class_sets import ClassSet, require_same_classes
 from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.reading import require_labels
+from kliep_tf.data.summaries import class_set_of
 from kliep_tf.data.tensors import tensor_files
-from kliep_tf.segmentation import example_weights
-from kliep_tf.segmentation.augmentation import SegmentationAugmentation
-from kliep_tf.segmentation.exporting import export_segmenter
-from kliep_tf.segmentation.optimizers import OptimizerSettings
-from kliep_tf.segmentation.run import (
-    NetworkSettings,
-    SegmentationData,
-    run_training,
+from kliep_tf.data.weights import load_weights, weights_path
+from kliep_tf.segmentation.example_weights import (
+    read_example_weights,
+    resample,
 )
+from kliep_tf.segmentation.networks import NetworkSettings, export_segmenter
+from kliep_tf.segmentation.optimizers import OptimizerSettings
+from kliep_tf.segmentation.training_run import SegmentationData, run_training
 from kliep_tf.segmenter_flags import TrainSegmenterConfig, check_flags
 from kliep_tf.training.loop import LoopSettings
 from kliep_tf.training.saved_models import is_whole
@@ -39,10 +40,11 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
     _optimizer_settings(config, config.steps).check()
     paths = records.resolve_records(config.train_records, "train_records")
     index = build_index(paths)
-    augmentation = _augmentation(config)
-    augmentation.check(index, "train_records")
+    classes = class_set_of(paths)
+    augmentation = _augmentation(config, classes)
+    check_sizes(index, augmentation, "train_records")
     require_labels(paths, "train_records")
-    val_paths = _val_paths(config)
+    val_paths = _val_paths(config, classes)
     with runs.claim(
         config.run_dir,
         "kliep_tf.train_segmenter",
@@ -54,9 +56,9 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
             print(f"{saved_model}: already done")
             return
         steps = _num_steps(config, index)
-        network_settings = _network_settings(config)
+        network_settings = _network_settings(config, len(classes))
         network = run_training(
-            _data(config, index, augmentation, val_paths, steps),
+            _data(config, index, augmentation, val_paths, classes, steps),
             network_settings,
             _optimizer_settings(config, steps),
             _loop_settings(config, steps),
@@ -66,7 +68,8 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
             seed=config.seed,
             run_dir=claim.directory,
         )
-        export_segmenter(network_settings.plain_copy(network), saved_model)
+        plain = network_settings.plain_copy(network)
+        export_segmenter(plain, saved_model, classes)
         claim.finish(parameters=network.count_params(), steps=steps)
         print(f"{saved_model}: segmenter of {steps} steps")
 
@@ -74,14 +77,15 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
 def _fingerprints(
     config: TrainSegmenterConfig, paths: list[str]
 ) -> dict[str, str]:
-    """Returns what would show that something was replaced between two runs."""
+    """Returns fingerprints by which a replaced input is noticed."""
     inputs = {"train_records": runs.fingerprint(paths)}
     if config.backbone_weights:
         files = tensor_files(config.backbone_weights)
         inputs["backbone_weights"] = runs.fingerprint(files)
     if config.weights_dir:
-        weights.load_weights(config.weights_dir, "source")  # it is one
-        path = weights.weights_path(config.weights_dir, "source")
+        # Raises a UserError where there are no weights.
+        load_weights(config.weights_dir, "source")
+        path = weights_path(config.weights_dir, "source")
         inputs["weights"] = runs.fingerprint([path])
     return inputs
 
@@ -89,19 +93,20 @@ def _fingerprints(
 def _data(
     config: TrainSegmenterConfig,
     index: RecordIndex,
-    augmentation: SegmentationAugmentation,
+    augmentation: Augmentation,
     val_paths: tuple[str, ...],
+    classes: ClassSet,
     steps: int,
 ) -> SegmentationData:
     """Returns the data, weighted or resampled as asked."""
-    found = None
+    weights = None
     if config.example_weights != "none":
-        found = example_weights.read_example_weights(index, config.weights_dir)
-    if config.example_weights == "sample":
-        num_draws = steps * config.batch_size
-        index = example_weights.resample(index, found, num_draws, config.seed)
-        found = None
-    return SegmentationData(index, augmentation, found, val_paths)
+        weights = read_example_weights(index, config.weights_dir)
+        if config.example_weights == "sample":
+            num_draws = steps * config.batch_size
+            index = resample(index, weights, num_draws, config.seed)
+            weights = None
+    return SegmentationData(index, augmentation, weights, val_paths, classes)
 
 
 def _num_steps(config: TrainSegmenterConfig, index: RecordIndex) -> int:
@@ -110,18 +115,26 @@ def _num_steps(config: TrainSegmenterConfig, index: RecordIndex) -> int:
     return math.ceil(config.epochs * len(index) / config.batch_size)
 
 
-def _val_paths(config: TrainSegmenterConfig) -> tuple[str, ...]:
+def _val_paths(
+    config: TrainSegmenterConfig, classes: ClassSet
+) -> tuple[str, ...]:
     if not config.val_records:
         return ()
     paths = records.resolve_records(config.val_records, "val_records")
     require_labels(paths, "val_records")
+    require_same_classes(
+        classes, "--train_records", class_set_of(paths), "--val_records"
+    )
     return tuple(paths)
 
 
-def _network_settings(config: TrainSegmenterConfig) -> NetworkSettings:
+def _network_settings(
+    config: TrainSegmenterConfig, num_classes: int
+) -> NetworkSettings:
     return NetworkSettings(
         name=config.network,
         seed=config.seed,
+        num_classes=num_classes,
         mixed_precision=config.mixed_precision,
         backbone_weights=config.backbone_weights,
         freeze_batch_norm=config.freeze_batch_norm,
@@ -152,14 +165,19 @@ def _loop_settings(config: TrainSegmenterConfig, steps: int) -> LoopSettings:
     )
 
 
-def _augmentation(config: TrainSegmenterConfig) -> SegmentationAugmentation:
-    base = Augmentation(
+def _augmentation(
+    config: TrainSegmenterConfig, classes: ClassSet
+) -> Augmentation:
+    return Augmentation(
         image_size=cli.size_flags(config, "image"),
         crop_size=cli.size_flags(config, "crop"),
         flip=config.flip,
         color_jitter=config.color_jitter,
+        min_scale=config.min_scale,
+        max_scale=config.max_scale,
+        pads=True,
+        ignore_label=classes.ignore_label,
     )
-    return SegmentationAugmentation(base, config.min_scale, config.max_scale)
 
 
 if __name__ == "__main__":

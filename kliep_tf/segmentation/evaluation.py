@@ -1,4 +1,4 @@
-"""Scores of a segmenter, frame by frame and in all."""
+"""Scores of a segmenter, image by image and over all of them."""
 
 import dataclasses
 import functools
@@ -7,16 +7,21 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from kliep_tf.data import images, records
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.confusions import FrameConfusions
-from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.pipeline import LabelledImages
 from kliep_tf.segmentation import metrics
-from kliep_tf.segmentation.counting import matrices_of, predict_and_count
-from kliep_tf.segmentation.figures import Frame
+from kliep_tf.segmentation.consistency import (
+    SKY_TO_VEGETATION,
+    WatchedConfusion,
+)
 from kliep_tf.segmentation.inference import Segmenter
+from kliep_tf.segmentation.metrics import count_matrices, predict_and_count
+from kliep_tf.segmentation.plots import EvaluatedImage
 
 # Takes a filename and uint8 [H, W] train ids.
 WritePrediction = Callable[[str, np.ndarray], None]
@@ -27,19 +32,27 @@ class Evaluation:
     """What is known of a segmenter after it has seen a dataset.
 
     Attributes:
-        frames: the confusion matrix of every frame.
+        frames: the confusion matrix of every image.
+        classes: of the matrices.
+        watched: the confusion that the report shows by name.
+        groups: classes that may be taken for each other, in scores by group.
     """
 
     frames: FrameConfusions
+    classes: ClassSet = CITYSCAPES_CLASSES
+    watched: WatchedConfusion = SKY_TO_VEGETATION
+    groups: metrics.Groups = dataclasses.field(
+        default_factory=lambda: metrics.CITYSCAPES_CATEGORIES
+    )
 
     @functools.cached_property
     def matrix(self) -> np.ndarray:
-        """The confusion matrix of all frames, int64 [19, 19]."""
+        """The confusion matrix of all images, int64 [C, C]."""
         return self.frames.matrices.sum(axis=0)
 
     @functools.cached_property
     def scores(self) -> list[tuple[str, float, float]]:
-        """(filename, mean IoU, pixel accuracy) of every frame.
+        """(filename, mean IoU, pixel accuracy) of every image.
 
         NaN where it has no labelled pixel.
         """
@@ -55,7 +68,7 @@ class Evaluation:
         ]
 
     def extremes(self, number: int) -> tuple[list[str], list[str]]:
-        """Returns the names of the best and of the worst frames.
+        """Returns the names of the best and of the worst images.
 
         By mean IoU, the most extreme first; ties go by name.
         """
@@ -70,30 +83,31 @@ class Evaluation:
         )
 
 
-def count_frames(
+def count_images(
     segmenter: Segmenter,
     batches: Iterable[LabelledImages],
+    classes: ClassSet = CITYSCAPES_CLASSES,
     write_prediction: WritePrediction | None = None,
 ) -> Iterator[FrameConfusions]:
-    """Yields the confusion matrices of each batch's frames.
+    """Yields the confusion matrices of each batch's images.
 
     Prediction and counting stay on the device; the matrices alone leave it,
     unless predictions are asked for.
 
     Args:
-        segmenter: uint8 [N, H, W, 3] to probabilities [N, H, W, 19].
+        segmenter: uint8 [N, H, W, 3] to probabilities [N, H, W, C].
         batches: NumPy arrays as `LabelledImages` says.
-        write_prediction: called with every frame's prediction.
+        classes: of the labels and of the segmenter.
+        write_prediction: called with every image's prediction.
 
     Raises:
-        UserError: a label is neither a train id nor 255.
+        UserError: a label is neither a train id nor ignored.
     """
     for batch in batches:
-        predictions, counts = predict_and_count(
-            segmenter(batch.image), batch.label
+        predictions, matrices = _compare(
+            segmenter(batch.image), batch.label, classes
         )
         names = [name.decode() for name in batch.filename]
-        matrices = matrices_of(counts, batch.label)
         if write_prediction is not None:
             for name, prediction in zip(
                 names, predictions.numpy(), strict=True
@@ -102,25 +116,46 @@ def count_frames(
         yield FrameConfusions(np.asarray(names, np.str_), matrices)
 
 
-def show_frames(
-    segmenter: Segmenter, index: RecordIndex, names: Iterable[str]
-) -> list[Frame]:
-    """Returns some frames with their predictions, to be drawn.
+def show_images(
+    segmenter: Segmenter,
+    index: RecordIndex,
+    names: Iterable[str],
+    classes: ClassSet = CITYSCAPES_CLASSES,
+) -> list[EvaluatedImage]:
+    """Returns some images with their predictions, to be drawn.
 
     Args:
         segmenter: the one that was evaluated.
-        index: holds the frames.
+        index: holds the images.
         names: their filenames.
+        classes: of the labels and of the segmenter.
     """
     rows = {str(name): row for row, name in enumerate(index.filenames)}
-    return [_show(segmenter, index.read(rows[name]), name) for name in names]
+    found = []
+    for name in names:
+        example = records.parse_example(index.read(rows[name]))
+        image = images.decode_image(example[records.ENCODED])
+        label = images.decode_label(example[records.LABEL_ENCODED])[None]
+        predictions, (matrix,) = _compare(
+            segmenter(image[None]), label.numpy(), classes
+        )
+        found.append(
+            EvaluatedImage(
+                name,
+                image.numpy(),
+                label.numpy()[0, ..., 0],
+                predictions.numpy()[0],
+                metrics.mean_iou(matrix),
+                metrics.pixel_accuracy(matrix),
+            )
+        )
+    return found
 
 
 def summarize(evaluation: Evaluation) -> dict[str, Any]:
-    """Returns the figures of report.json; null stands for "undefined"."""
-    matrix = evaluation.matrix
+    """Returns the numbers of report.json; null stands for "undefined"."""
+    matrix, classes = evaluation.matrix, evaluation.classes
     labelled = matrix.sum(axis=1)
-    categories = metrics.category_matrix(matrix)
     return {
         "num_images": len(evaluation.frames),
         "num_images_without_labelled_pixel": sum(
@@ -129,41 +164,56 @@ def summarize(evaluation: Evaluation) -> dict[str, Any]:
         "num_pixels": int(matrix.sum()),
         "mean_iou": _number(metrics.mean_iou(matrix)),
         "pixel_accuracy": _number(metrics.pixel_accuracy(matrix)),
+        "class_accuracy": _number(metrics.class_accuracy(matrix)),
         "frequency_weighted_iou": _number(
             metrics.frequency_weighted_iou(matrix)
         ),
-        "mean_category_iou": _number(metrics.mean_iou(categories)),
-        "per_class_iou": _named(CLASS_NAMES, metrics.per_class_iou(matrix)),
-        "per_category_iou": _named(
-            metrics.CATEGORIES, metrics.per_class_iou(categories)
-        ),
+        **_group_scores(evaluation),
+        **_watched_shares(evaluation),
+        "per_class_iou": _named(classes, metrics.per_class_iou(matrix)),
         "class_pixel_shares": _named(
-            CLASS_NAMES, labelled / max(labelled.sum(), 1)
+            classes, labelled / max(labelled.sum(), 1)
         ),
         "confusion_matrix": matrix.tolist(),
     }
 
 
-def _show(segmenter: Segmenter, serialized: bytes, name: str) -> Frame:
-    example = records.parse_example(serialized)
-    image = images.decode_image(example[records.ENCODED])
-    label = images.decode_label(example[records.LABEL_ENCODED])[None].numpy()
-    predictions, counts = predict_and_count(segmenter(image[None]), label)
-    (matrix,) = matrices_of(counts, label)
-    return Frame(
-        name,
-        image.numpy(),
-        label[0, ..., 0],
-        predictions[0].numpy(),
-        metrics.mean_iou(matrix),
-        metrics.pixel_accuracy(matrix),
-    )
+def _compare(
+    scores: tf.Tensor, label: np.ndarray, classes: ClassSet
+) -> tuple[tf.Tensor, np.ndarray]:
+    """Returns predictions uint8 [B, H, W] and matrices int64 [B, C, C]."""
+    predictions, counts = predict_and_count(scores, label, classes.ignore_label)
+    return predictions, count_matrices(counts, label, classes)
 
 
-def _named(names: Iterable[str], values: np.ndarray) -> dict[str, float | None]:
+def _group_scores(evaluation: Evaluation) -> dict[str, Any]:
+    groups = metrics.groups_of(evaluation.classes, evaluation.groups)
+    if not groups:
+        return {}
+    matrix = metrics.group_matrix(evaluation.matrix, evaluation.classes, groups)
+    iou = metrics.per_class_iou(matrix)
     return {
-        name: _number(value) for name, value in zip(names, values, strict=True)
+        "mean_category_iou": _number(metrics.mean_iou(matrix)),
+        "per_category_iou": dict(zip(groups, map(_number, iou), strict=True)),
     }
+
+
+def _watched_shares(evaluation: Evaluation) -> dict[str, Any]:
+    watched, classes = evaluation.watched, evaluation.classes
+    if not watched.is_in(classes):
+        return {}
+    return {
+        "watched_confusion": {
+            "label": watched.label,
+            "prediction": watched.prediction,
+            "kept": _number(watched.kept(evaluation.matrix, classes)),
+            "confused": _number(watched.confused(evaluation.matrix, classes)),
+        }
+    }
+
+
+def _named(classes: ClassSet, values: np.ndarray) -> dict[str, float | None]:
+    return dict(zip(classes.names, map(_number, values), strict=True))
 
 
 def _number(value: float) -> float | None:

@@ -30,7 +30,9 @@ def read_example_weights(
         UserError: an example has no weight or a useless one; it is named.
     """
     if weights_dir:
-        weights = load_weights(weights_dir, "source").lookup(index.filenames)
+        weights = load_weights(weights_dir, "source").lookup(
+            index.filenames.tolist()
+        )
     else:
         weights = _attached_weights(index)
     return temper(weights, 1.0)

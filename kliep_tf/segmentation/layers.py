@@ -1,5 +1,8 @@
 """Layers that the segmentation networks share."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -30,7 +33,7 @@ class CountedDropout(keras.layers.Layer):
     part of a tf.train.Checkpoint.
     """
 
-    def __init__(self, rate: float, seed: int, **options):
+    def __init__(self, rate: float, seed: int, **options: Any):
         """Sets the share of values that become 0, and the seed."""
         super().__init__(**options)
         self.rate, self.seed = rate, seed
@@ -104,7 +107,8 @@ class LayerFactory:
         seed: int,
         dtype: str,
         *,
-        initializer: type[keras.initializers.Initializer] | None = None,
+        initializer: Callable[[int], keras.initializers.Initializer]
+        | None = None,
         epsilon: float = 1e-5,
         momentum: float = 0.9,
     ):
@@ -153,7 +157,7 @@ class LayerFactory:
             dilation_rate=dilation,
             use_bias=use_bias,
             kernel_initializer=initializer
-            or self._initializer(seed=self.next_seed()),
+            or self._initializer(self.next_seed()),
             dtype=self.dtype,
             name=name,
         )(x)
@@ -177,7 +181,7 @@ class LayerFactory:
             dilation_rate=dilation,
             use_bias=False,
             depthwise_initializer=initializer
-            or self._initializer(seed=self.next_seed()),
+            or self._initializer(self.next_seed()),
             dtype=self.dtype,
             name=name,
         )(x)

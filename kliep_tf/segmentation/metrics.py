@@ -1,12 +1,17 @@
-"""Confusion matrices and what is read off them, as cityscapesScripts does."""
+"""Confusion matrices and scores of them, as cityscapesScripts defines them."""
+
+from collections.abc import Mapping
 
 import numpy as np
+import tensorflow as tf
 
-from kliep_tf.data.datasets import CLASS_NAMES, IGNORE_LABEL
+from kliep_tf.data.class_sets import IGNORE_LABEL, ClassSet
 from kliep_tf.errors import UserError
 
-# The seven categories of Cityscapes and their classes.
-CATEGORIES = {
+# Classes of one group may be taken for each other: group name -> class names.
+Groups = Mapping[str, tuple[str, ...]]
+
+CITYSCAPES_CATEGORIES: Groups = {
     "flat": ("road", "sidewalk"),
     "construction": ("building", "wall", "fence"),
     "object": ("pole", "traffic light", "traffic sign"),
@@ -54,6 +59,74 @@ def confusion_matrix(
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
+@tf.function(reduce_retracing=True)
+def predict_and_count(
+    scores: tf.Tensor, label: tf.Tensor, ignore_label: int = IGNORE_LABEL
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns each image's prediction and counts, at the label's resolution.
+
+    It runs on the device that predicts, so that only counts need leave it.
+
+    Args:
+        scores: float [B, h, w, C], probabilities or logits; brought to the
+            label's size first.
+        label: uint8 [B, H, W, 1], train ids or `ignore_label`.
+        ignore_label: of the labels' ClassSet.
+
+    Returns:
+        uint8 [B, H, W] train ids, and int32 [B, C * C + 2] for
+        `count_matrices`.
+    """
+    size = tf.shape(label)[1:3]
+    scores = tf.cond(
+        tf.reduce_all(tf.shape(scores)[1:3] == size),
+        lambda: scores,
+        lambda: tf.cast(tf.image.resize(scores, size), scores.dtype),
+    )
+    num_classes = scores.shape[-1]
+    # Behind the cells of the matrix: ignored pixels, and values that are no
+    # label.
+    ignored, invalid = num_classes**2, num_classes**2 + 1
+    num_bins = num_classes**2 + 2
+    prediction = tf.argmax(scores, -1, output_type=tf.int32)
+    label = tf.cast(label[..., 0], tf.int32)
+    cell = label * num_classes + prediction
+    cell = tf.where(label < num_classes, cell, invalid)
+    cell = tf.where(label == ignore_label, ignored, cell)
+    batch = tf.shape(label)[0]
+    # One histogram for all images: each has bins of its own.
+    cell += num_bins * tf.range(batch)[:, tf.newaxis, tf.newaxis]
+    counts = tf.math.bincount(
+        tf.reshape(cell, [-1]),
+        minlength=batch * num_bins,
+        maxlength=batch * num_bins,
+    )
+    return tf.cast(prediction, tf.uint8), tf.reshape(counts, [batch, num_bins])
+
+
+def count_matrices(
+    counts: tf.Tensor, label: np.ndarray, classes: ClassSet
+) -> np.ndarray:
+    """Returns int64 [B, C, C]: labels in rows, predictions in columns.
+
+    Args:
+        counts: as `predict_and_count` returns them.
+        label: what they were counted on, uint8 [B, H, W, 1].
+        classes: of the labels.
+
+    Raises:
+        UserError: a label is neither a train id nor ignored.
+    """
+    counts = np.asarray(counts, np.int64)
+    num_classes = len(classes)
+    if counts[:, -1].any():
+        # Rare, and the slow way names the label.
+        confusion_matrix(
+            label, np.zeros_like(label), num_classes, classes.ignore_label
+        )
+    return counts[:, :-2].reshape(-1, num_classes, num_classes)
+
+
 def per_class_iou(matrix: np.ndarray) -> np.ndarray:
     """Returns float64 [C]: true positives / (labelled or predicted pixels).
 
@@ -67,15 +140,21 @@ def per_class_iou(matrix: np.ndarray) -> np.ndarray:
 
 def mean_iou(matrix: np.ndarray) -> float:
     """Returns the mean IoU of the classes that occur; NaN if none does."""
-    iou = per_class_iou(matrix)
-    present = ~np.isnan(iou)
-    return float(iou[present].mean()) if present.any() else float("nan")
+    return _mean_of_defined(per_class_iou(matrix))
 
 
 def pixel_accuracy(matrix: np.ndarray) -> float:
     """Returns the share of pixels predicted as labelled; NaN without pixels."""
     matrix = np.asarray(matrix, np.float64)
     return float(_ratio(np.trace(matrix), matrix.sum()))
+
+
+def class_accuracy(matrix: np.ndarray) -> float:
+    """Returns the mean over labelled classes of each one's recall.
+
+    NaN without pixels.
+    """
+    return _mean_of_defined(np.diag(normalize_rows(matrix)))
 
 
 def frequency_weighted_iou(matrix: np.ndarray) -> float:
@@ -88,15 +167,36 @@ def frequency_weighted_iou(matrix: np.ndarray) -> float:
     return float(_ratio(np.sum(labelled * iou), labelled.sum()))
 
 
-def category_matrix(matrix: np.ndarray) -> np.ndarray:
-    """Returns the confusion [7, 7] of CATEGORIES from that of the 19 classes.
+def groups_of(
+    classes: ClassSet, groups: Groups = CITYSCAPES_CATEGORIES
+) -> dict[str, tuple[str, ...]]:
+    """Returns the groups of the classes that a set has.
 
-    `per_class_iou` of it is the category IoU: taking a car for a bus is right.
+    Empty where some class belongs to no group: scores by group would then
+    leave out its pixels.
+    """
+    known = {name for members in groups.values() for name in members}
+    if not known.issuperset(classes.names):
+        return {}
+    found = {
+        group: tuple(name for name in members if name in classes.names)
+        for group, members in groups.items()
+    }
+    return {group: members for group, members in found.items() if members}
+
+
+def group_matrix(
+    matrix: np.ndarray, classes: ClassSet, groups: Groups
+) -> np.ndarray:
+    """Returns the confusion [G, G] of groups from the [C, C] of classes.
+
+    `per_class_iou` of it is Cityscapes' category IoU: taking a car for a bus
+    is right.
     """
     membership = np.array(
         [
-            [name in members for name in CLASS_NAMES]
-            for members in CATEGORIES.values()
+            [name in members for name in classes.names]
+            for members in groups.values()
         ],
         np.int64,
     )
@@ -110,6 +210,11 @@ def normalize_rows(matrix: np.ndarray) -> np.ndarray:
     """
     matrix = np.asarray(matrix, np.float64)
     return _ratio(matrix, matrix.sum(axis=1, keepdims=True))
+
+
+def _mean_of_defined(values: np.ndarray) -> float:
+    defined = values[~np.isnan(values)]
+    return float(defined.mean()) if defined.size else float("nan")
 
 
 def _ratio(part: np.ndarray, whole: np.ndarray) -> np.ndarray:

@@ -1,27 +1,108 @@
-"""Segmentation networks by the name that `--network` takes.
+"""Segmentation networks by the name that `--network` takes; their export.
 
 A network is a Keras model of float32 [N, H, W, 3] images in [-1, 1] whose
-output is float32 logits [N, H, W, num_classes], at any height and width. What
-pretrained weights are loaded into is a layer named "backbone".
+output is float32 logits [N, H, W, num_classes], at any height and width.
+Pretrained weights are loaded into its layer named "backbone".
 """
 
+import dataclasses
+import json
+import os
 from collections.abc import Callable
 
 import keras
+import tensorflow as tf
 
+from kliep_tf.data import images
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.segmentation.deeplab import (
     deeplab_v2_resnet101,
     deeplab_v3plus_xception65,
 )
 from kliep_tf.segmentation.drn import drn_c_26
+from kliep_tf.segmentation.inference import CLASSES_JSON
+from kliep_tf.segmentation.pretrained import (
+    freeze_normalization,
+    load_backbone,
+)
 from kliep_tf.segmentation.tiny import tiny
-
-Network = keras.Model
+from kliep_tf.training.saved_models import write_archive
 
 # (num_classes, seed, dtype) -> network
-NETWORKS: dict[str, Callable[..., Network]] = {
+NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "tiny": tiny,
     "drn_c_26": drn_c_26,
     "deeplab_v3plus_xception65": deeplab_v3plus_xception65,
     "deeplab_v2_resnet101": deeplab_v2_resnet101,
 }
+
+
+@dataclasses.dataclass(frozen=True)
+class NetworkSettings:
+    """Which network is made.
+
+    Attributes:
+        name: in NETWORKS.
+        seed: of the initial weights.
+        num_classes: number of logits a pixel.
+        mixed_precision: compute in bfloat16.
+        backbone_weights: file of the backbone's weights, or "".
+        freeze_batch_norm: keep the normalisation that was loaded.
+    """
+
+    name: str
+    seed: int
+    num_classes: int = len(CITYSCAPES_CLASSES)
+    mixed_precision: bool = False
+    backbone_weights: str = ""
+    freeze_batch_norm: bool = False
+
+    def build(self) -> keras.Model:
+        """Returns the network as training begins with it."""
+        dtype = "mixed_bfloat16" if self.mixed_precision else "float32"
+        network = NETWORKS[self.name](self.num_classes, self.seed, dtype)
+        if self.backbone_weights:
+            load_backbone(network, self.backbone_weights)
+            if self.freeze_batch_norm:
+                freeze_normalization(network)
+        return network
+
+    def plain_copy(self, network: keras.Model) -> keras.Model:
+        """Returns the network in float32 and outside of any strategy."""
+        plain = NETWORKS[self.name](self.num_classes, self.seed, "float32")
+        plain.set_weights(network.get_weights())
+        return plain
+
+
+def export_segmenter(
+    network: keras.Model,
+    path: str | os.PathLike,
+    classes: ClassSet = CITYSCAPES_CLASSES,
+) -> None:
+    """Writes `network` as a SavedModel that needs nothing of this library.
+
+    Its signature `serving_default` takes `images`, uint8 [N, H, W, 3] of any
+    size, and returns `probabilities`, float32 [N, H, W, C]. The classes are
+    stored beside it, in assets.extra/classes.json. Nothing loads the model
+    before it is whole.
+
+    Args:
+        network: maps float32 [N, H, W, 3] in [-1, 1] to logits [N, H, W, C].
+            Made outside of any distribution strategy.
+        path: the SavedModel's directory.
+        classes: of its outputs, C of them.
+    """
+
+    def serve(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
+        logits = network(images.to_float(pixels), training=False)
+        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint(
+        "serving_default",
+        serve,
+        [tf.TensorSpec([None, None, None, 3], tf.uint8, "images")],
+    )
+    text = json.dumps(classes.to_json(), indent=1) + "\n"
+    write_archive(archive, path, {CLASSES_JSON: text})

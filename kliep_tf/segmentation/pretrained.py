@@ -86,21 +86,19 @@ def _load_keras(backbone: keras.Model, path: str) -> None:
 
 def _torch_names(layer: keras.layers.Layer) -> list[str]:
     """Names in a PyTorch state dict, in the order of `layer.weights`."""
+    parts = ["weight"]
     if isinstance(layer, keras.layers.BatchNormalization):
-        parts = ("weight", "bias", "running_mean", "running_var")
-    else:
-        parts = ("weight",)
+        parts += ["bias", "running_mean", "running_var"]
     return [f"{layer.name}.{part}" for part in parts]
 
 
 def _slim_names(layer: keras.layers.Layer) -> list[str]:
     """Names in a checkpoint of TF-slim, in the order of `layer.weights`."""
+    parts = ["weights"]
     if isinstance(layer, keras.layers.BatchNormalization):
-        parts = ("gamma", "beta", "moving_mean", "moving_variance")
+        parts = ["gamma", "beta", "moving_mean", "moving_variance"]
     elif isinstance(layer, keras.layers.DepthwiseConv2D):
-        parts = ("depthwise_weights",)
-    else:
-        parts = ("weights",)
+        parts = ["depthwise_weights"]
     scope = layer.name.replace(".", "/")
     return [f"{scope}/{part}" for part in parts]
 

@@ -1,4 +1,4 @@
-"""The report of an evaluation: JSON, Markdown, a table of frames, figures."""
+"""The report of an evaluation: JSON, Markdown, a table of images, plots."""
 
 import csv
 import io
@@ -8,9 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import runs
-from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.segmentation.evaluation import Evaluation, summarize
-from kliep_tf.segmentation.figures import Frame, draw_confusion, draw_frames
+from kliep_tf.segmentation.plots import (
+    EvaluatedImage,
+    draw_confusion,
+    draw_images,
+)
 
 REPORT_JSON, REPORT_MD = "report.json", "report.md"
 FRAMES_CSV = "frames.csv"
@@ -20,25 +23,26 @@ CONFUSION_PNG, BEST_PNG, WORST_PNG = "confusion.png", "best.png", "worst.png"
 def write_report(
     directory: Path,
     evaluation: Evaluation,
-    best: list[Frame],
-    worst: list[Frame],
+    best: list[EvaluatedImage],
+    worst: list[EvaluatedImage],
     about: Mapping[str, str],
 ) -> None:
-    """Writes report.json, report.md, frames.csv and the figures.
+    """Writes report.json, report.md, frames.csv and the plots.
 
     Args:
         directory: must exist.
         evaluation: of at least one labelled pixel.
-        best: the frames of the highest mean IoU, best first.
-        worst: the frames of the lowest mean IoU, worst first.
+        best: the images of the highest mean IoU, best first.
+        worst: the images of the lowest mean IoU, worst first.
         about: what was evaluated, by name: the segmenter, the records.
     """
-    figures = {
-        CONFUSION_PNG: draw_confusion(evaluation.matrix),
-        BEST_PNG: draw_frames(best, "Best frames"),
-        WORST_PNG: draw_frames(worst, "Worst frames"),
+    classes = evaluation.classes
+    plots = {
+        CONFUSION_PNG: draw_confusion(evaluation.matrix, classes),
+        BEST_PNG: draw_images(best, "Best images", classes),
+        WORST_PNG: draw_images(worst, "Worst images", classes),
     }
-    for name, figure in figures.items():
+    for name, figure in plots.items():
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         runs.write_atomically(directory / name, buffer.getvalue())
@@ -52,7 +56,7 @@ def write_report(
 def table_row(summary: Mapping[str, Any], name: str) -> list[str]:
     """Returns Markdown lines: a header and one row, IoU in percent by class.
 
-    The layout of the paper's Table I: the 19 classes, then the mean IoU.
+    The layout of the paper's Table I: the classes, then the mean IoU.
 
     Args:
         summary: as `summarize` returns it.
@@ -61,7 +65,7 @@ def table_row(summary: Mapping[str, Any], name: str) -> list[str]:
     values = [*summary["per_class_iou"].values(), summary["mean_iou"]]
     cells = ["-" if value is None else f"{100 * value:.1f}" for value in values]
     return [
-        f"| | {' | '.join(CLASS_NAMES)} | mIoU |",
+        f"| | {' | '.join(summary['per_class_iou'])} | mIoU |",
         "|---|" + "---:|" * len(cells),
         f"| {name} | {' | '.join(cells)} |",
     ]
@@ -86,24 +90,24 @@ def _markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
         f"- mean IoU: **{_percent(summary['mean_iou'])} %** over the classes "
         "that occur",
         f"- pixel accuracy: {_percent(summary['pixel_accuracy'])} %",
+        f"- class accuracy: {_percent(summary['class_accuracy'])} %, the mean "
+        "over classes of the share of their pixels predicted as labelled",
         "- frequency-weighted IoU: "
         f"{_percent(summary['frequency_weighted_iou'])} %",
-        f"- mean IoU of the categories: "
-        f"{_percent(summary['mean_category_iou'])} %",
+        *_watched_lines(summary),
         "",
         *_class_lines(summary),
         "",
         *_category_lines(summary),
-        "",
         "As a row of a table, IoU in percent:",
         "",
         *table_row(summary, "segmenter"),
         "",
         f"![Confusion matrix]({CONFUSION_PNG})",
         "",
-        f"![Best frames]({BEST_PNG})",
+        f"![Best images]({BEST_PNG})",
         "",
-        f"![Worst frames]({WORST_PNG})",
+        f"![Worst images]({WORST_PNG})",
         "",
         f"Every image's scores: [{FRAMES_CSV}]({FRAMES_CSV}).",
         "",
@@ -124,11 +128,25 @@ def _class_lines(summary: Mapping[str, Any]) -> list[str]:
 
 
 def _category_lines(summary: Mapping[str, Any]) -> list[str]:
+    if "per_category_iou" not in summary:
+        return []
     lines = ["| category | IoU, % |", "|---|---:|"]
     for name, iou in summary["per_category_iou"].items():
         lines.append(f"| {name} | {_percent(iou)} |")
-    lines.append(f"| **mean** | **{_percent(summary['mean_category_iou'])}** |")
-    return lines
+    mean = _percent(summary["mean_category_iou"])
+    return [*lines, f"| **mean** | **{mean}** |", ""]
+
+
+def _watched_lines(summary: Mapping[str, Any]) -> list[str]:
+    watched = summary.get("watched_confusion")
+    if watched is None:
+        return []
+    label, prediction = watched["label"], watched["prediction"]
+    return [
+        f"- {label} predicted as {label}: {_percent(watched['kept'])} %",
+        f"- {label} predicted as {prediction}: "
+        f"{_percent(watched['confused'])} %",
+    ]
 
 
 def _percent(value: float | None) -> str:

@@ -1,5 +1,7 @@
 """A small segmentation network for machines without a GPU."""
 
+from typing import Any
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -82,7 +84,7 @@ class _Layers:
         return self._convolution(filters, 1, use_bias=use_bias)(x)
 
     def _convolution(
-        self, filters: int, size: int, **options
+        self, filters: int, size: int, **options: Any
     ) -> keras.layers.Conv2D:
         seed = int(self._seeds.integers(2**31))
         return keras.layers.Conv2D(

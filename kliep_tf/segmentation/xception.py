@@ -48,7 +48,8 @@ def xception_65(make: LayerFactory, output_stride: int) -> keras.Model:
     x = make.relu(make.normalize(x, "entry_flow.conv1_1.BatchNorm"))
     x = make.convolve(x, 64, 3, "entry_flow.conv1_2")
     x = make.relu(make.normalize(x, "entry_flow.conv1_2.BatchNorm"))
-    stride, dilation, taps = 2, 1, {}
+    stride, dilation = 2, 1
+    taps: dict[str, tf.Tensor] = {}
     for block in _BLOCKS:
         for number in range(1, block.units + 1):
             # Once the output stride is reached, dilate instead.

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 import keras
@@ -11,17 +12,28 @@ from kliep_tf import runs
 from kliep_tf.errors import UserError
 from kliep_tf.training.checkpoints import DAMAGE
 
+# TensorFlow's name for files that travel with a model and are no part of it.
+EXTRA_ASSETS = "assets.extra"
+
 # Without it no loader takes a directory for a SavedModel: it is moved last.
 _GRAPH = "saved_model.pb"
 
 
 def write_archive(
-    archive: keras.export.ExportArchive, directory: str | os.PathLike
+    archive: keras.export.ExportArchive,
+    directory: str | os.PathLike,
+    extra_assets: Mapping[str, str] | None = None,
 ) -> None:
     """Writes an archive's endpoints into `directory`, which may exist.
 
     ExportArchive and not tf.saved_model.save: what the latter makes of a Keras
     3 model does not load in TensorFlow Serving (Keras issue 20095).
+
+    Args:
+        archive: what is written.
+        directory: of the SavedModel.
+        extra_assets: text files by name that TensorFlow leaves alone, kept in
+            the folder EXTRA_ASSETS.
 
     Raises:
         OSError: the disk is full, or the directory cannot be written.
@@ -34,6 +46,10 @@ def write_archive(
         archive.write_out(str(temporary), verbose=False)
     except tf.errors.OpError as error:
         raise OSError(None, error.message, str(directory)) from error
+    if extra_assets:
+        (temporary / EXTRA_ASSETS).mkdir()
+    for name, text in (extra_assets or {}).items():
+        (temporary / EXTRA_ASSETS / name).write_text(text)
     _sync(temporary)
     # An earlier export's graph goes first: half of the new files beside it
     # would be taken for a whole model.

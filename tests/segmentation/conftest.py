@@ -9,6 +9,8 @@ import tensorflow as tf
 from PIL import Image
 
 from kliep_tf.data import records
+from kliep_tf.segmentation.networks import NETWORKS
+from tests.segmentation.small_network import normalized, small
 
 ROAD, BUILDING, VEGETATION, SKY, CAR = 0, 2, 8, 10, 13
 COLORS = {
@@ -64,6 +66,14 @@ def _write_records(directory: Path, frames, labelled: bool = True) -> Path:
         ],
     )
     return directory
+
+
+@pytest.fixture(scope="session", autouse=True)
+def small_networks():
+    """Lets `--network` take the small networks of the tests."""
+    NETWORKS.update(small=small, normalized=normalized)
+    yield
+    del NETWORKS["small"], NETWORKS["normalized"]
 
 
 @pytest.fixture(scope="session")

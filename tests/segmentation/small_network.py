@@ -1,4 +1,4 @@
-"""Networks that compile in a second, for tests of what is around them."""
+"""Networks that compile in a second, for tests of the code around them."""
 
 import keras
 

@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kliep_tf.data.datasets import CLASS_NAMES, label_id_table
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.evaluate import EvaluateConfig, evaluate
-from kliep_tf.segmentation.metrics import CATEGORIES
+from kliep_tf.segmentation.metrics import CITYSCAPES_CATEGORIES
 
 reference = pytest.importorskip(
     "cityscapesscripts.evaluation.evalPixelLevelSemanticLabeling"
 )
 cityscapes_labels = pytest.importorskip("cityscapesscripts.helpers.labels")
 
+CLASS_NAMES = CITYSCAPES_CLASSES.names
 BUS, TRAIN, MOTORCYCLE = (
     CLASS_NAMES.index(name) for name in ("bus", "train", "motorcycle")
 )
@@ -55,7 +56,7 @@ def evaluated(red_is_the_class, write_records, tmp_path_factory):
     ours = json.loads((output / "report.json").read_text())
     truth = directory / "truth"
     truth.mkdir()
-    to_ids = label_id_table()
+    to_ids = CITYSCAPES_CLASSES.raw_ids()
     labels = []
     for number, (_, label) in enumerate(frames):
         path = truth / f"frame_{number:03d}_gtFine_labelIds.png"
@@ -115,6 +116,6 @@ def test_categories_are_theirs():
     for label in cityscapes_labels.labels:
         if not label.ignoreInEval:
             theirs.setdefault(label.category, []).append(label.name)
-    assert {name: sorted(found) for name, found in CATEGORIES.items()} == {
-        name: sorted(found) for name, found in theirs.items()
-    }
+    assert {
+        name: sorted(found) for name, found in CITYSCAPES_CATEGORIES.items()
+    } == {name: sorted(found) for name, found in theirs.items()}

@@ -10,13 +10,14 @@ from PIL import Image
 from kliep_tf import evaluate as program
 from kliep_tf import runs
 from kliep_tf.data import records
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.data.confusions import load_confusions
-from kliep_tf.data.datasets import CLASS_NAMES
 from kliep_tf.data.png import encode_png
 from kliep_tf.errors import UserError
 from kliep_tf.evaluate import EvaluateConfig, evaluate
-from kliep_tf.segmentation.evaluation import count_frames
+from kliep_tf.segmentation.evaluation import count_images
 
+CLASS_NAMES = CITYSCAPES_CLASSES.names
 ROAD, SKY = CLASS_NAMES.index("road"), CLASS_NAMES.index("sky")
 
 
@@ -119,12 +120,12 @@ def test_interrupted_evaluation_continues(
 
     seen = []
     monkeypatch.setattr(program, "_SECONDS_BETWEEN_SAVES", 0.0)
-    monkeypatch.setattr(program, "count_frames", _dying_after(2, Killed, seen))
+    monkeypatch.setattr(program, "count_images", _dying_after(2, Killed, seen))
     with pytest.raises(Killed):
         evaluate(config)
     assert seen == ["frame_000", "frame_001"]
     seen.clear()
-    monkeypatch.setattr(program, "count_frames", _dying_after(99, Killed, seen))
+    monkeypatch.setattr(program, "count_images", _dying_after(99, Killed, seen))
     evaluate(config)
     assert seen == ["frame_002"]  # the others were not counted again
     for name in ("report.json", "frames.csv"):
@@ -133,8 +134,8 @@ def test_interrupted_evaluation_continues(
 
 
 def _dying_after(number, error, seen):
-    def counting(segmenter, batches, write):
-        for part in count_frames(segmenter, batches, write):
+    def counting(*arguments):
+        for part in count_images(*arguments):
             if len(seen) == number:
                 raise error
             seen.append(str(part.filenames[0]))

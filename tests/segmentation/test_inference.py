@@ -5,10 +5,19 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kliep_tf.data.class_sets import (
+    CITYSCAPES_CLASSES,
+    ClassSet,
+    LabelClass,
+)
 from kliep_tf.errors import UserError
-from kliep_tf.segmentation.exporting import export_segmenter
-from kliep_tf.segmentation.inference import load_segmenter, predict_labels
-from kliep_tf.segmentation.networks import tiny
+from kliep_tf.segmentation.inference import (
+    average_views,
+    load_segmenter,
+    predict_labels,
+    segmenter_classes,
+)
+from kliep_tf.segmentation.networks import export_segmenter, tiny
 from tests.segmentation.small_network import small
 
 
@@ -77,6 +86,47 @@ def test_export_computes_what_the_network_does(network, exported):
     np.testing.assert_allclose(
         load_segmenter(exported)(images), tf.nn.softmax(logits), atol=1e-5
     )
+
+
+FEW = ClassSet(
+    "few", tuple(LabelClass(name, (0, 0, 0)) for name in ("thing", "stuff"))
+)
+
+
+def test_export_says_which_classes_it_has(exported, tmp_path):
+    assert segmenter_classes(exported) == CITYSCAPES_CLASSES
+    export_segmenter(small(2, seed=0), tmp_path / "few", FEW)
+    assert segmenter_classes(tmp_path / "few") == FEW
+    segmenter = load_segmenter(tmp_path / "few", FEW)
+    assert segmenter(_images(1, 8, 8, 3)).shape == (1, 8, 8, 2)
+
+
+def test_segmenter_of_other_classes_is_refused(exported, tmp_path):
+    message = r"2 classes of few \(thing, stuff\), found a segmenter of other"
+    with pytest.raises(UserError, match=message):
+        load_segmenter(exported, FEW)
+    # As many, but others.
+    swapped = ClassSet("swapped", FEW.classes[::-1])
+    export_segmenter(small(2, seed=0), tmp_path / "few", FEW)
+    with pytest.raises(UserError, match="segmenter of other classes: 2 of few"):
+        load_segmenter(tmp_path / "few", swapped)
+
+
+def test_19_outputs_of_an_old_export_mean_cityscapes(network, tmp_path):
+    path = _save(tmp_path / "model", _red_is_sky, _spec())
+    assert segmenter_classes(path) is None
+    load_segmenter(path, CITYSCAPES_CLASSES)
+    names = [f"class {number}" for number in range(19)]
+    others = ClassSet("19", tuple(LabelClass(n, (0, 0, 0)) for n in names))
+    with pytest.raises(UserError, match="segmenter of other classes"):
+        load_segmenter(path, others)
+
+
+def test_classes_that_a_stranger_does_not_name_are_those_of_the_data(tmp_path):
+    path = _save(tmp_path / "model", lambda x: _red_is_sky(x)[..., :2], _spec())
+    assert load_segmenter(path, FEW)(_images(1, 4, 4, 3)).shape[-1] == 2
+    with pytest.raises(UserError, match="found a segmenter of other classes"):
+        load_segmenter(path)
 
 
 def test_export_leaves_nothing_beside_the_model(exported):
@@ -189,3 +239,42 @@ def test_missing_or_damaged_model_is_named(tmp_path):
     with pytest.raises(UserError, match="does not load") as raised:
         load_segmenter(tmp_path)
     assert "\n" not in str(raised.value)
+
+
+def _left_is_class_1(images: tf.Tensor) -> tf.Tensor:
+    """Class 1 in the left half, class 0 in the right, whatever is shown."""
+    width = tf.shape(images)[2]
+    left = tf.cast(tf.range(width) < width // 2, tf.int32)
+    classes = tf.broadcast_to(left, tf.shape(images)[:3])
+    return tf.one_hot(classes, 19)
+
+
+def test_mirror_images_are_mirrored_back():
+    images = tf.zeros([2, 3, 4, 3], tf.uint8)
+    shares = average_views(_left_is_class_1, (1.0,), flip=True)(images)
+    # Seen once from each side, every pixel is half of either class.
+    np.testing.assert_allclose(shares[..., :2], 0.5)
+    np.testing.assert_allclose(shares[..., 2:], 0.0)
+
+
+def test_shares_are_the_mean_over_scales():
+    seen = []
+
+    def brightness_is_the_share(images: tf.Tensor) -> tf.Tensor:
+        seen.append(tuple(images.shape[1:3]))
+        # A constant per view: 1 / height of what is shown.
+        share = tf.ones(images.shape[:3]) / float(images.shape[1])
+        return tf.stack([share, 1 - share], -1)
+
+    images = tf.zeros([1, 8, 16, 3], tf.uint8)
+    shares = average_views(brightness_is_the_share, (0.5, 1.0, 2.0), False)(
+        images
+    )
+    assert seen == [(4, 8), (8, 16), (16, 32)]
+    assert shares.shape == (1, 8, 16, 2)
+    expected = (1 / 4 + 1 / 8 + 1 / 16) / 3
+    np.testing.assert_allclose(shares[..., 0], expected, rtol=1e-6)
+
+
+def test_one_scale_and_no_mirror_is_the_segmenter_itself():
+    assert average_views(_left_is_class_1, (1.0,), False) is _left_is_class_1

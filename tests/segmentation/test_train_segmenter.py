@@ -16,20 +16,20 @@ from kliep_tf import runs
 from kliep_tf.data import records, weights
 from kliep_tf.data.index import build_index
 from kliep_tf.errors import UserError
-from kliep_tf.segmentation import run as segmentation_run
+from kliep_tf.segmentation import training_run
 from kliep_tf.segmentation.inference import load_segmenter
-from kliep_tf.segmentation.networks import NETWORKS
 from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.loop import run_steps
-from tests.segmentation.small_network import normalized, small
+from tests.segmentation.small_network import normalized
 
 
 def _config(street_records, run_dir, **changes) -> TrainSegmenterConfig:
     defaults = {
         "train_records": str(street_records),
         "run_dir": str(run_dir),
+        "network": "normalized",
         "steps": 4,
         "batch_size": 2,
         "checkpoint_every": 2,
@@ -112,7 +112,7 @@ def test_continued_run_ends_like_an_undisturbed_one(
 
     config = _config(street_records, tmp_path / "run")
     with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(segmentation_run, "run_steps", run_until_step_4)
+        patch.setattr(training_run, "run_steps", run_until_step_4)
         train_segmenter(config)
     # Step 2 is saved, step 3 is lost, and nothing looks finished.
     assert checkpoint_steps(tmp_path / "run" / runs.CHECKPOINTS) == [0, 2]
@@ -125,54 +125,48 @@ def test_continued_run_ends_like_an_undisturbed_one(
         np.testing.assert_array_equal(value, found[name], err_msg=name)
 
 
-@pytest.mark.parametrize(
-    "network, recipe",
-    [
-        ("small", ""),
-        (
-            "normalized",
-            "optimizer='sgd', weight_decay=0.1, head_learning_rate_factor=10,"
-            "example_weights='loss',",
-        ),
-    ],
-)
-def test_two_devices_take_the_same_step_as_one(
-    network, recipe, weighted_records, tmp_path
-):
+def test_two_devices_take_the_same_step_as_one(weighted_records, tmp_path):
     code = f"""
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from kliep_tf.segmentation.networks import NETWORKS
-from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
-from tests.segmentation.small_network import normalized, small
-NETWORKS["small"], NETWORKS["normalized"] = small, normalized
+from tests.segmentation.small_network import normalized
+NETWORKS.update(small=small, normalized=normalized)
 assert len(tf.config.list_logical_devices("CPU")) == 2
-for name in ("none", "mirrored"):
-    train_segmenter(TrainSegmenterConfig(
-        train_records={str(weighted_records)!r}, steps=1, batch_size=4,
-        network={network!r}, {recipe}
-        run_dir={str(tmp_path)!r} + "/" + name, distribution=name))
+recipes = dict(
+    small={{}},
+    normalized=dict(optimizer="sgd", weight_decay=0.1,
+        head_learning_rate_factor=10, example_weights="loss"))
+for network, recipe in recipes.items():
+    for devices in ("none", "mirrored"):
+        train_segmenter(TrainSegmenterConfig(
+            train_records={str(weighted_records)!r}, steps=1, batch_size=4,
+            run_dir={str(tmp_path)!r} + f"/{{network}}_{{devices}}",
+            network=network, distribution=devices, **recipe))
 """
     done = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    one, two = (_last_weights(tmp_path / name) for name in ("none", "mirrored"))
-    assert one.keys() == two.keys()
-    # Adam's first moment after one step is 0.1 of the gradient: compared too,
-    # it shows a gradient counted twice that Adam's step would hide.
-    for name, value in one.items():
-        scale = np.abs(value).max() if value.size else 0
-        np.testing.assert_allclose(
-            two[name], value, rtol=1e-4, atol=1e-5 * scale, err_msg=name
+    for network in ("small", "normalized"):
+        one, two = (
+            _last_weights(tmp_path / f"{network}_{devices}")
+            for devices in ("none", "mirrored")
         )
+        assert one.keys() == two.keys()
+        # Adam's first moment after one step is 0.1 of the gradient: compared
+        # too, it shows a gradient counted twice that Adam's step would hide.
+        for name, value in one.items():
+            scale = np.abs(value).max() if value.size else 0
+            np.testing.assert_allclose(
+                two[name], value, rtol=1e-4, atol=1e-5 * scale, err_msg=name
+            )
 
 
-def test_crops_and_bfloat16(street_records, tmp_path, monkeypatch):
-    monkeypatch.setitem(NETWORKS, "small", small)
+def test_crops_and_bfloat16(street_records, tmp_path):
     config = _config(
         street_records,
         tmp_path / "run",
@@ -219,10 +213,7 @@ def test_bad_arguments_are_named(changes, message, street_records, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_whole_recipe_of_a_published_network(
-    weighted_records, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(NETWORKS, "normalized", normalized)
+def test_whole_recipe_of_a_published_network(weighted_records, tmp_path):
     backbone = backbone_of(normalized(19, seed=7))
     backbone.save_weights(tmp_path / "backbone.weights.h5")
     config = _config(
@@ -264,10 +255,7 @@ def test_whole_recipe_of_a_published_network(
     assert kernel.numpy().tobytes() not in saved
 
 
-def test_backbone_weights_need_a_backbone(
-    street_records, tmp_path, monkeypatch
-):
-    monkeypatch.setitem(NETWORKS, "small", small)
+def test_backbone_weights_need_a_backbone(street_records, tmp_path):
     np.savez(tmp_path / "weights.npz", kernel=np.zeros(3))
     config = _config(
         street_records,
@@ -295,9 +283,8 @@ def test_lost_export_is_made_again(undisturbed, street_records):
 
 
 def test_weights_estimated_anew_do_not_slip_into_a_run(
-    street_records, tmp_path, monkeypatch
+    street_records, tmp_path
 ):
-    monkeypatch.setitem(NETWORKS, "small", small)
     index = build_index(records.resolve_records(street_records, "records"))
 
     def save(values):
@@ -322,11 +309,8 @@ def test_weights_estimated_anew_do_not_slip_into_a_run(
 
 
 @pytest.mark.parametrize("broken", [0, 23])
-def test_damaged_example_is_told_in_one_line(
-    street_records, tmp_path, monkeypatch, broken
-):
+def test_damaged_example_is_told_in_one_line(street_records, tmp_path, broken):
     """Of those shown as pictures the first is one, the last is none."""
-    monkeypatch.setitem(NETWORKS, "small", small)
     (path,) = records.resolve_records(street_records, "records")
     examples = list(records.read_shard(path))
     examples[broken] = records.replace_image(examples[broken], b"none", "png")
@@ -349,17 +333,6 @@ def test_other_arguments_are_refused(undisturbed, street_records):
         train_segmenter(dataclasses.replace(config, seed=1))
     record = json.loads((undisturbed / runs.CONFIG).read_text())
     assert record["parts"]["output"]["arguments"]["seed"] == 0
-
-
-def test_help_reads_well():
-    done = subprocess.run(
-        [sys.executable, "-m", "kliep_tf.train_segmenter", "--help"],
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Trains a segmentation network")
-    assert "--color_jitter=NUMBER" in done.stdout
 
 
 def _summaries(run_dir: Path) -> dict:

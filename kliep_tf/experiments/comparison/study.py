@@ -24,8 +24,11 @@ from kliep_tf.experiments.running.jobs import (
     Output,
     Records,
 )
-from kliep_tf.segmentation.averaging import average_over
-from kliep_tf.segmentation.inference import load_segmenter, predict_labels
+from kliep_tf.segmentation.inference import (
+    average_views,
+    load_segmenter,
+    predict_labels,
+)
 
 _REMARK = (
     "The rows of the paper (arXiv 2105.12549, {table}) are GTA5 to Cityscapes "
@@ -240,7 +243,7 @@ def _draw_predictions(
         "labels": [color_table()[frame.label] for frame in frames],
     }
     for title, model in models.items():
-        segmenter = average_over(load_segmenter(model), (scale,), flip=False)
+        segmenter = average_views(load_segmenter(model), (scale,), flip=False)
         columns[title] = [
             color_table()[predict_labels(segmenter, frame.image[None])[0]]
             for frame in frames

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kliep_tf import runs, train_segmenter
+from kliep_tf import runs, segmenter_flags, train_segmenter
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
@@ -40,7 +40,7 @@ def train_segmenters(
         records, color_jitter = plan.SEGMENTERS[name]
         run_dir = directory / "segmenters" / name
         train_segmenter.train_segmenter(
-            train_segmenter.TrainSegmenterConfig(
+            segmenter_flags.TrainSegmenterConfig(
                 train_records=getattr(config, f"{records}_records"),
                 run_dir=str(run_dir),
                 steps=config.segmenter_steps,

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.data.datasets import CLASS_NAMES
-from kliep_tf.segmentation import consistency, metrics
+from kliep_tf.segmentation import metrics
+from kliep_tf.segmentation.consistency import SKY_TO_VEGETATION
 from kliep_tf.segmentation.report import REPORT_JSON
 
 
@@ -31,8 +32,8 @@ def consistency_numbers(matrix: Any) -> dict[str, Any]:
         (iou, kept and labelled_share by class name) and the matrix.
     """
     matrix = np.asarray(matrix, np.int64)
-    kept = consistency.sky_kept(matrix)
-    vegetation = consistency.sky_to_vegetation(matrix)
+    kept = SKY_TO_VEGETATION.kept(matrix)
+    vegetation = SKY_TO_VEGETATION.confused(matrix)
     labelled = matrix.sum(axis=1) / max(matrix.sum(), 1)
     iou = metrics.per_class_iou(matrix)
     diagonal = np.diag(metrics.normalize_rows(matrix))

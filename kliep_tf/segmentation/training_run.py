@@ -2,28 +2,26 @@
 
 import dataclasses
 import os
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+import keras
 import numpy as np
 
 from kliep_tf import runs
 from kliep_tf.data import pipeline
-from kliep_tf.data.datasets import NUM_CLASSES
+from kliep_tf.data.augmentation import Augmentation
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.index import RecordIndex
-from kliep_tf.segmentation.augmentation import SegmentationAugmentation
-from kliep_tf.segmentation.networks import NETWORKS, Network
+from kliep_tf.segmentation.monitoring import make_pictures, make_validation
+from kliep_tf.segmentation.networks import NetworkSettings
 from kliep_tf.segmentation.optimizers import (
     GradientRule,
     OptimizerSettings,
     make_optimizer,
 )
-from kliep_tf.segmentation.pictures import make_pictures
-from kliep_tf.segmentation.pretrained import (
-    freeze_normalization,
-    load_backbone,
-)
-from kliep_tf.segmentation.training import make_train_step
-from kliep_tf.segmentation.validation import make_validation
+from kliep_tf.segmentation.train_step import make_train_step
 from kliep_tf.training import distribution
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.loop import Hook, LoopSettings, run_steps
@@ -33,54 +31,21 @@ _KEPT_CHECKPOINTS = 2
 
 @dataclasses.dataclass(frozen=True)
 class SegmentationData:
-    """What is learned from, and what is checked on.
+    """The examples of one training.
 
     Attributes:
         index: the training examples; repeated where they are resampled.
-        augmentation: what is done to them.
+        augmentation: of images and labels.
         example_weights: float32 [N], of each example's loss, or None.
         val_paths: shards of labelled examples for IoU curves; may be empty.
+        classes: of all labels.
     """
 
     index: RecordIndex
-    augmentation: SegmentationAugmentation
+    augmentation: Augmentation
     example_weights: np.ndarray | None = None
     val_paths: tuple[str, ...] = ()
-
-
-@dataclasses.dataclass(frozen=True)
-class NetworkSettings:
-    """Which network is made.
-
-    Attributes:
-        name: in NETWORKS.
-        seed: of the initial weights.
-        mixed_precision: compute in bfloat16.
-        backbone_weights: file of the backbone's weights, or "".
-        freeze_batch_norm: keep the normalisation that was loaded.
-    """
-
-    name: str
-    seed: int
-    mixed_precision: bool = False
-    backbone_weights: str = ""
-    freeze_batch_norm: bool = False
-
-    def build(self) -> Network:
-        """Returns the network as training begins with it."""
-        dtype = "mixed_bfloat16" if self.mixed_precision else "float32"
-        network = NETWORKS[self.name](NUM_CLASSES, self.seed, dtype)
-        if self.backbone_weights:
-            load_backbone(network, self.backbone_weights)
-            if self.freeze_batch_norm:
-                freeze_normalization(network)
-        return network
-
-    def plain_copy(self, network: Network) -> Network:
-        """Returns the network in float32 and outside of any strategy."""
-        plain = NETWORKS[self.name](NUM_CLASSES, self.seed, "float32")
-        plain.set_weights(network.get_weights())
-        return plain
+    classes: ClassSet = CITYSCAPES_CLASSES
 
 
 def run_training(
@@ -94,7 +59,7 @@ def run_training(
     val_every: int,
     seed: int,
     run_dir: str | os.PathLike,
-) -> Network:
+) -> keras.Model:
     """Trains, from the newest checkpoint if there is one, to the last step.
 
     Args:
@@ -118,9 +83,12 @@ def run_training(
         network = network_settings.build()
         optimizer = make_optimizer(network, optimizer_settings)
     rule = GradientRule(network, optimizer_settings)
-    step = make_train_step(network, optimizer, batch_size, rule)
+    classes = data.classes
+    step = make_train_step(
+        network, optimizer, batch_size, rule, classes.ignore_label
+    )
 
-    def make_batches(start: int):
+    def make_batches(start: int) -> Iterable[Any]:
         dataset = pipeline.make_labelled_dataset(
             data.index,
             data.augmentation,
@@ -131,12 +99,12 @@ def run_training(
         )
         return distribution.distribute(strategy, dataset)
 
-    calm = data.augmentation.without_chance()
-    hooks = [
-        Hook(picture_every, make_pictures(network, data.index, calm, seed))
-    ]
+    fixed = data.augmentation.without_chance()
+    show = make_pictures(network, data.index, fixed, seed, classes)
+    hooks = [Hook(picture_every, show)]
     if data.val_paths:
-        hooks.append(Hook(val_every, make_validation(network, data.val_paths)))
+        validate = make_validation(network, data.val_paths, classes)
+        hooks.append(Hook(val_every, validate))
     state = {"network": network, "optimizer": optimizer}
     run_steps(
         distribution.replicated_step(strategy, step),

@@ -5,10 +5,10 @@ import tensorflow as tf
 
 from kliep_tf.segmentation.optimizers import OptimizerSettings, make_optimizer
 from kliep_tf.segmentation.tiny import tiny
-from kliep_tf.segmentation.training import (
+from kliep_tf.segmentation.train_step import (
     cross_entropy,
-    hits,
     make_train_step,
+    pixel_accuracies,
 )
 
 
@@ -31,7 +31,9 @@ def test_cross_entropy_is_the_mean_over_labelled_pixels_of_each_image():
     ]
     np.testing.assert_allclose(losses, expected, rtol=1e-6)
     # image 0: two of three; image 1: none of one
-    np.testing.assert_allclose(hits(label, logits), [2 / 3, 0], rtol=1e-6)
+    np.testing.assert_allclose(
+        pixel_accuracies(label, logits), [2 / 3, 0], rtol=1e-6
+    )
 
 
 def test_ignored_pixels_have_no_gradient():
