@@ -27,7 +27,6 @@ from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.pipeline import make_image_dataset
 from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import equal_size_batches, read_all, require_labels
-from kliep_tf.data.summaries import class_set_of
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.segmentation.consistency import (
@@ -100,7 +99,7 @@ def evaluate(config: EvaluateConfig) -> None:
     paths = records.resolve_records(config.records, "records")
     index = build_index(paths)
     require_labels(paths, "records")
-    classes = class_set_of(paths)
+    classes = index.classes
     watched = WatchedConfusion(config.watched_label, config.watched_prediction)
     watched.require(classes)
     segmenter = load_segmenter(config.segmenter, classes)
@@ -116,7 +115,7 @@ def evaluate(config: EvaluateConfig) -> None:
         if claim.finished and report.exists():
             print(f"{report}: already done")
             return
-        frames = _count(config, segmenter, index, classes, claim.directory)
+        frames = _count(config, segmenter, index, claim.directory)
         evaluation = Evaluation(frames, classes, watched)
         if not evaluation.matrix.any():
             raise UserError(
@@ -124,7 +123,7 @@ def evaluate(config: EvaluateConfig) -> None:
                 f"only ignored ones in {len(index)} images"
             )
         best, worst = (
-            show_images(segmenter, index, names, classes)
+            show_images(segmenter, index, names)
             for names in evaluation.extremes(_NUM_SHOWN)
         )
         about = {"segmenter": config.segmenter, "records": config.records}
@@ -144,7 +143,6 @@ def _count(
     config: EvaluateConfig,
     segmenter: Segmenter,
     index: RecordIndex,
-    classes: ClassSet,
     directory: Path,
 ) -> FrameConfusions:
     """Returns every image's matrix; continues what an earlier run counted."""
@@ -157,10 +155,10 @@ def _count(
     )
     write = None
     if config.write_predictions:
-        write = _prediction_writer(directory / PREDICTIONS, classes)
+        write = _prediction_writer(directory / PREDICTIONS, index.classes)
     saved = time.monotonic()
     with ProgressBar(len(index), "evaluating", "image", done) as bar:
-        for part in count_images(segmenter, batches, classes, write):
+        for part in count_images(segmenter, batches, index.classes, write):
             parts.append(part)
             bar.update(len(part))
             if time.monotonic() - saved > _SECONDS_BETWEEN_SAVES:

@@ -40,7 +40,7 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
     _optimizer_settings(config, config.steps).check()
     paths = records.resolve_records(config.train_records, "train_records")
     index = build_index(paths)
-    classes = class_set_of(paths)
+    classes = index.classes
     augmentation = _augmentation(config, classes)
     check_sizes(index, augmentation, "train_records")
     require_labels(paths, "train_records")
@@ -58,7 +58,7 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
         steps = _num_steps(config, index)
         network_settings = _network_settings(config, len(classes))
         network = run_training(
-            _data(config, index, augmentation, val_paths, classes, steps),
+            _data(config, index, augmentation, val_paths, steps),
             network_settings,
             _optimizer_settings(config, steps),
             _loop_settings(config, steps),
@@ -95,7 +95,6 @@ def _data(
     index: RecordIndex,
     augmentation: Augmentation,
     val_paths: tuple[str, ...],
-    classes: ClassSet,
     steps: int,
 ) -> SegmentationData:
     """Returns the data, weighted or resampled as asked."""
@@ -106,7 +105,7 @@ def _data(
             num_draws = steps * config.batch_size
             index = resample(index, weights, num_draws, config.seed)
             weights = None
-    return SegmentationData(index, augmentation, weights, val_paths, classes)
+    return SegmentationData(index, augmentation, weights, val_paths)
 
 
 def _num_steps(config: TrainSegmenterConfig, index: RecordIndex) -> int:

@@ -135,8 +135,6 @@ def make_consistency_check(
     source: RecordIndex,
     image_size: tuple[int, int],
     num_examples: int = 32,
-    *,
-    classes: ClassSet = CITYSCAPES_CLASSES,
     watched: WatchedConfusion = SKY_TO_VEGETATION,
 ) -> Callable[[Translate], Mapping[str, float]]:
     """Returns a function that measures the consistency of a generator.
@@ -148,10 +146,10 @@ def make_consistency_check(
 
     Args:
         segmenter: directory of a segmentation SavedModel.
-        source: examples of the source domain, in part labelled.
+        source: examples of the source domain, in part labelled. The segmenter
+            must have their classes.
         image_size: (height, width) that images and labels are resized to.
         num_examples: labelled examples that are looked at, the first ones.
-        classes: of the labels; the segmenter must have the same.
         watched: the confusion that is shown by name.
 
     Returns:
@@ -164,6 +162,7 @@ def make_consistency_check(
     Raises:
         UserError: there is no such segmenter, or no labelled example.
     """
+    classes = source.classes
     watched.require(classes)
     model = load_segmenter(segmenter, classes)
     examples = _labelled_examples(source, image_size, num_examples)

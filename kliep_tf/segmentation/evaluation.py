@@ -120,7 +120,6 @@ def show_images(
     segmenter: Segmenter,
     index: RecordIndex,
     names: Iterable[str],
-    classes: ClassSet = CITYSCAPES_CLASSES,
 ) -> list[EvaluatedImage]:
     """Returns some images with their predictions, to be drawn.
 
@@ -128,7 +127,6 @@ def show_images(
         segmenter: the one that was evaluated.
         index: holds the images.
         names: their filenames.
-        classes: of the labels and of the segmenter.
     """
     rows = {str(name): row for row, name in enumerate(index.filenames)}
     found = []
@@ -137,7 +135,7 @@ def show_images(
         image = images.decode_image(example[records.ENCODED])
         label = images.decode_label(example[records.LABEL_ENCODED])[None]
         predictions, (matrix,) = _compare(
-            segmenter(image[None]), label.numpy(), classes
+            segmenter(image[None]), label.numpy(), index.classes
         )
         found.append(
             EvaluatedImage(

@@ -58,7 +58,6 @@ def make_pictures(
     index: RecordIndex,
     augmentation: Augmentation,
     seed: int,
-    classes: ClassSet = CITYSCAPES_CLASSES,
 ) -> Callable[[int], None]:
     """Returns a hook that shows images, their labels and predictions.
 
@@ -69,7 +68,6 @@ def make_pictures(
         index: of labelled examples.
         augmentation: brings them to one size.
         seed: of the crops.
-        classes: of the labels.
     """
     number = min(_NUM_PICTURES, len(index))
     dataset = pipeline.make_labelled_dataset(
@@ -91,7 +89,7 @@ def make_pictures(
         rows = zip(pixels, label[..., 0], predictions, strict=True)
         tf.summary.image(
             "image_label_prediction",
-            np.stack([triptych(*row, classes) for row in rows]),
+            np.stack([triptych(*row, index.classes) for row in rows]),
             step,
             max_outputs=number,
             description="Image, label, prediction; ignored pixels are black.",

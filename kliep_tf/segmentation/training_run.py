@@ -12,7 +12,6 @@ import numpy as np
 from kliep_tf import runs
 from kliep_tf.data import pipeline
 from kliep_tf.data.augmentation import Augmentation
-from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.segmentation.monitoring import make_pictures, make_validation
 from kliep_tf.segmentation.networks import NetworkSettings
@@ -38,14 +37,12 @@ class SegmentationData:
         augmentation: of images and labels.
         example_weights: float32 [N], of each example's loss, or None.
         val_paths: shards of labelled examples for IoU curves; may be empty.
-        classes: of all labels.
     """
 
     index: RecordIndex
     augmentation: Augmentation
     example_weights: np.ndarray | None = None
     val_paths: tuple[str, ...] = ()
-    classes: ClassSet = CITYSCAPES_CLASSES
 
 
 def run_training(
@@ -83,7 +80,7 @@ def run_training(
         network = network_settings.build()
         optimizer = make_optimizer(network, optimizer_settings)
     rule = GradientRule(network, optimizer_settings)
-    classes = data.classes
+    classes = data.index.classes
     step = make_train_step(
         network, optimizer, batch_size, rule, classes.ignore_label
     )
@@ -100,7 +97,7 @@ def run_training(
         return distribution.distribute(strategy, dataset)
 
     fixed = data.augmentation.without_chance()
-    show = make_pictures(network, data.index, fixed, seed, classes)
+    show = make_pictures(network, data.index, fixed, seed)
     hooks = [Hook(picture_every, show)]
     if data.val_paths:
         validate = make_validation(network, data.val_paths, classes)

@@ -133,7 +133,7 @@ tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
 from kliep_tf.segmentation.networks import NETWORKS
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
-from tests.segmentation.small_network import normalized
+from tests.segmentation.small_network import normalized, small
 NETWORKS.update(small=small, normalized=normalized)
 assert len(tf.config.list_logical_devices("CPU")) == 2
 recipes = dict(
