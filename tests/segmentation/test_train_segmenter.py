@@ -136,10 +136,12 @@ from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from tests.segmentation.small_network import normalized, small
 NETWORKS.update(small=small, normalized=normalized)
 assert len(tf.config.list_logical_devices("CPU")) == 2
+# Batch normalisation first: TensorFlow's collective operations, which it
+# takes on several devices, serve one strategy a process.
 recipes = dict(
-    small={{}},
     normalized=dict(optimizer="sgd", weight_decay=0.1,
-        head_learning_rate_factor=10, example_weights="loss"))
+        head_learning_rate_factor=10, example_weights="loss"),
+    small={{}})
 for network, recipe in recipes.items():
     for devices in ("none", "mirrored"):
         train_segmenter(TrainSegmenterConfig(
