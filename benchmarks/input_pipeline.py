@@ -29,7 +29,7 @@ import numpy as np
 from kliep_tf.data import pipeline, records
 from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import build_index
-from kliep_tf.data.shard_names import shard_name
+from kliep_tf.data.summaries import shard_name
 from kliep_tf.translation.exporting import encode_png
 from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings

@@ -16,8 +16,6 @@ from pathlib import Path
 from kliep_tf import cli, runs
 
 # isort: split
-import tensorflow as tf
-
 from kliep_tf.data import records, summaries, weights
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
@@ -140,27 +138,9 @@ def _with_weights(
     shard: Path, importance: weights.ImportanceWeights
 ) -> Iterator[bytes]:
     for position, example in enumerate(records.read_shard(shard)):
-        filename = _filename(example, f"{shard}, record {position}")
+        filename = records.filename_of(example, f"{shard}, record {position}")
         (weight,) = importance.lookup([filename])
         yield records.append_weight(example, float(weight))
-
-
-def _filename(serialized: bytes, where: str) -> str:
-    try:
-        features = tf.train.Example.FromString(serialized).features.feature
-    except Exception:  # protobuf's DecodeError has no public name
-        features = {}
-    names = (
-        features[records.FILENAME].bytes_list.value
-        if records.FILENAME in features
-        else ()
-    )
-    if not names:
-        raise UserError(
-            f"{where}: expected an example with the key {records.FILENAME}, "
-            f"found {', '.join(sorted(features)[:5]) or 'something else'}"
-        )
-    return names[0].decode()
 
 
 def _amended(

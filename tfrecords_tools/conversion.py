@@ -17,7 +17,7 @@ import numpy as np
 from kliep_tf import cli, runs
 from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import ClassSet
-from kliep_tf.data.shard_names import shard_name
+from kliep_tf.data.summaries import shard_name
 from kliep_tf.errors import UserError
 from tfrecords_tools import workers
 from tfrecords_tools.encoding import RawFrame, encode_frame

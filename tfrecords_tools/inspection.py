@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from kliep_tf.data import summaries
+from kliep_tf.data import framing, summaries
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
@@ -21,7 +21,6 @@ from tfrecords_tools.record_checks import (
     check_record,
     parse_record,
 )
-from tfrecords_tools.salvage import salvage_records
 
 # TensorFlow is imported where records are read and not up here: worker
 # processes import this module too, and would each wait seconds for it.
@@ -183,20 +182,11 @@ def _compare_with_summary(
 
 def _read(path: str, found: Inspection) -> Iterator[Record]:
     """Yields every record of a shard; counts them in `found`."""
-    from kliep_tf.data import records  # imports TensorFlow: see above
-
     found.shard_counts[path] = 0
-    try:
-        for data in records.read_shard(path):
-            yield parse_record(data, path, found.shard_counts[path])
-            found.shard_counts[path] += 1
-    except UserError:
-        # tf.data gives a damaged file up; behind the damage is more.
-        whole = found.shard_counts[path]
-        for data, reason in salvage_records(path, whole):
-            position = found.shard_counts[path]
-            if data is None:
-                yield Record(path, position, reason)
-            else:
-                yield parse_record(data, path, position)
-            found.shard_counts[path] += 1
+    for data, reason in framing.read_records(framing.unpacked(path)):
+        position = found.shard_counts[path]
+        if data is None:
+            yield Record(path, position, reason)
+        else:
+            yield parse_record(data, path, position)
+        found.shard_counts[path] += 1

@@ -79,19 +79,29 @@ def parse_record(data: bytes, shard: str, position: int) -> Record:
                 f"expected an example with the key {key}, found "
                 f"{keys or 'something else'}",
             )
+    reason = records.filename_problem(values[records.FILENAME])
+    if reason:
+        return Record(shard, position, reason)
     return Record(
         shard,
         position,
         "",
-        filename=values[records.FILENAME].decode(errors="replace"),
+        filename=values[records.FILENAME].decode(),
         image=values[records.ENCODED],
-        image_format=values[records.FORMAT].decode(errors="replace"),
+        image_format=_format(values[records.FORMAT]),
         height=values[records.HEIGHT],
         width=values[records.WIDTH],
         label=_first(features, records.LABEL_ENCODED, "bytes_list") or None,
         weight=_first(features, records.IMPORTANCE_WEIGHT, "float_list"),
         num_bytes=len(data),
     )
+
+
+def _format(spelled: bytes) -> str:
+    """Returns "jpeg" of b"JPG", b".jpeg" and b"image/jpeg"."""
+    name = spelled.decode(errors="replace").lower()
+    name = name.removeprefix("image/").removeprefix(".")
+    return "jpeg" if name == "jpg" else name
 
 
 def _first(features, key: str, kind: str) -> bytes | int | float | None:

@@ -1,27 +1,21 @@
 """Random access to the examples of TFRecord shards.
 
-A TFRecord file frames each record as length (uint64), checksum of the length
-(uint32), data, checksum of the data (uint32). The index holds where each
-record lies, so that a training can read examples from disk in any order. It
-shuffles datasets of any size with a few bytes an example, and a run that
-continues at step k begins to read there.
+The index holds where each record lies, so that a training can read examples
+from disk in any order. It shuffles datasets of any size with a few bytes an
+example, and a run that continues at step k begins to read there.
 """
 
 import dataclasses
 import os
-import struct
 from collections.abc import Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.data import records
+from kliep_tf.data import framing, records
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.summaries import class_set_of, read_shard_summaries
 from kliep_tf.errors import UserError
-
-_HEADER = struct.Struct("<Q4x")
-_FOOTER_BYTES = 4
 
 
 @dataclasses.dataclass(frozen=True)
@@ -48,16 +42,15 @@ class RecordIndex:
         return len(self.offsets)
 
     def read(self, row: int) -> bytes:
-        """Returns one serialized example."""
-        path = self.paths[self.shards[row]]
-        with open(path, "rb", buffering=0) as file:
-            file.seek(self.offsets[row])
-            data = file.read(self.lengths[row])
-        if len(data) != self.lengths[row]:
-            raise UserError(
-                f"{path}: expected it unchanged, found it truncated"
-            )
-        return data
+        """Returns one serialized example.
+
+        Its checksum is compared each time: 0.05 ms of a record of 300 kB.
+
+        Raises:
+            UserError: the shard has changed or is damaged there.
+        """
+        path = framing.unpacked(self.paths[self.shards[row]])
+        return framing.read_record(path, self.offsets[row], self.lengths[row])
 
     def select(self, rows: np.ndarray) -> "RecordIndex":
         """Returns the index of some of the examples, in the order given."""
@@ -80,10 +73,13 @@ def build_index(paths: Sequence[str]) -> RecordIndex:
         UserError: a file is no TFRecord file or is cut short, its records are
             of another kind, there is no example, or two share a filename.
     """
-    shards, offsets, lengths, filenames = [], [], [], []
+    shards: list[int] = []
+    offsets: list[int] = []
+    lengths: list[int] = []
+    filenames: list[str] = []
     summaries = read_shard_summaries(paths)
     for shard, path in enumerate(paths):
-        spans = _scan(path)
+        spans = framing.read_spans(framing.unpacked(path))
         summary = summaries[path]
         names = (
             summary.shards.get(os.path.basename(path), []) if summary else []
@@ -127,30 +123,6 @@ def image_sizes(index: RecordIndex) -> set[tuple[int, int]]:
     return sizes
 
 
-def _scan(path: str) -> list[tuple[int, int]]:
-    """Returns (offset, length) of every record's data."""
-    size = os.path.getsize(path)
-    spans, position = [], 0
-    with open(path, "rb") as file:
-        while position < size:
-            file.seek(position)
-            header = file.read(_HEADER.size)
-            length = (
-                _HEADER.unpack(header)[0]
-                if len(header) == _HEADER.size
-                else size
-            )
-            start = position + _HEADER.size
-            position = start + length + _FOOTER_BYTES
-            if position > size:
-                raise UserError(
-                    f"{path}: expected a whole TFRecord file, found it damaged "
-                    f"or cut short after {len(spans)} records"
-                )
-            spans.append((start, length))
-    return spans
-
-
 def _fits(names: list[str], path: str, spans: list[tuple[int, int]]) -> bool:
     """Whether a shard begins and ends with these names.
 
@@ -164,20 +136,8 @@ def _fits(names: list[str], path: str, spans: list[tuple[int, int]]) -> bool:
 
 
 def _read_name(path: str, offset: int, length: int) -> str:
-    with open(path, "rb") as file:
-        file.seek(offset)
-        data = file.read(length)
-    try:
-        features = tf.train.Example.FromString(data).features.feature
-    except Exception:  # protobuf's DecodeError has no public name
-        features = {}
-    for key in (records.ENCODED, records.FILENAME):
-        if key not in features or not features[key].bytes_list.value:
-            raise UserError(
-                f"{path}: expected examples with the key {key}, found "
-                f"{', '.join(sorted(features)[:5]) or 'no tf.train.Example'}"
-            )
-    return features[records.FILENAME].bytes_list.value[0].decode()
+    data = framing.read_record(framing.unpacked(path), offset, length)
+    return records.filename_of(data, path)
 
 
 def _refuse_duplicates(index: RecordIndex) -> None:
@@ -191,10 +151,10 @@ def _refuse_duplicates(index: RecordIndex) -> None:
 
 
 def _stored_size(index: RecordIndex, row: int) -> tuple[int, int]:
-    features = tf.train.Example.FromString(index.read(row)).features.feature
+    example = tf.train.Example.FromString(index.read(row))
     size = []
     for key in (records.HEIGHT, records.WIDTH):
-        values = features[key].int64_list.value
+        values = example.features.feature[key].int64_list.value
         if not values:
             raise UserError(
                 f"{index.paths[index.shards[row]]}: expected examples with the "

@@ -67,7 +67,7 @@ def make_image_dataset(paths: Sequence[str]) -> tf.data.Dataset:
     def load(serialized: tf.Tensor) -> LabelledImages:
         return _decode(records.parse_example(serialized), classes)
 
-    dataset = tf.data.TFRecordDataset(list(paths))
+    dataset = records.shard_dataset(paths)
     return dataset.map(load, num_parallel_calls=_AUTOTUNE).prefetch(_AUTOTUNE)
 
 

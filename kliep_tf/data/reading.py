@@ -28,7 +28,7 @@ def make_example_dataset(paths: Sequence[str]) -> tf.data.Dataset:
     Returns:
         A dataset of what `records.parse_example` returns.
     """
-    dataset = tf.data.TFRecordDataset(list(paths))
+    dataset = records.shard_dataset(paths)
     return dataset.map(
         records.parse_example, num_parallel_calls=tf.data.AUTOTUNE
     )

@@ -14,7 +14,10 @@ from pathlib import Path
 import tensorflow as tf
 
 from kliep_tf import runs
-from kliep_tf.data.shard_names import SHARD_NAME, shard_name, split_of
+from kliep_tf.data import framing
+from kliep_tf.data.summaries import SHARD_NAME as SHARD_NAME
+from kliep_tf.data.summaries import shard_name as shard_name
+from kliep_tf.data.summaries import split_of as split_of
 from kliep_tf.errors import UserError
 
 ENCODED = "image/encoded"
@@ -117,6 +120,52 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
     )
 
 
+def shard_dataset(paths: Sequence[str]) -> tf.data.Dataset:
+    """Returns the serialized examples of shards, in order.
+
+    Shards may be compressed by gzip.
+    """
+    return tf.data.TFRecordDataset([framing.unpacked(path) for path in paths])
+
+
+def filename_of(serialized: bytes, where: str) -> str:
+    """Returns an example's image/filename.
+
+    Args:
+        serialized: the example.
+        where: its shard or place, for messages.
+
+    Raises:
+        UserError: it is no example of ours, or its filename no name in UTF-8.
+    """
+    try:
+        features = tf.train.Example.FromString(serialized).features.feature
+    except Exception:  # protobuf's DecodeError has no public name
+        features = {}
+    for key in (ENCODED, FILENAME):
+        if key not in features or not features[key].bytes_list.value:
+            raise UserError(
+                f"{where}: expected examples with the key {key}, found "
+                f"{', '.join(sorted(features)[:5]) or 'no tf.train.Example'}"
+            )
+    raw = features[FILENAME].bytes_list.value[0]
+    reason = filename_problem(raw)
+    if reason:
+        raise UserError(f"{where}: {reason}")
+    return raw.decode()
+
+
+def filename_problem(raw: bytes) -> str:
+    """Returns why bytes are no filename, "" if they are."""
+    try:
+        name = raw.decode()
+    except UnicodeDecodeError:
+        return f"expected a filename in UTF-8, found {raw!r}"
+    if not name or "\0" in name:
+        return f"expected a filename, found {raw!r}"
+    return ""
+
+
 def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
     """Returns the sorted paths of the shards that a flag's value names.
 
@@ -187,14 +236,12 @@ def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
     Raises:
         UserError: the file is no TFRecord file, or is damaged.
     """
-    dataset = tf.data.TFRecordDataset(os.fspath(path))
-    try:
-        yield from dataset.as_numpy_iterator()
-    except tf.errors.DataLossError as error:
-        raise UserError(
-            f"{path}: expected a whole TFRecord file, found damage "
-            f"({error.message.splitlines()[0]})"
-        ) from error
+    for number, (data, reason) in enumerate(
+        framing.read_records(framing.unpacked(path))
+    ):
+        if data is None:
+            raise UserError(f"{path}, record {number}: {reason}")
+        yield data
 
 
 def _check_complete(paths: Sequence[str], flag: str) -> None:

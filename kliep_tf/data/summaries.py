@@ -1,12 +1,14 @@
-"""dataset.json: what a directory of records holds, split by split.
+"""Names of shards, and dataset.json: what a directory of records holds.
 
 Each split's entry carries the classes of its labels. Every program asks
-`class_set_of` for the classes of the shards that it reads.
+`class_set_of` for the classes of the shards that it reads. Nothing here imports
+TensorFlow: a converter plans its shards while it starts.
 """
 
 import dataclasses
 import json
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,23 @@ from kliep_tf.data.class_sets import (
     ClassSet,
     require_same_classes,
 )
-from kliep_tf.data.shard_names import split_of
 from kliep_tf.errors import UserError
 
 DATASET_JSON = "dataset.json"
+SHARD_NAME = re.compile(
+    r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord"
+)
+
+
+def shard_name(split: str, shard: int, num_shards: int) -> str:
+    """Returns a shard's file name, such as train-00000-of-00064.tfrecord."""
+    return f"{split}-{shard:05d}-of-{num_shards:05d}.tfrecord"
+
+
+def split_of(path: str | os.PathLike) -> str:
+    """Returns the split that a shard's file name begins with."""
+    match = SHARD_NAME.fullmatch(os.path.basename(path))
+    return match["split"] if match else Path(path).stem
 
 
 @dataclasses.dataclass(frozen=True)

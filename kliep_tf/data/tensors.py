@@ -1,23 +1,14 @@
 """Files of named arrays: NumPy's npz, safetensors, TensorFlow checkpoints."""
 
-import json
 import os
 import zipfile
 from collections.abc import Mapping
 
 import numpy as np
+import safetensors.numpy
 import tensorflow as tf
 
 from kliep_tf.errors import UserError
-
-_SAFETENSORS_TYPES = {
-    "F64": np.float64,
-    "F32": np.float32,
-    "F16": np.float16,
-    "I64": np.int64,
-    "I32": np.int32,
-    "U8": np.uint8,
-}
 
 
 def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
@@ -42,7 +33,13 @@ def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
         )
     try:
         return readers[extension](path)
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        ValueError,
+        KeyError,
+        EOFError,
+        zipfile.BadZipFile,
+        safetensors.SafetensorError,
+    ) as error:
         raise UserError(
             f"{path}: expected arrays by name, found something else ({error})"
         ) from error
@@ -85,24 +82,4 @@ def _read_npz(path: str) -> dict[str, np.ndarray]:
 
 
 def _read_safetensors(path: str) -> dict[str, np.ndarray]:
-    """Reads the format of huggingface/safetensors.
-
-    The length of the header (uint64, little endian), the header, JSON of each
-    array's type, shape and place, and the arrays.
-    """
-    with open(path, "rb") as file:
-        data = file.read()
-    start = 8 + int.from_bytes(data[:8], "little")
-    if start > len(data):
-        raise ValueError("the header is cut short")
-    header = json.loads(data[8:start])
-    arrays = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = (start + offset for offset in entry["data_offsets"])
-        values = np.frombuffer(
-            data[begin:end], _SAFETENSORS_TYPES[entry["dtype"]]
-        )
-        arrays[name] = values.reshape(entry["shape"])
-    return arrays
+    return dict(safetensors.numpy.load_file(path))

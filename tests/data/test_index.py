@@ -79,6 +79,18 @@ def test_names_of_shards_that_were_replaced_are_read_anew(tmp_path):
     assert index.filenames.tolist() == ["00003", "00002", "00001", "00000"]
 
 
+@pytest.mark.parametrize("name", [b"caf\xe9", b"", b"a\0b"])
+def test_filename_that_is_no_name_is_refused(tmp_path, name):
+    example = tf.train.Example.FromString(
+        records.encode_example(b"x", filename="a", height=1, width=1)
+    )
+    example.features.feature[records.FILENAME].bytes_list.value[0] = name
+    path = tmp_path / records.shard_name("train", 0, 1)
+    records.write_shard(path, [example.SerializeToString()])
+    with pytest.raises(UserError, match=r"train-00000.*expected a filename"):
+        build_index([str(path)])
+
+
 def test_missing_size_names_the_example(tmp_path):
     example = tf.train.Example.FromString(
         records.encode_example(b"x", filename="odd", height=1, width=1)

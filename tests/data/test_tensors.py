@@ -64,6 +64,14 @@ def test_npz_is_one_file(tmp_path):
         (
             "w.safetensors",
             _safetensors(
+                {"a": {"dtype": "F99", "shape": [1], "data_offsets": [0, 2]}},
+                b"\0" * 2,
+            ),
+            "found something else",
+        ),
+        (
+            "w.safetensors",
+            _safetensors(
                 {"a": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8]}},
                 b"\0" * 4,  # cut short
             ),

@@ -8,6 +8,7 @@ from PIL import Image
 
 from kliep_tf.data import png, records, summaries, weights
 from kliep_tf.errors import UserError
+from tests.data.test_class_sets import THREE
 from tests.tfrecords_tools.raw_folders import frame_pixels, shard_bytes
 from tfrecords_tools import inspection
 from tfrecords_tools.attach_weights import AttachWeightsConfig, attach_weights
@@ -191,7 +192,7 @@ def test_missing_weights_are_told(records_dir, tmp_path):
 def test_records_of_another_kind_are_told(weights_dir, tmp_path):
     (tmp_path / "other").mkdir()
     records.write_shard(tmp_path / "other" / "x.tfrecord", [b"\x00nonsense"])
-    with pytest.raises(UserError, match=r"record 0: .*image/filename"):
+    with pytest.raises(UserError, match=r"record 0: .*image/encoded"):
         attach(tmp_path / "other", weights_dir, tmp_path / "out")
 
 
@@ -225,6 +226,48 @@ def test_class_shares_equal_those_of_dataset_json(records_dir):
         shares, list(summary.class_pixel_shares.values())
     )
     assert not found.problems
+
+
+@pytest.mark.parametrize("spelled", ["jpg", "JPG", ".jpeg", "image/jpeg"])
+def test_formats_may_be_spelled_differently(tmp_path, capsys, spelled):
+    buffer = io.BytesIO()
+    Image.new("RGB", (6, 4)).save(buffer, "JPEG")
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    example = encode("a", image=buffer.getvalue(), image_format=spelled)
+    records.write_shard(shard, [example])
+    inspect(shard)
+    assert "formats      jpeg (1)" in capsys.readouterr().out
+
+
+def test_filename_that_is_no_utf8_is_named(tmp_path, capsys):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    example = encode("caf_").replace(b"caf_", b"caf\xe9")
+    records.write_shard(shard, [encode("a"), example])
+    with pytest.raises(UserError, match="1 problems"):
+        inspect(shard)
+    assert r"found b'caf\xe9'" in capsys.readouterr().out
+
+
+def test_labels_are_checked_against_the_classes_of_the_records(
+    tmp_path, capsys
+):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(shard, [encode("a")])  # train ids 0 to 18
+    summary = summaries.SplitSummary(
+        dataset="own",
+        split="train",
+        shards={shard.name: ["a"]},
+        image_sizes={"4x6": 1},
+        labelled=1,
+        class_pixel_shares={},
+        classes=THREE,
+    )
+    summaries.write_summary(tmp_path, summary)
+    with pytest.raises(UserError, match="1 problems"):
+        inspect(shard)
+    printed = capsys.readouterr().out
+    assert "classes      3 (three)" in printed
+    assert "expected train ids 0..2 and 255 in the label, found 3" in printed
 
 
 @pytest.mark.parametrize(
