@@ -19,7 +19,7 @@ from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex, build_index
 from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import summarize_split
-from kliep_tf.data.shard_names import split_of
+from kliep_tf.data.summaries import split_of
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training import saved_models
