@@ -337,7 +337,11 @@ def test_every_import_is_a_declared_requirement():
         re.match(r"[\w-]+", requirement)[0]
         for requirement in _requirements_of_setup()
     }
-    package_of = {"absl": "absl-py", "PIL": "pillow"}
+    package_of = {
+        "absl": "absl-py",
+        "google_crc32c": "google-crc32c",
+        "PIL": "pillow",
+    }
     imported = {
         name.split(".")[0] for file in FILES for name in imports_of(file)
     }
