@@ -153,7 +153,7 @@ def command_text(program: str, config: Any) -> str:
 
 
 def help_text(main: Callable[[Any], object], config_class: type) -> str:
-    """Returns what `--help` prints."""
+    """Returns what `--help` prints: required flags first."""
     module = sys.modules[main.__module__]
     spec = getattr(module, "__spec__", None)
     name = spec.name if spec else main.__module__
@@ -163,7 +163,11 @@ def help_text(main: Callable[[Any], object], config_class: type) -> str:
         f"usage: python -m {name} [--flagfile=FILE] --flag=value ...",
         "",
     ]
-    for field in dataclasses.fields(config_class):
+    fields = sorted(
+        dataclasses.fields(config_class),
+        key=lambda field: field.default is not dataclasses.MISSING,
+    )
+    for field in fields:
         lines.append(f"  --{_usage(field)}")
         lines.extend(
             textwrap.wrap(

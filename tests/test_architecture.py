@@ -1,4 +1,4 @@
-"""Imports go down only, as CONTRIBUTING.md draws the house."""
+"""Imports go down only, as docs/architecture.md draws the house."""
 
 import ast
 import re

@@ -219,6 +219,17 @@ def test_a_shell_reads_the_command_of_a_config_as_that_config():
     assert "--records='a folder/train-*'" in text
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class LateConfig:
+    rate: float = cli.flag("learning rate", default=0.5)
+    records: str = cli.flag("where the records are")
+
+
+def test_help_shows_required_flags_first():
+    text = cli.help_text(test_help_shows_required_flags_first, LateConfig)
+    assert text.index("--records") < text.index("--rate")
+
+
 @dataclasses.dataclass(frozen=True)
 class Left:
     width: int = cli.flag("of the left", default=1)
