@@ -24,15 +24,16 @@ def write_saved_model(
 ) -> None:
     """Writes the generator into `directory` as a SavedModel.
 
-    Signatures (any height and width):
-        serving_default: image_bytes, string [N], PNG or JPEG, to
-            translated_bytes, string [N], PNG. TensorFlow Serving's REST takes
-            and gives names that end in _bytes as {"b64": ...}.
-        translate_uint8: images, uint8 [N, H, W, 3], to translated, the same.
-        translate_uint8_tiled: the same of images and tile_height, int32 [],
-            in less memory; only if the generator can be tiled.
-        translate_float: images, float32 [N, H, W, 3] in [-1, 1], to
-            translated, the same.
+    Signatures, for any height and width:
+
+    - serving_default: image_bytes, string [N], PNG or JPEG, to
+      translated_bytes, string [N], PNG. TensorFlow Serving's REST takes and
+      gives names that end in _bytes as {"b64": ...}.
+    - translate_uint8: images, uint8 [N, H, W, 3], to translated, the same.
+    - translate_uint8_tiled: the same of images and tile_height, int32 [], in
+      less memory; only if the generator can be tiled.
+    - translate_float: images, float32 [N, H, W, 3] in [-1, 1], to translated,
+      the same.
     """
     archive = keras.export.ExportArchive()
     archive.track(generator.network)
