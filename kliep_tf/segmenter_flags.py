@@ -1,4 +1,4 @@
-"""The flags of kliep_tf.train_segmenter, and what can be said of them alone."""
+"""The flags of kliep_tf.train_segmenter, and checks of their values."""
 
 import dataclasses
 
@@ -21,45 +21,45 @@ class TrainSegmenterConfig:
     )
     backbone_weights: str = cli.flag(
         "File of pretrained weights: *.weights.h5 of Keras, *.npz or "
-        "*.safetensors of PyTorch's names, or the prefix of a TensorFlow "
-        "checkpoint of Xception-65. Random weights without it.",
+        "*.safetensors with PyTorch's names, or the prefix of a TensorFlow "
+        "checkpoint of Xception-65. The default initializes at random.",
         default="",
     )
     freeze_batch_norm: bool = cli.flag(
-        "Where --backbone_weights are loaded, keep their batch normalisation "
-        "as it is; random weights have theirs trained.",
+        "Keep the batch normalisation that --backbone_weights loaded as it is; "
+        "without those it has no effect.",
         default=False,
     )
     steps: int = cli.flag("Number of training steps.", default=1200)
     epochs: int = cli.flag(
-        "Passes over the images, instead of --steps where it is not 0.",
+        "Number of passes over the images; 0 trains for --steps.",
         default=0,
     )
-    batch_size: int = cli.flag("Images a step, over all devices.", default=8)
+    batch_size: int = cli.flag("Images in a step, over all devices.", default=8)
     optimizer: str = cli.flag(
         "Adam, or stochastic gradient descent with --momentum.",
         default="adam",
         choices=OPTIMIZERS,
     )
     learning_rate: float = cli.flag(
-        "Rate of the first step; --schedule lowers it.", default=2e-3
+        "Learning rate of the first step; --schedule lowers it.", default=2e-3
     )
     schedule: str = cli.flag(
-        "poly: to almost 0 by (1 - step / steps)^0.9; step: a tenth after each "
-        "--drop_every of the steps.",
+        "poly multiplies the learning rate by (1 - step / steps)^0.9; step "
+        "divides it by ten after each --drop_every of the steps.",
         default="poly",
         choices=SCHEDULES,
     )
     drop_every: float = cli.flag(
         "Share of the steps between two drops of --schedule=step.", default=0.5
     )
-    momentum: float = cli.flag("Of --optimizer=sgd.", default=0.9)
+    momentum: float = cli.flag("Momentum of --optimizer=sgd.", default=0.9)
     weight_decay: float = cli.flag(
         "L2 penalty of the convolutions' kernels.", default=0.0
     )
     head_learning_rate_factor: float = cli.flag(
-        "How many times faster than the backbone the rest of the network "
-        "learns, with --optimizer=sgd.",
+        "Learning rate of the layers after the backbone, as a multiple of the "
+        "backbone's; for --optimizer=sgd.",
         default=1.0,
     )
     image_height: int | None = cli.flag(
@@ -77,28 +77,28 @@ class TrainSegmenterConfig:
         "Width of a random crop; with --crop_height.", default=None
     )
     min_scale: float = cli.flag(
-        "Least random factor of the size, before the crop. What the crop has "
-        "more than the image is grey and ignored.",
+        "Least random scale of an image, before the crop. Where the image is "
+        "then smaller than the crop, it is padded with grey, ignored pixels.",
         default=1.0,
     )
     max_scale: float = cli.flag(
-        "Largest random factor of the size.", default=1.0
+        "Largest random scale of an image.", default=1.0
     )
-    flip: bool = cli.flag("Mirror half of the images.", default=True)
+    flip: bool = cli.flag("Mirror half of the images, at random.", default=True)
     color_jitter: float = cli.flag(
-        "Strength of random colours: 0 is none, 1 strong. It is what carries "
-        "a segmenter over to a domain with other colours.",
+        "Strength of random colour changes: 0 is none, 1 strong. They make a "
+        "segmenter work in a domain with other colours.",
         default=1.0,
     )
     example_weights: str = cli.flag(
-        "Use of importance weights: loss weights each image's loss, sample "
-        "draws images by their weights.",
+        "Use of importance weights: loss multiplies each image's loss by its "
+        "weight, sample draws images in proportion to them.",
         default="none",
         choices=example_weights.USES,
     )
     weights_dir: str = cli.flag(
-        "Directory of estimate_weights whose source weights are used; without "
-        "it image/importance_weight of the records.",
+        "Directory that estimate_weights wrote; its source weights are used. "
+        "The default uses image/importance_weight of the records.",
         default="",
     )
     val_records: str = cli.flag(
@@ -112,7 +112,7 @@ class TrainSegmenterConfig:
         affects_output=False,
     )
     mixed_precision: bool = cli.flag(
-        "Compute in bfloat16 where the device is faster in it.", default=False
+        "Compute in bfloat16, which some devices do faster.", default=False
     )
     distribution: str = cli.flag(
         "none: one device; mirrored: all GPUs of this machine.",
@@ -120,13 +120,15 @@ class TrainSegmenterConfig:
         choices=distribution.STRATEGIES,
     )
     seed: int = cli.flag(
-        "Of the initial weights, the shuffle and the augmentation.", default=0
+        "Seed of initial weights, shuffling and augmentation.", default=0
     )
     checkpoint_every: int = cli.flag(
         "Steps between checkpoints.", default=200, affects_output=False
     )
     log_every: int = cli.flag(
-        "Steps between lines of TensorBoard.", default=20, affects_output=False
+        "Steps between points of TensorBoard's curves.",
+        default=20,
+        affects_output=False,
     )
     picture_every: int = cli.flag(
         "Steps between pictures in TensorBoard.",
@@ -136,7 +138,7 @@ class TrainSegmenterConfig:
 
 
 def check_flags(config: TrainSegmenterConfig) -> None:
-    """Raises a UserError for a flag that makes no sense by itself."""
+    """Raises a UserError for a flag with an unusable value."""
     cli.require_positive(
         config,
         "steps",

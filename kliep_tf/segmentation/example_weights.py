@@ -1,6 +1,6 @@
 """Importance weights in the training of a segmenter.
 
-They either weight each example's loss, or decide how often it is drawn.
+They either multiply each example's loss or decide how often it is drawn.
 """
 
 import os
@@ -43,15 +43,14 @@ def resample(
 ) -> RecordIndex:
     """Returns an index of `num_draws` examples, drawn by their weights.
 
-    Systematic resampling: an example of weight w stands in it either the
-    integer below num_draws w / sum(w) times or the one above, so that nothing
-    is left to chance but what cannot be divided.
+    Systematic resampling: an example of weight w is drawn num_draws w / sum(w)
+    times, rounded down or up at random.
 
     Args:
         index: of the training examples.
         weights: [N], 0 or more.
         num_draws: how many examples the training reads in all.
-        seed: of the one random number that is drawn.
+        seed: of the one random number that decides the rounding.
     """
     ends = np.cumsum(np.asarray(weights, np.float64))
     ends *= num_draws / ends[-1]

@@ -19,7 +19,7 @@ _DROP_FACTOR = 0.1
 
 @dataclasses.dataclass(frozen=True)
 class OptimizerSettings:
-    """How the weights follow their gradients.
+    """Optimizer, learning-rate schedule and weight decay.
 
     Attributes:
         num_steps: steps in all.
@@ -31,9 +31,9 @@ class OptimizerSettings:
         drop_every: share of the steps between two drops of "step".
         weight_decay: d of the penalty d/2 |kernel|^2; depthwise kernels,
             biases and normalisation are spared, as DeepLab does.
-        head_learning_rate_factor: how many times faster than the backbone the
-            rest of the network learns; for SGD alone, since Adam's steps do
-            not depend on the gradient's scale.
+        head_learning_rate_factor: learning rate of the layers after the
+            backbone, as a multiple of the backbone's; for SGD alone, since
+            Adam's steps do not depend on the gradient's scale.
     """
 
     num_steps: int
@@ -46,7 +46,7 @@ class OptimizerSettings:
     head_learning_rate_factor: float = 1.0
 
     def check(self) -> None:
-        """Raises a UserError for the first flag that makes no sense."""
+        """Raises a UserError for the first flag with an unusable value."""
         if not self.weight_decay >= 0:
             _refuse("weight_decay", self.weight_decay, "0 or more")
         if not self.learning_rate > 0:
@@ -67,9 +67,9 @@ class OptimizerSettings:
 def make_optimizer(
     network: keras.Model, settings: OptimizerSettings
 ) -> keras.optimizers.Optimizer:
-    """Returns the optimizer with its variables already made.
+    """Returns the optimizer, built.
 
-    The last step's rate is small but not zero.
+    The last step's learning rate is small but not zero.
     """
     rate = _schedule(settings)
     if settings.optimizer == "sgd":
@@ -88,7 +88,7 @@ class GradientRule:
     """
 
     def __init__(self, network: keras.Model, settings: OptimizerSettings):
-        """Finds out which variables decay and which are the head's."""
+        """Determines which variables decay and which are the head's."""
         decayed = {id(kernel) for kernel in _convolution_kernels(network)}
         backbone = backbone_of(network)
         slow = (
@@ -106,7 +106,7 @@ class GradientRule:
         ]
 
     def __call__(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        """Returns what the optimizer gets, inside a replica's train_step.
+        """Returns the gradients for the optimizer, inside a replica's step.
 
         Args:
             gradients: of the replica's share of the loss, one a trainable

@@ -61,7 +61,7 @@ class _Layers:
         return keras.layers.ReLU(dtype=self._dtype)(x)
 
     def residual(self, x: tf.Tensor, *, dilation: int = 1) -> tf.Tensor:
-        """Adds what two convolutions find."""
+        """Adds the output of two convolutions to their input."""
         filters = x.shape[-1]
         found = self.convolve(x, filters, dilation=dilation)
         found = self.convolve(found, filters, dilation=dilation)

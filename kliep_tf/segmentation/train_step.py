@@ -24,9 +24,9 @@ def make_train_step(
     """Returns the step of one replica.
 
     The loss is the mean over the images of the global batch of each image's
-    weight times its mean cross-entropy over labelled pixels. So every image
-    counts by its weight, however much of it is labelled, and the replicas'
-    shares add up to what one device computes.
+    weight times its mean cross-entropy over labelled pixels. So an image's
+    influence does not depend on how much of it is labelled, and the replicas'
+    sums add up to what one device computes.
 
     Args:
         network: maps images to logits.

@@ -1,4 +1,4 @@
-"""One training run: network under a strategy, data, loop, board."""
+"""The training run of a segmenter: strategy, network, data, loop, hooks."""
 
 import dataclasses
 import os

@@ -41,7 +41,7 @@ def xception_65(make: LayerFactory, output_stride: int) -> keras.Model:
 
     Args:
         make: the layers' common properties.
-        output_stride: 8, 16 or 32; what strides lack of 32 becomes dilation.
+        output_stride: 8, 16 or 32; strides beyond it become dilations.
     """
     image = keras.Input((None, None, 3), dtype="float32")
     x = make.convolve(image, 32, 3, "entry_flow.conv1_1", strides=2)
