@@ -30,7 +30,7 @@ class ExportConfig:
         default="",
     )
     step: int = cli.flag(
-        "which checkpoint to export; 0 means the newest", default=0
+        "step of the checkpoint to export; 0 means the newest", default=0
     )
     averaged: bool = cli.flag(
         "of a run that keeps a running average of the generator's weights "

@@ -35,11 +35,13 @@ class TrainConfig(WeightFlags):
         default="",
     )
     source_weight_exponent: float = cli.flag(
-        "a: source terms carry w**a, renormalised; 0 switches weights off",
+        "a: every loss of a source image is multiplied by w**a, renormalised "
+        "to mean 1; 0 switches these weights off",
         default=1.0,
     )
     target_weight_exponent: float = cli.flag(
-        "b: target terms carry psi**b, renormalised", default=1.0
+        "b: every loss of a target image is multiplied by psi**b, likewise",
+        default=1.0,
     )
     max_weight: float = cli.flag(
         "largest weight of an image after its exponent, the mean being 1: "
@@ -48,7 +50,7 @@ class TrainConfig(WeightFlags):
         default=0.0,
     )
     source_cohort: str = cli.flag(
-        "train on a third of the source by importance, or on all of it",
+        "train on one third of the source by importance, or on all of it",
         default="all",
         choices=("all", *weights.COHORTS),
     )
@@ -89,7 +91,7 @@ class TrainConfig(WeightFlags):
         choices=CLUSTER_STRATEGIES,
     )
     seed: int = cli.flag(
-        "of initial weights, order, crops and other draws", default=0
+        "seed of initial weights, order, crops and other draws", default=0
     )
     checkpoint_every: int = cli.flag(
         "steps between checkpoints",
@@ -123,7 +125,7 @@ class TrainConfig(WeightFlags):
         affects_output=False,
     )
     consistency_every: int = cli.flag(
-        "steps between these checks",
+        "steps between checks by --consistency_segmenter",
         default=1000,
         minimum=1,
         affects_output=False,

@@ -13,7 +13,7 @@ from kliep_tf.train_flags import TrainConfig
 
 
 def fingerprint(config: TrainConfig) -> dict[str, str]:
-    """Returns what tells the weights in use from later ones, if there are any.
+    """Returns the fingerprint of the weights in use, if there are any.
 
     A run that estimates them itself has none when it begins.
     """
@@ -44,7 +44,7 @@ def select_cohort(config: TrainConfig, source: RecordIndex) -> RecordIndex:
 def load(
     config: TrainConfig, source: RecordIndex, target: RecordIndex
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each domain's weights to its power, in the order of its index."""
+    """Returns each domain's weights raised to its exponent, by its index."""
     exponents = _exponents(config)
     if not any(exponents.values()):
         return np.ones(len(source)), np.ones(len(target))

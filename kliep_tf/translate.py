@@ -42,7 +42,7 @@ class TranslateConfig:
     )
     output_dir: str = cli.flag("where the translated records go")
     png_dir: str = cli.flag(
-        "also write images/ and labels/ as PNG files there, in GTA5's layout",
+        "directory for images/ and labels/ as PNG files too, in GTA5's layout",
         default="",
     )
     image_format: str = cli.flag(
@@ -51,8 +51,8 @@ class TranslateConfig:
         choices=records.IMAGE_FORMATS,
     )
     weights_dir: str = cli.flag(
-        "directory of estimate_weights, to attach the source weights; without "
-        "it, weights that the records carry are kept",
+        "directory of estimate_weights, whose source weights are attached; "
+        "without it, weights that the records carry are kept",
         default="",
     )
     batch_size: int = cli.flag(

@@ -23,7 +23,7 @@ def write_config(arguments: Mapping[str, Any]) -> None:
 
 
 def write_command(program: str, config: Any) -> None:
-    """Writes the command line that makes this run anew, defaults left out.
+    """Writes the command line of this run, defaults left out.
 
     Args:
         program: the program's module.
@@ -48,8 +48,8 @@ def write_hyperparameters(
         metrics: scalars whose last values the table shows. Of a folder of
             runs the tab takes them from one: give all runs the same, those
             that a run does not write too.
-        leading: flags that the table shows first. It shows five unless asked
-            for more, and without this the first five of the alphabet.
+        leading: flags that the table shows first. It shows five columns by
+            default, otherwise the first five of the alphabet.
     """
     values = {
         field.name: getattr(config, field.name)

@@ -60,7 +60,7 @@ def distribute_shares(
     make_dataset: Callable[[tuple[int, int]], tf.data.Dataset],
     batch_size: int,
 ) -> Any:
-    """Returns an iterable of which every worker reads only its own part.
+    """Returns an iterable that reads only this worker's part of every batch.
 
     Args:
         strategy: the strategy of the model.
@@ -105,8 +105,8 @@ def replicated_step(
 def all_reduce_sum(figures: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
     """Sums each figure over the replicas, inside a replica's train_step.
 
-    Keras logs the first replica's figures only; summed here, that one speaks
-    for the global batch.
+    Keras logs the figures of the first replica alone; once summed, these are
+    the figures of the global batch.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

@@ -159,7 +159,7 @@ def _readable(
     describe_batch: Callable[[int], str],
     damages: tuple[type[tf.errors.OpError], ...],
 ) -> Iterator[Any]:
-    """Yields the batches; what is damaged among them is the user's to mend."""
+    """Yields the batches; a damaged one raises a UserError."""
     waiting = iter(batches)
     for step in itertools.count(start + 1):
         try:
@@ -257,7 +257,7 @@ def _reporting(
     start: int,
     scalars: ScalarWriter,
 ) -> Iterator[Callable[[int, _Means], None]]:
-    """Opens what is reported to; workers other than the chief have nothing."""
+    """Opens TensorBoard and the progress bar; the chief alone reports."""
     if not is_chief:
         yield lambda step, means: None
         return

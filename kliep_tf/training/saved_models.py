@@ -26,8 +26,8 @@ def write_archive(
 ) -> None:
     """Writes an archive's endpoints into `directory`, which may exist.
 
-    ExportArchive and not tf.saved_model.save: what the latter makes of a Keras
-    3 model does not load in TensorFlow Serving (Keras issue 20095).
+    By ExportArchive: a Keras 3 model that tf.saved_model.save wrote does not
+    load in TensorFlow Serving (Keras issue 20095).
 
     Args:
         archive: what is written.
@@ -94,7 +94,7 @@ def is_whole(directory: str | os.PathLike) -> bool:
 
 
 def fingerprint(directory: str | os.PathLike) -> str:
-    """Returns what shows that a SavedModel was replaced; see `runs`.
+    """Returns a fingerprint that changes when a SavedModel is replaced.
 
     Raises:
         OSError: there is none.

@@ -1,4 +1,4 @@
-"""Several processes that train one model together: who is who, who is lost.
+"""Several processes that train one model: which is which, and which is lost.
 
 TensorFlow's MultiWorkerMirroredStrategy runs the same program on every machine
 and describes the machines in the environment variable TF_CONFIG. Worker 0, the
@@ -79,12 +79,12 @@ def this_worker(distribution: str) -> Worker:
 
 @contextlib.contextmanager
 def joining(worker: Worker, seconds: float) -> Iterator[None]:
-    """Ends this process with status 1 if the others are not there in time.
+    """Ends this process with status 1 if the others do not join in time.
 
-    TensorFlow waits for them inside C++, without end, and keeps Python's lock
-    meanwhile: no thread, no signal handler runs, and Ctrl-C is not heard. What
-    can end the wait is faulthandler's watchdog, which needs no lock. It cannot
-    say anything either (its traceback is thrown away), so it is said before.
+    TensorFlow waits for them inside C++, without end, and holds Python's lock
+    meanwhile: no thread and no signal handler runs, and Ctrl-C has no effect.
+    faulthandler's watchdog needs no lock and can end the wait. It cannot print
+    a message of ours (its traceback is thrown away), so that comes before.
     """
     if worker.count == 1:
         yield

@@ -1,4 +1,4 @@
-"""A history of fakes, each with the weight of the image it was made from."""
+"""A pool of earlier fakes, each with the weight of its original image."""
 
 import tensorflow as tf
 

@@ -10,10 +10,10 @@ from kliep_tf.training import keras_compat
 
 @keras.saving.register_keras_serializable("kliep_tf")
 class FusedAdam(keras.optimizers.Adam):
-    """Keras's Adam, its ten operations a variable replaced by one.
+    """Keras's Adam with one operation a variable in place of ten.
 
-    The published networks have 28 million parameters: read and written ten
-    times they take 6 % of a step at 64x64 on a CPU, and here 40 % of that.
+    The published networks have 28 million parameters. Read and written ten
+    times they take 6 % of a step at 64x64 on a CPU; once, 40 % of that.
     Variables and checkpoints are those of Keras's.
     """
 
@@ -85,9 +85,9 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
 def sum_over_replicas(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:
     """Returns the gradients of the global batch, equal on all replicas.
 
-    Keras's optimizers sum by themselves, keep the sums to themselves and clip
-    before they sum. Summed outside, gradients can be measured without being
-    sent twice; `keras_compat.apply_gradients_as_given` stops the optimizer.
+    Keras's optimizers sum gradients themselves, after clipping, and do not give
+    the sums out. Summed here, gradients can be measured without a second
+    exchange; `keras_compat.apply_gradients_as_given` stops the optimizer.
     """
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:

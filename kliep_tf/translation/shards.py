@@ -1,4 +1,4 @@
-"""A whole shard through a SavedModel: decode, translate, encode, in order."""
+"""Translates whole shards by a SavedModel: decode, translate, encode."""
 
 import dataclasses
 import os

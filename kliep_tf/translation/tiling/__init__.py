@@ -1,1 +1,1 @@
-"""Generators on full frames in little memory, strip by strip."""
+"""Runs generators on large frames in little memory, strip by strip."""

@@ -1,4 +1,4 @@
-"""A generator on full frames, strip by strip, but without seams.
+"""Runs a generator on large frames strip by strip, without seams.
 
 Instance normalisation takes the mean and variance of a whole image, so strips
 that are translated one by one differ where they meet, however much they

@@ -29,8 +29,8 @@ class CycleGANSettings:
         "residual blocks of each generator", default=9, minimum=0
     )
     upsampling: str = cli.flag(
-        "of the generators: transposed convolutions as published, or resize "
-        "and convolve, which leaves no checkerboard",
+        "how generators enlarge: by transposed convolutions, as published, or "
+        "by resizing and convolving, which leaves no checkerboard",
         default="transposed",
         choices=UPSAMPLINGS,
     )
@@ -40,7 +40,7 @@ class CycleGANSettings:
         default=False,
     )
     adversarial_loss: str = cli.flag(
-        "least squares, the log loss of eq. 12, or hinge",
+        "lsgan: least squares; bce: the log loss of eq. 12; hinge",
         default="lsgan",
         choices=sorted(ADVERSARIAL_LOSSES),
     )
@@ -72,16 +72,16 @@ class CycleGANSettings:
         below=1,
     )
     rematerialize: bool = cli.flag(
-        "save memory at full frames: compute the generators' activations a "
+        "save memory on large frames: compute the generators' activations a "
         "second time for the gradient instead of keeping them",
         default=False,
     )
     convolution: str = cli.flag(
-        "of the generators' residual blocks. direct; winograd: the same but "
-        "for rounding, with a quarter of the multiplications and more memory "
-        "(the transformed kernels of both published generators take 340 MB "
-        "during a step, 75 in bfloat16); auto: winograd on CPUs where it is "
-        "faster",
+        "how the generators' residual blocks convolve. direct: as written; "
+        "winograd: the same but for rounding, with a quarter of the "
+        "multiplications and more memory (the transformed kernels of both "
+        "published generators take 340 MB during a step, 75 in bfloat16); "
+        "auto: winograd on CPUs where it is faster",
         default="auto",
         choices=CONVOLUTIONS,
     )
