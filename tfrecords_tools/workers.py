@@ -11,7 +11,7 @@ from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from kliep_tf.errors import UserError
+from kliep_tf.errors import RefusedError
 from kliep_tf.ordered_map import ordered_map
 
 # Enough that workers stay busy while the caller imports TensorFlow or flushes
@@ -57,7 +57,7 @@ def map_in_workers(
         # The workers start while the caller is still importing what it needs.
         yield ordered_map(executor, function, items, in_flight)
     except BrokenProcessPool:
-        raise UserError(
+        raise RefusedError(
             "a worker process was ended from outside, perhaps for lack of "
             f"memory; expected room for --num_workers={num_workers}"
         ) from None

@@ -315,16 +315,29 @@ def test_killed_translation_continues_to_a_whole_dataset(
         f"--source_records={config.source_records}",
         f"--output_dir={tmp_path / 'killed'}",
     ]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
     killed = tmp_path / "killed"
+
+    def stop(number, pattern):
+        """Stops a translation when a file of this name is there."""
+        process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        while not (killed.exists() and list(killed.glob(pattern))):
+            assert process.poll() is None, "ended before it could be stopped"
+            time.sleep(0.001)
+        process.send_signal(number)
+        return process.communicate()[1], process.returncode
+
+    assert stop(signal.SIGTERM, "config.json") == (
+        "error: terminated; the same command again continues\n",
+        143,
+    )
     # The first shard is being written, or has just been finished.
-    while not (killed.exists() and list(killed.glob("*train-00000*"))):
-        assert process.poll() is None, "ended before it could be killed"
-        time.sleep(0.001)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    stop(signal.SIGKILL, "*train-00000*")
     assert runs.read_config(killed)["status"] == "incomplete"
     assert not (killed / "train-00001-of-00002.tfrecord").exists()
 
