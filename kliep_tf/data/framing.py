@@ -17,7 +17,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 
 _HEADER = struct.Struct("<QI")  # length, checksum of the length
 _CHECKSUM = struct.Struct("<I")
@@ -38,7 +38,7 @@ def read_spans(path: str | os.PathLike) -> list[tuple[int, int]]:
     Data are passed over: a shard of any size takes milliseconds.
 
     Raises:
-        UserError: the file is no TFRecord file, is damaged or is cut short.
+        DataError: the file is no TFRecord file, is damaged or is cut short.
     """
     spans: list[tuple[int, int]] = []
     with open(path, "rb") as file:
@@ -59,16 +59,16 @@ def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
     """Returns one record's data, having compared it with its checksum.
 
     Raises:
-        UserError: the file has changed or is damaged there.
+        DataError: the file has changed or is damaged there.
     """
     with open(path, "rb", buffering=0) as file:
         file.seek(offset)
         data = file.read(length + _CHECKSUM.size)
     if len(data) != length + _CHECKSUM.size:
-        raise UserError(f"{path}: expected it unchanged, found it truncated")
+        raise DataError(f"{path}: expected it unchanged, found it truncated")
     found, checksum = data[:length], data[length:]
     if _CHECKSUM.pack(masked_crc32c(found)) != checksum:
-        raise UserError(
+        raise DataError(
             f"{path}: expected whole records, found a damaged one at byte "
             f"{offset} (its checksum is another)"
         )
@@ -109,7 +109,7 @@ def unpacked(path: str | os.PathLike) -> str:
     in a temporary folder, which is made once and removed with the process.
 
     Raises:
-        UserError: the compressed file is damaged.
+        DataError: the compressed file is damaged.
     """
     path = os.fspath(path)
     with open(path, "rb") as file:
@@ -127,7 +127,7 @@ def _unpack(path: str, modified: int, size: int) -> str:
         with gzip.open(path) as packed, os.fdopen(handle, "wb") as file:
             shutil.copyfileobj(packed, file, 2**20)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(
+        raise DataError(
             f"{path}: expected a whole file compressed by gzip, found damage "
             f"({error})"
         ) from error
@@ -150,8 +150,8 @@ def _read_length(file: BinaryIO) -> int | None:
     return int(length)
 
 
-def _damage(path: str | os.PathLike, whole: int) -> UserError:
-    return UserError(
+def _damage(path: str | os.PathLike, whole: int) -> DataError:
+    return DataError(
         f"{path}: expected a whole TFRecord file, found it damaged or cut "
         f"short after {whole} records"
     )

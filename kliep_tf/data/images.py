@@ -6,6 +6,10 @@ the number of parallel calls. Shapes are [H, W, C] unless stated.
 
 import tensorflow as tf
 
+# Signature, length of the chunk, its name, width, height; then 8 bits, gray.
+_PNG_HEADER_BYTES = 26
+_GRAY_PNG = r"(?s)\C{12}IHDR\C{8}\x08\x00"
+
 
 def decode_image(encoded: tf.Tensor) -> tf.Tensor:
     """Decodes PNG or JPEG bytes to uint8 [H, W, 3]."""
@@ -14,8 +18,21 @@ def decode_image(encoded: tf.Tensor) -> tf.Tensor:
 
 
 def decode_label(encoded: tf.Tensor) -> tf.Tensor:
-    """Decodes a one-channel PNG of train ids to uint8 [H, W, 1]."""
+    """Decodes a one-channel PNG of train ids to uint8 [H, W, 1].
+
+    Anything else is an InvalidArgumentError: of a palette the decoder would
+    return luminances, of 16 bits the high bytes, of RGB a mean.
+    """
+    tf.debugging.assert_equal(
+        is_gray_png(encoded), True, "expected a label of one 8-bit channel"
+    )
     return tf.io.decode_png(encoded, channels=1)
+
+
+def is_gray_png(encoded: tf.Tensor) -> tf.Tensor:
+    """Returns bool []: whether this is a PNG of one channel of 8 bits."""
+    header = tf.strings.substr(encoded, 0, _PNG_HEADER_BYTES)
+    return tf.strings.regex_full_match(header, _GRAY_PNG)
 
 
 def to_float(image: tf.Tensor) -> tf.Tensor:

@@ -7,7 +7,7 @@ and the number of parallel calls changes nothing.
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +17,16 @@ from kliep_tf.data import images, records
 from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex
+from kliep_tf.data.labels import read_label
 from kliep_tf.data.summaries import class_set_of
 
 _AUTOTUNE = tf.data.AUTOTUNE
 # Independent random streams of one seed.
 _SOURCE_STREAM, _TARGET_STREAM = 0, 1
+
+
+# A parsed example: see `records.parse_example`.
+Example = Mapping[str, tf.Tensor]
 
 
 class LabelledImages(NamedTuple):
@@ -64,8 +69,8 @@ def make_image_dataset(paths: Sequence[str]) -> tf.data.Dataset:
 
     classes = class_set_of(paths)
 
-    def load(serialized: tf.Tensor) -> LabelledImages:
-        return _decode(records.parse_example(serialized), classes)
+    def load(serialized: tf.Tensor, shard: tf.Tensor) -> LabelledImages:
+        return _decode(records.parse_example(serialized, shard), classes)
 
     dataset = records.shard_dataset(paths)
     return dataset.map(load, num_parallel_calls=_AUTOTUNE).prefetch(_AUTOTUNE)
@@ -87,9 +92,11 @@ def make_labelled_dataset(
         where `example_weights` [N] are given, theirs too: float32 [B].
     """
 
-    def load(serialized, weight, position_seed):
-        example = _decode(records.parse_example(serialized), index.classes)
-        image, label = augmentation(example.image, example.label, position_seed)
+    def load(
+        example: Example, weight: tf.Tensor, position_seed: tf.Tensor
+    ) -> tuple[tf.Tensor, ...]:
+        read = _decode(example, index.classes)
+        image, label = augmentation(read.image, read.label, position_seed)
         image = images.to_float(image)
         return (
             (image, label)
@@ -149,18 +156,17 @@ def make_unpaired_dataset(
     own_size = batch_size // num_parts
 
     def load(
-        serialized: tf.Tensor, weight: tf.Tensor, position_seed: tf.Tensor
+        example: Example, weight: tf.Tensor, position_seed: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        encoded = records.parse_example(serialized)[records.ENCODED]
-        image = images.decode_image(encoded)
+        image = images.decode_image(example[records.ENCODED])
         image, _ = augmentation(image, None, position_seed)
         return images.to_float(image), weight
 
     def load_labelled(
-        serialized: tf.Tensor, weight: tf.Tensor, position_seed: tf.Tensor
+        example: Example, weight: tf.Tensor, position_seed: tf.Tensor
     ) -> tuple[tf.Tensor, ...]:
-        example = _decode(records.parse_example(serialized), source.classes)
-        image, label = augmentation(example.image, example.label, position_seed)
+        read = _decode(example, source.classes)
+        image, label = augmentation(read.image, read.label, position_seed)
         return images.to_float(image), weight, label
 
     def stream(
@@ -234,24 +240,27 @@ def _training_stream(
     wanted: Callable[[tf.Tensor], tf.Tensor] | None = None,
     num_parallel_calls: int = _AUTOTUNE,
 ) -> tf.data.Dataset:
-    """Returns load(serialized, weight, seed [2]) from position `start` on."""
+    """Returns load(example, weight, seed [2]) from position `start` on."""
     row_at = _shuffled_rows(len(index), seed)
     weights = np.asarray(weights, np.float32)
 
-    def read(position: np.ndarray) -> tuple[bytes, np.float32]:
+    def read(position: np.ndarray) -> tuple[bytes, bytes, np.float32]:
         row = row_at(int(position))
-        return index.read(row), weights[row]
+        path = index.paths[index.shards[row]]
+        return index.read(row), path.encode(), weights[row]
 
     stream_seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
 
-    def at(position: tf.Tensor):
-        serialized, weight = tf.numpy_function(
-            read, [position], (tf.string, tf.float32), stateful=False
+    def at(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        types = (tf.string, tf.string, tf.float32)
+        serialized, shard, weight = (
+            tf.ensure_shape(tensor, [])
+            for tensor in tf.numpy_function(
+                read, [position], types, stateful=False
+            )
         )
-        serialized = tf.ensure_shape(serialized, [])
-        weight = tf.ensure_shape(weight, [])
         seed = tf.stack([tf.constant(stream_seed, tf.int64), position])
-        return load(serialized, weight, seed)
+        return load(records.parse_example(serialized, shard), weight, seed)
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     if wanted is not None:
@@ -275,17 +284,9 @@ def _shuffled_rows(number: int, seed: tuple[int, int]) -> Callable[[int], int]:
     return row_at
 
 
-def _decode(example: dict[str, tf.Tensor], classes: ClassSet) -> LabelledImages:
+def _decode(example: Example, classes: ClassSet) -> LabelledImages:
     image = images.decode_image(example[records.ENCODED])
-    encoded_label = example[records.LABEL_ENCODED]
-    label = tf.cond(
-        tf.strings.length(encoded_label) > 0,
-        lambda: images.decode_label(encoded_label),
-        lambda: tf.fill(
-            tf.shape(image[:, :, :1]), np.uint8(classes.ignore_label)
-        ),
-    )
-    label = tf.ensure_shape(label, [None, None, 1])
+    label = read_label(example, classes, tf.shape(image)[:2])
     return LabelledImages(
         image,
         label,

@@ -3,12 +3,13 @@
 import collections
 import contextlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.data import pipeline, records
+from kliep_tf.data import images, pipeline, records
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.summaries import (
     SplitSummary,
@@ -16,7 +17,11 @@ from kliep_tf.data.summaries import (
     read_shard_summaries,
     read_summary,
 )
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
+
+# What tf.data raises for a record, image or label that it cannot make out.
+DAMAGED = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
+_OWN = re.compile(r"\b(?:User|Data)Error: ")
 
 
 def make_example_dataset(paths: Sequence[str]) -> tf.data.Dataset:
@@ -37,7 +42,7 @@ def make_example_dataset(paths: Sequence[str]) -> tf.data.Dataset:
 def require_labels(paths: Sequence[str], flag: str) -> None:
     """Raises a UserError if the records are known to lack labels.
 
-    dataset.json knows all examples; without it the first example decides.
+    dataset.json knows all examples; without it they are read, one by one.
 
     Args:
         paths: the shards.
@@ -50,20 +55,20 @@ def require_labels(paths: Sequence[str], flag: str) -> None:
                 f"{summary.num_examples - summary.labelled} of "
                 f"{summary.num_examples} without a label in {path}'s split"
             )
-    example = next(
-        (example for path in paths for example in records.read_shard(path)),
-        None,
-    )
-    if example is None:
-        return
-    features = tf.train.Example.FromString(example).features.feature
-    if not features[records.LABEL_ENCODED].bytes_list.value:
-        found = features[records.FILENAME].bytes_list.value
-        name = found[0].decode() if found else paths[0]
-        raise UserError(
-            f"--{flag}: expected labelled examples, found none under "
-            f"{records.LABEL_ENCODED} in {name!r}"
-        )
+        if summary is None:
+            _require_label_in_each(path, flag)
+
+
+def _require_label_in_each(path: str, flag: str) -> None:
+    """Raises a UserError for the first example of a shard without a label."""
+    for number, serialized in enumerate(records.read_shard(path)):
+        name = records.filename_of(serialized, f"{path}, record {number}")
+        features = tf.train.Example.FromString(serialized).features.feature
+        if not features[records.LABEL_ENCODED].bytes_list.value:
+            raise UserError(
+                f"--{flag}: expected labelled examples, found none under "
+                f"{records.LABEL_ENCODED} in {name!r} of {path}"
+            )
 
 
 def has_labels(paths: Sequence[str]) -> bool:
@@ -86,12 +91,20 @@ def summarize_split(paths: Sequence[str], split: str) -> SplitSummary:
     return known or _read_split(paths, split)
 
 
-def read_all(dataset: tf.data.Dataset, flag: str) -> Iterator:
+def read_all(
+    dataset: tf.data.Dataset, flag: str, paths: Sequence[str] = ()
+) -> Iterator:
     """Yields a dataset's elements as NumPy arrays.
+
+    Args:
+        dataset: made of records.
+        flag: the flag that named them, for messages.
+        paths: the shards, where elements are examples in order: what cannot be
+            decoded is then looked for and named.
 
     Raises:
         UserError: a record is damaged, or an image or label in it cannot be
-            decoded.
+            used.
     """
     elements = dataset.as_numpy_iterator()
     position = 0
@@ -100,14 +113,30 @@ def read_all(dataset: tf.data.Dataset, flag: str) -> Iterator:
             element = next(elements)
         except StopIteration:
             return
-        except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as e:
-            reason = e.message.strip().splitlines()[0]
-            raise UserError(
-                f"--{flag}: expected readable examples, found a damaged one "
-                f"after {position} elements ({reason})"
-            ) from e
+        except DAMAGED as error:
+            reason = reason_of(error)
+            if not is_own(error):
+                reason = _find_damage(paths, position) or (
+                    "expected readable examples, found a damaged one after "
+                    f"{position} elements ({reason})"
+                )
+            raise DataError(f"--{flag}: {reason}") from error
         yield element
         position += 1
+
+
+def is_own(error: tf.errors.OpError) -> bool:
+    """Whether TensorFlow passed on a UserError of what ran inside a graph."""
+    return _OWN.search(error.message.strip().splitlines()[0]) is not None
+
+
+def reason_of(error: tf.errors.OpError) -> str:
+    """Returns what went wrong in one line, without TensorFlow's own notes."""
+    line = error.message.strip().splitlines()[0]
+    if is_own(error):
+        return _OWN.split(line, maxsplit=1)[1]
+    line = re.sub(r"\{\{.*?\}\} ?", "", line)
+    return re.sub(r" \[Op:\w+\].*", "", line)
 
 
 @contextlib.contextmanager
@@ -118,12 +147,13 @@ def readable(index: RecordIndex, row: int) -> Iterator[None]:
     """
     try:
         yield
-    except (tf.errors.DataLossError, tf.errors.InvalidArgumentError) as error:
+    except DAMAGED as error:
+        if is_own(error):
+            raise DataError(reason_of(error)) from error
         path = index.paths[index.shards[row]]
-        raise UserError(
+        raise DataError(
             f"{path}: expected readable examples, found a damaged one, "
-            f"{str(index.filenames[row])!r} "
-            f"({error.message.strip().splitlines()[0]})"
+            f"{str(index.filenames[row])!r} ({reason_of(error)})"
         ) from error
 
 
@@ -149,6 +179,32 @@ def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:
         yield _stack(waiting)
 
 
+def _find_damage(paths: Sequence[str], start: int) -> str:
+    """Returns which example cannot be decoded, "" if all can.
+
+    Args:
+        paths: the shards.
+        start: number of examples at their beginning that were decoded.
+    """
+    number = 0
+    for path in paths:
+        for row, serialized in enumerate(records.read_shard(path)):
+            number += 1
+            if number <= start:
+                continue
+            name = records.filename_of(serialized, f"{path}, record {row}")
+            try:
+                example = records.parse_example(serialized)
+                images.decode_image(example[records.ENCODED])
+            except DAMAGED as error:
+                return (
+                    f"{path}, record {row}: expected an image that can be "
+                    f"decoded, found a damaged one in {name!r} "
+                    f"({reason_of(error)})"
+                )
+    return ""
+
+
 def _read_split(paths: Sequence[str], split: str) -> SplitSummary:
     classes = class_set_of(paths)
     shards: dict[str, list[str]] = {}
@@ -158,7 +214,7 @@ def _read_split(paths: Sequence[str], split: str) -> SplitSummary:
     for path in paths:
         names = shards.setdefault(os.path.basename(path), [])
         dataset = pipeline.make_image_dataset([path])
-        for example in read_all(dataset, "source_records"):
+        for example in read_all(dataset, "source_records", [path]):
             names.append(example.filename.decode())
             height, width, _ = example.image.shape
             sizes[f"{height}x{width}"] += 1

@@ -18,7 +18,7 @@ from kliep_tf.data import framing
 from kliep_tf.data.summaries import SHARD_NAME as SHARD_NAME
 from kliep_tf.data.summaries import shard_name as shard_name
 from kliep_tf.data.summaries import split_of as split_of
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 ENCODED = "image/encoded"
 FILENAME = "image/filename"
@@ -29,6 +29,8 @@ CHANNELS = "image/channels"
 LABEL_ENCODED = "image/segmentation/class/encoded"
 LABEL_FORMAT = "image/segmentation/class/format"
 IMPORTANCE_WEIGHT = "image/importance_weight"
+# Not of the schema: where an example was read, for messages.
+SHARD = "shard"
 
 IMAGE_FORMATS = ("png", "jpeg")
 
@@ -97,14 +99,20 @@ def replace_image(serialized: bytes, image: bytes, image_format: str) -> bytes:
     return _serialize(example)
 
 
-def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
+def parse_example(
+    serialized: tf.Tensor, shard: tf.Tensor | None = None
+) -> dict[str, tf.Tensor]:
     """Parses one serialized example, or a batch [N] of them, inside a graph.
+
+    Args:
+        serialized: string [] or [N].
+        shard: path of the shard, returned under SHARD.
 
     Returns:
         A dict by the schema's keys, each of shape [] or [N]. Absent labels are
         "", an absent importance weight is NaN.
     """
-    return tf.io.parse_example(
+    parsed = tf.io.parse_example(
         serialized,
         {
             ENCODED: tf.io.FixedLenFeature([], tf.string),
@@ -118,14 +126,22 @@ def parse_example(serialized: tf.Tensor) -> dict[str, tf.Tensor]:
             ),
         },
     )
+    return parsed if shard is None else {**parsed, SHARD: shard}
 
 
 def shard_dataset(paths: Sequence[str]) -> tf.data.Dataset:
-    """Returns the serialized examples of shards, in order.
+    """Returns (serialized example, path of its shard), in order.
 
     Shards may be compressed by gzip.
     """
-    return tf.data.TFRecordDataset([framing.unpacked(path) for path in paths])
+    shards = tf.data.Dataset.from_tensor_slices(
+        ([framing.unpacked(path) for path in paths], list(paths))
+    )
+    return shards.flat_map(
+        lambda file, path: tf.data.TFRecordDataset(file).map(
+            lambda serialized: (serialized, path)
+        )
+    )
 
 
 def filename_of(serialized: bytes, where: str) -> str:
@@ -144,14 +160,14 @@ def filename_of(serialized: bytes, where: str) -> str:
         features = {}
     for key in (ENCODED, FILENAME):
         if key not in features or not features[key].bytes_list.value:
-            raise UserError(
+            raise DataError(
                 f"{where}: expected examples with the key {key}, found "
                 f"{', '.join(sorted(features)[:5]) or 'no tf.train.Example'}"
             )
     raw = features[FILENAME].bytes_list.value[0]
     reason = filename_problem(raw)
     if reason:
-        raise UserError(f"{where}: {reason}")
+        raise DataError(f"{where}: {reason}")
     return raw.decode()
 
 
@@ -240,7 +256,7 @@ def read_shard(path: str | os.PathLike) -> Iterator[bytes]:
         framing.read_records(framing.unpacked(path))
     ):
         if data is None:
-            raise UserError(f"{path}, record {number}: {reason}")
+            raise DataError(f"{path}, record {number}: {reason}")
         yield data
 
 

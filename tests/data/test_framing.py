@@ -86,7 +86,7 @@ def test_shards_compressed_by_gzip_are_read(tmp_path):
         file.write(packed)
     assert list(records.read_shard(path)) == plain
     found = records.shard_dataset([path]).as_numpy_iterator()
-    assert list(found) == plain
+    assert list(found) == [(data, path.encode()) for data in plain]
     index = build_index([path])
     assert index.filenames.tolist() == names
     assert [index.read(row) for row in (2, 0)] == [plain[2], plain[0]]

@@ -59,9 +59,12 @@ def test_labelled_records_pass(tmp_path):
     require_labels([_write(tmp_path, [b"png", b"png"])], "records")
 
 
-def test_first_example_speaks_for_records_without_a_summary(tmp_path):
-    path = _write(tmp_path, [None, b"png"])
-    with pytest.raises(UserError, match=r"--records: .* in 'frame_0'"):
+@pytest.mark.parametrize("row", [0, 2])
+def test_one_unlabelled_example_is_found_without_a_summary(tmp_path, row):
+    labels = [b"png"] * 3
+    labels[row] = None
+    path = _write(tmp_path, labels)
+    with pytest.raises(UserError, match=f"--records: .* in 'frame_{row}'"):
         require_labels([path], "records")
 
 
