@@ -151,7 +151,7 @@ def _count(
     done = sum(map(len, parts))
     dataset = make_image_dataset(index.paths).skip(done)
     batches = equal_size_batches(
-        read_all(dataset, "records"), config.batch_size
+        read_all(dataset, "records", index.paths), config.batch_size
     )
     write = None
     if config.write_predictions:

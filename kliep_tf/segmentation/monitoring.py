@@ -41,7 +41,7 @@ def make_validation(
 
     def validate(step: int) -> None:
         matrix = np.zeros((len(classes), len(classes)), np.int64)
-        examples = read_all(make_image_dataset(paths), "val_records")
+        examples = read_all(make_image_dataset(paths), "val_records", paths)
         for batch in equal_size_batches(examples, _BATCH_SIZE):
             _, counts = metrics.predict_and_count(
                 logits_of(batch.image), batch.label, classes.ignore_label

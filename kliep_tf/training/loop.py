@@ -19,7 +19,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from kliep_tf.errors import UserError
+from kliep_tf.data import reading
+from kliep_tf.errors import DataError, UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.scalars import ScalarWriter
@@ -28,10 +29,9 @@ from kliep_tf.training.workers import Team, loss_as_user_error
 StepFunction = Callable[[Any], Mapping[str, tf.Tensor]]
 SeeFigures = Callable[[int, Mapping[str, float]], None]
 
-# What tf.data raises for a record, image or label that it cannot make out.
-_DAMAGED = (tf.errors.DataLossError, tf.errors.InvalidArgumentError)
-# And for a shard that is gone. Among several workers a lost connection may
-# sound like that.
+# What tf.data raises for damage, or for a shard that is gone. Among several
+# workers a lost connection may sound like the latter.
+_DAMAGED = reading.DAMAGED
 _UNREADABLE = (*_DAMAGED, tf.errors.NotFoundError, tf.errors.UnknownError)
 _RATE = "speed/images_per_second"
 # A bar has room for the losses; TensorBoard shows all.
@@ -167,12 +167,14 @@ def _readable(
         except StopIteration:
             return
         except damages as error:
-            among = describe_batch(step)
-            reason = error.message.strip().splitlines()[0]
-            raise UserError(
-                f"step {step}: expected readable examples, found a damaged one"
-                f"{among and f' among {among}'} ({reason})"
-            ) from error
+            reason = reading.reason_of(error)
+            if not reading.is_own(error):
+                among = describe_batch(step)
+                reason = (
+                    "expected readable examples, found a damaged one"
+                    f"{among and f' among {among}'} ({reason})"
+                )
+            raise DataError(f"step {step}: {reason}") from error
         yield batch
 
 

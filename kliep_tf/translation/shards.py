@@ -102,7 +102,9 @@ class Translator:
             yield from ordered_map(pool, finish, parts, _IN_FLIGHT)
 
     def _translate_images(self, path: str) -> Iterator[TranslatedImage]:
-        examples = reading.read_all(_named_images(path), "source_records")
+        examples = reading.read_all(
+            _named_images(path), "source_records", [path]
+        )
         for batch in reading.equal_size_batches(examples, self._batch_size):
             pixels = tf.constant(batch.image)
             translated = self._translate(images=pixels, **self._options)

@@ -101,7 +101,7 @@ def test_damaged_image_is_looked_for_and_named(tmp_path):
         b"frame_0",
         b"frame_1",
     ]
-    with pytest.raises(UserError, match="record 2: .* one in 'frame_1'"):
+    with pytest.raises(UserError, match=r"record 2: .* one in 'frame_1'"):
         next(found)
 
 

@@ -176,7 +176,7 @@ def test_first_unlabelled_example_and_the_alternatives_are_named(
 
 @pytest.mark.parametrize("name", ["class_histogram", "layout"])
 def test_label_ids_are_not_taken_for_train_ids(name, tmp_path):
-    with pytest.raises(UserError, match=r"expected labels 0\.\.18 or 255"):
+    with pytest.raises(UserError, match=r"expected train ids 0\.\.18 and 255"):
         _extract(name, tmp_path, [(_gray(1, 2), [[ROAD, 33]])])
 
 
@@ -224,7 +224,7 @@ def test_classes_come_with_the_data(tmp_path):
 def test_label_of_another_set_of_classes_is_refused(tmp_path):
     # 3 is a train id of Cityscapes and none of the three classes.
     frame = (_gray(1, 2), [[0, 3]])
-    with pytest.raises(UserError, match=r"expected labels 0\.\.2 or 200"):
+    with pytest.raises(UserError, match=r"expected train ids 0\.\.2 and 200"):
         _extract("class_histogram", tmp_path, [frame], classes=THREE)
 
 
