@@ -1,6 +1,7 @@
 """Imports go down only, as docs/architecture.md draws the house."""
 
 import ast
+import functools
 import re
 import sys
 from pathlib import Path
@@ -74,26 +75,33 @@ FILES = sorted(
 LOCKS = ("requirements.lock", "requirements-cuda.lock")
 
 
-def imports_of(file: str) -> set[str]:
+@functools.cache
+def tree_of(file: str) -> ast.Module:
+    return ast.parse((ROOT / file).read_text(encoding="utf-8"))
+
+
+@functools.cache
+def imports_of(file: str) -> frozenset[str]:
     """Returns the modules that a file imports anywhere, names included.
 
     `from a.b import c` counts as a.b.c: whether c is a module or a name in
     one, it says which part of the house is meant.
     """
     found = set()
-    for node in ast.walk(ast.parse((ROOT / file).read_text(encoding="utf-8"))):
+    for node in ast.walk(tree_of(file)):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert not node.level, f"{file}: a relative import"
             found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    return found
+    return frozenset(found)
 
 
 def imports_of_package(file: str, package: str) -> set[str]:
     return {name for name in imports_of(file) if name.split(".")[0] == package}
 
 
+@functools.cache
 def part_of(module: str) -> str:
     """Returns "data" for kliep_tf.data.records, "" for kliep_tf's names."""
     _, _, rest = module.partition(".")
@@ -264,7 +272,7 @@ def test_every_folder_of_experiments_has_its_floor():
     ],
 )
 def test_what_stands_right_under_experiments_is_a_program(file):
-    last = ast.parse((ROOT / file).read_text(encoding="utf-8")).body[-1]
+    last = tree_of(file).body[-1]
     assert isinstance(last, ast.If)
     assert ast.unparse(last.test) == "__name__ == '__main__'"
     assert ast.unparse(last.body[-1]).startswith("cli.run(")
@@ -295,7 +303,7 @@ def test_only_cli_knows_flags(file):
 
 @pytest.mark.parametrize("file", FILES)
 def test_programs_import_cli_before_tensorflow(file):
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    tree = tree_of(file)
     if "cli.run(" not in ast.unparse(tree.body[-1]):
         return
     lines = [ast.unparse(node) for node in tree.body]
@@ -317,7 +325,7 @@ def test_programs_import_cli_before_tensorflow(file):
     ),
 )
 def test_init_files_hold_a_docstring_and_only_the_top_one_more(file):
-    tree = ast.parse((ROOT / file).read_text(encoding="utf-8"))
+    tree = tree_of(file)
     body = tree.body[1:] if ast.get_docstring(tree) else tree.body
     if file == f"{METHODS}/__init__.py":
         pytest.skip("the registry, in which a method is one line")
