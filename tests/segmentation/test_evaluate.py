@@ -174,33 +174,27 @@ def test_lost_report_is_written_again(report, capsys):
     assert path.read_text() == text
 
 
-def test_images_of_one_size_may_have_labels_of_two(red_is_the_class, tmp_path):
-    """Scores count at each label's own resolution."""
+def test_label_of_another_size_than_its_image_is_refused(
+    red_is_the_class, tmp_path
+):
+    """They show the same only where somebody resized them so."""
     image, label = FRAMES[0]
     path = tmp_path / "train-00000-of-00001.tfrecord"
-    records.write_shard(
-        path,
-        [
-            records.encode_example(
-                encode_png(image),
-                filename=f"times_{times}",
-                height=2,
-                width=2,
-                label=encode_png(label.repeat(times, 0).repeat(times, 1)),
-            )
-            for times in (1, 2)
-        ],
+    example = records.encode_example(
+        encode_png(image),
+        filename="doubled",
+        height=2,
+        width=2,
+        label=encode_png(label.repeat(2, 0).repeat(2, 1)),
     )
-    evaluate(
-        EvaluateConfig(
-            segmenter=str(red_is_the_class),
-            records=str(path),
-            output_dir=str(tmp_path / "report"),
-        )
+    records.write_shard(path, [example])
+    config = EvaluateConfig(
+        segmenter=str(red_is_the_class),
+        records=str(path),
+        output_dir=str(tmp_path / "report"),
     )
-    frames = load_confusions(tmp_path / "report" / "frames.npz")
-    # Three of four pixels are labelled, then 12 of 16.
-    assert frames.matrices.sum(axis=(1, 2)).tolist() == [3, 12]
+    with pytest.raises(UserError, match=r"'doubled': .* 2x2, found 4x4"):
+        evaluate(config)
 
 
 def test_second_run_finds_it_done(report, capsys):
@@ -217,7 +211,7 @@ def test_second_run_finds_it_done(report, capsys):
         (
             [_frame([[ROAD]], [[33]])],
             True,
-            r"labels: expected 0\.\.18 or 255, found 33",
+            r"train ids 0\.\.18 and 255 in the label, found 33",
         ),
     ],
 )
@@ -238,7 +232,11 @@ def test_unusable_labels_are_refused(
 def test_damaged_image_is_one_line(red_is_the_class, tmp_path):
     path = tmp_path / "train-00000-of-00001.tfrecord"
     example = records.encode_example(
-        b"no image", filename="broken", height=1, width=1, label=b"no label"
+        b"no image",
+        filename="broken",
+        height=1,
+        width=1,
+        label=encode_png(np.zeros((1, 1), np.uint8)),
     )
     records.write_shard(path, [example])
     config = EvaluateConfig(
@@ -246,6 +244,6 @@ def test_damaged_image_is_one_line(red_is_the_class, tmp_path):
         records=str(path),
         output_dir=str(tmp_path / "report"),
     )
-    with pytest.raises(UserError, match="expected readable") as raised:
+    with pytest.raises(UserError, match="one in 'broken'") as raised:
         evaluate(config)
     assert "\n" not in str(raised.value)
