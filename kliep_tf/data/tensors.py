@@ -1,4 +1,4 @@
-"""Files of named arrays: NumPy's npz, safetensors, TensorFlow checkpoints."""
+"""Files of named arrays: npz, safetensors, PyTorch's and TensorFlow's."""
 
 import os
 import zipfile
@@ -8,6 +8,7 @@ import numpy as np
 import safetensors.numpy
 import tensorflow as tf
 
+from kliep_tf.data.torch_files import read_torch
 from kliep_tf.errors import UserError
 
 
@@ -15,8 +16,9 @@ def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
     """Returns the arrays of a file by name.
 
     Args:
-        path: `*.npz`, `*.safetensors`, or the prefix of a TensorFlow checkpoint
-            (`model.ckpt` where `model.ckpt.index` exists).
+        path: `*.npz`, `*.safetensors`, `*.pth` or `*.pt`, or the prefix of a
+            TensorFlow checkpoint (`model.ckpt` where `model.ckpt.index`
+            exists).
 
     Raises:
         UserError: there is no such file, or it is of another kind.
@@ -24,12 +26,17 @@ def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
     path = os.fspath(path)
     if os.path.isfile(f"{path}.index"):
         return _read_checkpoint(path)
-    readers = {".npz": _read_npz, ".safetensors": _read_safetensors}
+    readers = {
+        ".npz": _read_npz,
+        ".safetensors": _read_safetensors,
+        ".pth": read_torch,
+        ".pt": read_torch,
+    }
     extension = os.path.splitext(path)[1]
     if extension not in readers or not os.path.isfile(path):
         raise UserError(
-            f"{path}: expected a file *.npz or *.safetensors, or the prefix of "
-            "a TensorFlow checkpoint, found none"
+            f"{path}: expected a file *.npz, *.safetensors, *.pth or *.pt, or "
+            "the prefix of a TensorFlow checkpoint, found none"
         )
     try:
         return readers[extension](path)

@@ -57,7 +57,12 @@ def test_npz_is_one_file(tmp_path):
     ("name", "content", "message"),
     [
         ("missing.npz", None, "found none"),
-        ("weights.pth", b"x", r"expected a file \*.npz or \*.safetensors"),
+        (
+            "weights.bin",
+            b"x",
+            r"expected a file \*.npz, \*.safetensors, \*.pth",
+        ),
+        ("weights.pth", b"x", "found something else"),
         ("w.npz", b"no zip", "found something else"),
         ("w.safetensors", b"\xff" * 20, "found something else"),
         ("w.safetensors", _safetensors({"a": {}}, b""), "found something else"),
