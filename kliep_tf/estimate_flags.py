@@ -13,6 +13,8 @@ from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS
 from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.errors import UserError
 
+# The best features that the records allow: see estimate_features.
+AUTO = "auto"
 # A segmenter sees no image larger than this; class shares need no more.
 MAX_WORKING_WIDTH = 256
 
@@ -25,16 +27,28 @@ class WeightFlags:
     """
 
     features: str = cli.flag(
-        "what is compared, and what it needs. "
+        "what is compared, and what it needs. auto: class shares, of each "
+        "domain by its labels, or else by a segmenter that learned from those "
+        "of its images that have labels (some twenty are enough), or else from "
+        "the other domain, unless its predictions are in doubt: then all "
+        "weights are 1. "
         + "; ".join(f"{one.name}: {one.needs}" for one in EXTRACTORS.values())
-        + ". A thumbnail compares looks as well",
-        default="segmenter_histogram",
-        choices=sorted(EXTRACTORS),
+        + ". Thumbnails and embeddings compare looks as well",
+        default=AUTO,
+        choices=(AUTO, *sorted(EXTRACTORS)),
     )
     segmenter: str = cli.flag(
-        "SavedModel for segmenter_histogram; by default a small one is "
-        "trained on the source's labels, under strong colour augmentation",
+        "SavedModel that describes what has no labels, for auto and "
+        "segmenter_histogram; by default a small one is trained, under strong "
+        "colour augmentation",
         default="",
+    )
+    strict: bool = cli.flag(
+        "stop, with exit status 1, where there are signs that the features "
+        "cannot be trusted, or where, by the labels of both domains, the "
+        "weights bring these no nearer",
+        default=False,
+        affects_output=False,
     )
     min_ess: float = cli.flag(
         "least effective sample size, as a share of the images, that a "

@@ -16,6 +16,11 @@ class TrainSegmenterConfig:
 
     train_records: str = cli.flag("Labelled records: a directory or a glob.")
     run_dir: str = cli.flag("Where checkpoints, logs and the model go.")
+    labelled_only: bool = cli.flag(
+        "Train on the labelled images of records of which only a part is "
+        "labelled. Without it such records are refused.",
+        default=False,
+    )
     network: str = cli.flag(
         "The segmentation network.", default="tiny", choices=tuple(NETWORKS)
     )

@@ -13,15 +13,18 @@ deeplab_v2.flags.
 
 import math
 
+import numpy as np
+
 from kliep_tf import cli, runs
 from kliep_tf.data import records
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.class_sets import ClassSet, require_same_classes
 from kliep_tf.data.index import RecordIndex, build_index
-from kliep_tf.data.reading import require_labels
+from kliep_tf.data.reading import labelled_examples, require_labels
 from kliep_tf.data.summaries import class_set_of
 from kliep_tf.data.tensors import tensor_files
 from kliep_tf.data.weights import load_weights, weights_path
+from kliep_tf.errors import UserError
 from kliep_tf.segmentation.example_weights import (
     read_example_weights,
     resample,
@@ -39,11 +42,12 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
     check_flags(config)
     _optimizer_settings(config, config.steps).check()
     paths = records.resolve_records(config.train_records, "train_records")
-    index = build_index(paths)
+    if not config.labelled_only:
+        require_labels(paths, "train_records")
+    index = _index(config, paths)
     classes = index.classes
     augmentation = _augmentation(config, classes)
     check_sizes(index, augmentation, "train_records")
-    require_labels(paths, "train_records")
     val_paths = _val_paths(config, classes)
     with runs.claim(
         config.run_dir,
@@ -72,6 +76,20 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
         export_segmenter(plain, saved_model, classes)
         claim.finish(parameters=network.count_params(), steps=steps)
         print(f"{saved_model}: segmenter of {steps} steps")
+
+
+def _index(config: TrainSegmenterConfig, paths: list[str]) -> RecordIndex:
+    """Returns the training examples."""
+    index = build_index(paths)
+    if not config.labelled_only:
+        return index
+    rows = np.flatnonzero(labelled_examples(paths, index.classes.ignore_label))
+    if not len(rows):
+        raise UserError(
+            f"--train_records={config.train_records}: expected some labelled "
+            f"images, found none among {len(index)}"
+        )
+    return index.select(rows)
 
 
 def _fingerprints(

@@ -80,6 +80,36 @@ def has_labels(paths: Sequence[str]) -> bool:
     return True
 
 
+def labelled_examples(paths: Sequence[str], ignore_label: int) -> np.ndarray:
+    """Returns bool [N]: which examples have a labelled pixel, in their order.
+
+    Their labels are decoded, since datasets give out unlabelled images with
+    labels that say nothing, such as those of Cityscapes' test split.
+
+    Args:
+        paths: the shards.
+        ignore_label: the train id of pixels that are not labelled.
+
+    Raises:
+        UserError: a record is damaged.
+    """
+
+    def is_labelled(example: dict[str, tf.Tensor]) -> tf.Tensor:
+        encoded = example[records.LABEL_ENCODED]
+        return tf.cond(
+            tf.strings.length(encoded) > 0,
+            lambda: tf.reduce_any(
+                images.decode_label(encoded) != np.uint8(ignore_label)
+            ),
+            lambda: tf.constant(False),
+        )
+
+    dataset = make_example_dataset(paths).map(
+        is_labelled, num_parallel_calls=tf.data.AUTOTUNE
+    )
+    return np.array(list(read_all(dataset, "records")), bool)
+
+
 def summarize_split(paths: Sequence[str], split: str) -> SplitSummary:
     """Returns the summary in dataset.json, or one made by reading every record.
 

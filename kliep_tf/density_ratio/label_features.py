@@ -43,6 +43,20 @@ def class_histogram(
     return _from_counts(examples, num_examples, 1, names, shares, settings)
 
 
+def known_class_shares(
+    examples: tf.data.Dataset, num_examples: int, settings: ExtractionSettings
+) -> Features:
+    """Returns [N, C]: as `class_histogram`, NaN where nothing is labelled."""
+
+    def shares(counts: np.ndarray, _: np.ndarray) -> np.ndarray:
+        pixels = counts[:, 0].sum(axis=1, keepdims=True)
+        known = np.where(pixels > 0, pixels, np.nan)
+        return counts[:, 0] / known
+
+    names = settings.classes.names
+    return _from_counts(examples, num_examples, 1, names, shares, settings)
+
+
 def layout(
     examples: tf.data.Dataset, num_examples: int, settings: ExtractionSettings
 ) -> Features:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import matplotlib
 import numpy as np
@@ -10,6 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kliep_tf.density_ratio.diagnostics import matched_shares
+from kliep_tf.density_ratio.doubt import Sign
+from kliep_tf.density_ratio.verdict import describe_signs
 from kliep_tf.density_ratio.weighting import FittedWeights
 
 _NUM_EXTREMES = 5
@@ -43,10 +45,27 @@ class ClassShares:
 
 
 def describe(
-    source: FittedWeights, target: FittedWeights, shares: ClassShares | None
+    source: FittedWeights,
+    target: FittedWeights,
+    shares: ClassShares | None,
+    head: Sequence[str] = (),
+    signs: Sequence[Sign] = (),
 ) -> str:
-    """Returns the report as Markdown that reads as plain text."""
-    parts = ["# Importance weights", "", *_figures(source, target)]
+    """Returns the report as Markdown that reads as plain text.
+
+    Args:
+        source: w over the source.
+        target: psi over the target.
+        shares: of the classes, or None where nothing tells them.
+        head: the first lines: what was compared, and whether it helps.
+        signs: of doubt in the features.
+    """
+    parts = ["# Importance weights", ""]
+    for line in head:
+        parts += [line, ""]
+    parts += _figures(source, target)
+    if signs:
+        parts += ["", *describe_signs(signs), ""]
     for fitted in (source, target):
         parts.extend(
             f"note ({fitted.weights.domain}): {note}" for note in fitted.notes
@@ -56,6 +75,14 @@ def describe(
     parts.extend(["", *_extremes(source, "the target"), ""])
     parts.extend(_extremes(target, "the source"))
     return "\n".join(parts) + "\n"
+
+
+def describe_equal_weights(head: Sequence[str], signs: Sequence[Sign]) -> str:
+    """Returns the report where all weights are 1."""
+    parts = ["# Importance weights", ""]
+    for line in head:
+        parts += [line, ""]
+    return "\n".join([*parts, *describe_signs(signs)]) + "\n"
 
 
 def draw(

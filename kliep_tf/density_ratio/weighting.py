@@ -54,6 +54,30 @@ def fit_both_directions(
     )
 
 
+def equal_weights(
+    domain: str, features: Features, reason: str
+) -> ImportanceWeights:
+    """Returns weights of 1 over a domain, where none could be trusted.
+
+    Args:
+        domain: "source" or "target".
+        features: of the domain; only the filenames are used.
+        reason: why, for whoever reads the file.
+    """
+    number = len(features.filenames)
+    return ImportanceWeights(
+        domain=domain,
+        filenames=features.filenames,
+        weights=np.ones(number, np.float32),
+        summary={
+            "images": number,
+            "effective_sample_size": 1.0,
+            "equal_because": reason,
+        },
+        model={},
+    )
+
+
 def ratio_at(weights: ImportanceWeights, features: Features) -> np.ndarray:
     """Returns float64 [N], the ratio at new images; nothing is fitted again.
 
