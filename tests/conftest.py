@@ -41,11 +41,17 @@ def write_records(
     bright: bool,
     split: str = "train",
     labelled: bool = True,
+    num_labelled: int | None = None,
     num_shards: int = 2,
     prefix: str = "",
     classes: ClassSet = CITYSCAPES_CLASSES,
 ) -> Path:
-    """Writes a small dataset of scenes with dataset.json."""
+    """Writes a small dataset of scenes with dataset.json.
+
+    Of a part of them where `num_labelled` is given, the first have labels.
+    """
+    if num_labelled is None:
+        num_labelled = number if labelled else 0
     directory.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng([number, int(100 * sky), bright])
     shards = {}
@@ -62,7 +68,9 @@ def write_records(
                     height=SIZE[0],
                     width=SIZE[1],
                     label=(
-                        tf.io.encode_png(label).numpy() if labelled else None
+                        tf.io.encode_png(label).numpy()
+                        if row < num_labelled
+                        else None
                     ),
                 )
             )
@@ -76,7 +84,7 @@ def write_records(
             split=split,
             shards=shards,
             image_sizes={f"{SIZE[0]}x{SIZE[1]}": number},
-            labelled=number if labelled else 0,
+            labelled=num_labelled,
             class_pixel_shares={},
             classes=classes,
         ),

@@ -4,7 +4,12 @@ import tensorflow as tf
 
 from kliep_tf.data import records, summaries
 from kliep_tf.data.pipeline import LabelledImages
-from kliep_tf.data.reading import equal_size_batches, read_all, require_labels
+from kliep_tf.data.reading import (
+    equal_size_batches,
+    labelled_examples,
+    read_all,
+    require_labels,
+)
 from kliep_tf.errors import UserError
 
 
@@ -96,3 +101,30 @@ def test_damage_is_told_in_one_line():
     with pytest.raises(UserError, match="--records: expected") as raised:
         list(read_all(dataset, "records"))
     assert "\n" not in str(raised.value)
+
+
+def test_labelled_examples_have_a_labelled_pixel(tmp_path):
+    """Labels of nothing but the ignore label say nothing."""
+    image = tf.io.encode_png(np.zeros((4, 6, 3), np.uint8)).numpy()
+    ignored = np.full((4, 6, 1), 255, np.uint8)
+    known = ignored.copy()
+    known[3, 5] = 7
+    labels = (known, None, ignored)
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(
+        path,
+        [
+            records.encode_example(
+                image,
+                filename=str(number),
+                height=4,
+                width=6,
+                label=None
+                if label is None
+                else tf.io.encode_png(label).numpy(),
+            )
+            for number, label in enumerate(labels)
+        ],
+    )
+    found = labelled_examples([str(path)], ignore_label=255)
+    assert found.tolist() == [True, False, False]
