@@ -130,7 +130,7 @@ def _list_cities(directory: Path, suffix: str) -> dict[str, Path]:
                 directory, "the leftImg8bit/SPLIT/CITY layout of Cityscapes"
             )
         )
-    found = {}
+    found: dict[str, Path] = {}
     for city in sorted(directory.iterdir()):
         if not city.is_dir():
             continue

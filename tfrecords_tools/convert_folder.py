@@ -251,9 +251,9 @@ def _read_pairs(
         images[key] = image
         if row.get("label"):
             labels[key] = path.parent / row["label"]
-    for file in (*images.values(), *labels.values()):
-        if not file.is_file():
-            raise UserError(f"{path}: expected the file {file}, found none")
+    for named in (*images.values(), *labels.values()):
+        if not named.is_file():
+            raise UserError(f"{path}: expected the file {named}, found none")
     return images, labels
 
 

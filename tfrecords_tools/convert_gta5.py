@@ -72,7 +72,7 @@ def list_frames(
             f"none (in it: {shown})"
         )
     if split == "all":
-        names = sorted(images.keys() | labels.keys())
+        names: Sequence[str] = sorted(images.keys() | labels.keys())
     else:
         names = _split_names(input_dir / "split.mat", split)
         missing = [name for name in names if name not in images]

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageOps
+from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kliep_tf.data import png
 from kliep_tf.errors import UserError
@@ -133,7 +133,7 @@ def decode_image(path: str | os.PathLike, data: bytes) -> Image.Image:
         image.load()
     except DAMAGE as error:
         detail = " ".join(str(error).split())
-        if isinstance(error, Image.UnidentifiedImageError):
+        if isinstance(error, UnidentifiedImageError):
             detail = f"{len(data)} bytes of something else"
         raise UserError(
             f"{path}: expected a whole image, found damage ({detail})"
@@ -156,7 +156,8 @@ def _read_label(
     frame: RawFrame, source_size: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
     """Returns uint8 [H, W] of `size`, the train ids of a frame's label."""
-    path = frame.label_path
+    path, label_map = frame.label_path, frame.label_map
+    assert path is not None and label_map is not None
     data = path.read_bytes()
     image = decode_image(path, data)
     if image.size[::-1] != source_size:
@@ -166,7 +167,7 @@ def _read_label(
             f"{image.height}x{image.width}"
         )
     header = png.parse_header(data)
-    return read_train_ids(image, path, header, frame.label_map, size)
+    return read_train_ids(image, path, header, label_map, size)
 
 
 def _is_plain(image: Image.Image, data: bytes, image_format: str) -> bool:

@@ -8,6 +8,7 @@ dataset.json lists other filenames.
 
 import dataclasses
 import os
+from collections import Counter
 
 import numpy as np
 
@@ -108,7 +109,7 @@ def _total_lines(found: inspection.Inspection) -> list[str]:
     ]
 
 
-def _counts(counter: dict[str, int]) -> str:
+def _counts(counter: Counter) -> str:
     return ", ".join(f"{name} ({n})" for name, n in counter.most_common())
 
 

@@ -67,7 +67,7 @@ class Inspection:
     weights: list[float] = dataclasses.field(default_factory=list)
     problems: list[Problem] = dataclasses.field(default_factory=list)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         self.class_pixels = np.zeros(len(self.classes))
         self.weighted_class_pixels = np.zeros(len(self.classes))
 
@@ -162,7 +162,7 @@ def _compare_with_summary(
     paths: Sequence[str], places: dict[str, Record], found: Inspection
 ) -> None:
     """Adds a problem for each shard that dataset.json describes wrongly."""
-    names = {path: [] for path in paths}
+    names: dict[str, list[str]] = {path: [] for path in paths}
     for record in places.values():
         names[record.shard].append(record.filename)
     shown = shown_names(paths)

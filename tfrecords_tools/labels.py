@@ -127,9 +127,9 @@ def _low_bytes(path: str | os.PathLike) -> np.ndarray:
     the others.
     """
     with Image.open(path) as image:
-        codec, box, offset, raw_mode, *rest = image.tile[0]
-        little = raw_mode.removesuffix("B") + "L"
-        image.tile = [type(image.tile[0])(codec, box, offset, little, *rest)]
+        (tile,) = image.tile
+        little = str(tile.args).removesuffix("B") + "L"
+        image.tile = [tile._replace(args=little)]
         return np.asarray(image)
 
 

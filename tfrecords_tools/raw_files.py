@@ -201,13 +201,14 @@ def refuse_train_ids(frames: Sequence[RawFrame]) -> None:
     step = max(1, len(asked) // _LABELS_LOOKED_AT)
     present = np.zeros(256, bool)
     for frame in asked[::step][:_LABELS_LOOKED_AT]:
-        path = frame.label_path
+        path, label_map = frame.label_path, frame.label_map
+        assert path is not None and label_map is not None
         image = decode_image(path, path.read_bytes())
         if image.mode not in ("P", "L"):
             continue  # refused by name when it is read
         values = np.asarray(image)
         if image.mode == "P" and palette_train_ids(
-            image, values, path, frame.label_map
+            image, values, path, label_map
         ):
             continue  # the palette says what they are
         present[np.unique(values)] = True
@@ -215,13 +216,14 @@ def refuse_train_ids(frames: Sequence[RawFrame]) -> None:
     if present[list(_LIKE_TRAIN_IDS)].any() and not (
         present[len(CITYSCAPES_CLASSES) : 255].any()
     ):
-        first = asked[0].label_path
+        first, label_map = asked[0].label_path, asked[0].label_map
+        assert label_map is not None
         raise UserError(
             f"{first} and others: expected label ids (road is 7, sky 23), "
             f"found only {', '.join(map(str, ids))}, as in labels of train ids "
             "(road is 0, sky 10); name what they hold by "
             "--label_map=cityscapes_train_ids or --label_map="
-            f"{asked[0].label_map.name}"
+            f"{label_map.name}"
         )
 
 

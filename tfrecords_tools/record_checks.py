@@ -6,6 +6,7 @@ the top: its start-up would cost each worker seconds.
 
 import dataclasses
 import io
+from typing import Any
 
 import numpy as np
 from PIL import Image
@@ -104,8 +105,8 @@ def _format(spelled: bytes) -> str:
     return "jpeg" if name == "jpg" else name
 
 
-def _first(features, key: str, kind: str) -> bytes | int | float | None:
-    """Returns a feature's only value, None where there is none."""
+def _first(features: Any, key: str, kind: str) -> Any:
+    """Returns a feature's only bytes, int or float, None without one."""
     if key not in features:
         return None
     values = getattr(features[key], kind).value
@@ -133,7 +134,7 @@ def check_record(
     if decode:
         reasons += _check_image(record)
     if decode and record.label is not None:
-        counts, reason = _count_label(record)
+        counts, reason = _count_label(record, record.label)
         class_pixels += counts[: len(classes)]
         reasons += [reason or classes.unknown_label(counts)]
     reasons = [reason for reason in reasons if reason]
@@ -147,19 +148,20 @@ def _check_image(record: Record) -> list[str]:
         return [reason]
     if image.size[::-1] != size:
         return [_wrong_size("image", size, image.size[::-1])]
-    if image.format.lower() != record.image_format:
+    found = str(image.format).lower()
+    if found != record.image_format:
         return [
             f"expected an image of format {record.image_format!r}, found "
-            f"{image.format.lower()!r}"
+            f"{found!r}"
         ]
     return []
 
 
-def _count_label(record: Record) -> tuple[np.ndarray, str]:
+def _count_label(record: Record, encoded: bytes) -> tuple[np.ndarray, str]:
     """Returns int64 [256], pixels by value, and what is wrong with them."""
     counts = np.zeros(256, np.int64)
     size = (record.height, record.width)
-    label, reason = _decode(record.label, "label")
+    label, reason = _decode(encoded, "label")
     if label is None:
         return counts, reason
     if label.mode != "L":

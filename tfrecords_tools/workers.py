@@ -77,5 +77,6 @@ def _end_with_parent() -> None:
     A worker waiting for its queue would otherwise wait for ever.
     """
     parent = multiprocessing.parent_process()
-    multiprocessing.connection.wait([parent.sentinel])
-    os._exit(1)
+    if parent is not None:
+        multiprocessing.connection.wait([parent.sentinel])
+        os._exit(1)

@@ -132,7 +132,7 @@ def check_sizes(
         else image_sizes(index)
     )
     if augmentation.crop_size is not None:
-        _check_crop(sizes, augmentation, records_flag)
+        _check_crop(sizes, augmentation.crop_size, augmentation, records_flag)
     elif len(sizes) > 1:
         shown = ", ".join(f"{h}x{w}" for h, w in sorted(sizes)[:3])
         raise UserError(
@@ -142,9 +142,12 @@ def check_sizes(
 
 
 def _check_crop(
-    sizes: set[tuple[int, int]], augmentation: Augmentation, records_flag: str
+    sizes: set[tuple[int, int]],
+    crop_size: tuple[int, int],
+    augmentation: Augmentation,
+    records_flag: str,
 ) -> None:
-    crop_height, crop_width = augmentation.crop_size
+    crop_height, crop_width = crop_size
     name = "max_scale" if augmentation.pads else "min_scale"
     scale = getattr(augmentation, name)
     for height, width in sorted(sizes):

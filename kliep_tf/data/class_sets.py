@@ -51,7 +51,7 @@ class ClassSet:
     classes: tuple[LabelClass, ...]
     ignore_label: int = IGNORE_LABEL
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         """Raises a UserError for a set that labels of one byte cannot hold."""
         if not 1 <= len(self.classes) <= _MOST_CLASSES:
             raise UserError(

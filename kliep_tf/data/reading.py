@@ -5,6 +5,7 @@ import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -196,7 +197,7 @@ def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:
         examples: of one NamedTuple of NumPy arrays, such as LabelledImages.
         batch_size: images in a batch, at most.
     """
-    waiting = []
+    waiting: list[Any] = []
     for example in examples:
         if waiting and (
             len(waiting) == batch_size
@@ -271,6 +272,6 @@ def _shapes(example: tuple) -> list[tuple[int, ...]]:
     return [np.shape(field) for field in example]
 
 
-def _stack(examples: list):
+def _stack(examples: list) -> Any:
     columns = zip(*examples, strict=True)
     return type(examples[0])(*(np.stack(column) for column in columns))

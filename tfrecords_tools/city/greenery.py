@@ -1,5 +1,7 @@
 """Draws trees, hedges and parks."""
 
+from typing import Any
+
 import numpy as np
 
 from tfrecords_tools.city.parameters import SceneParameters
@@ -96,7 +98,7 @@ def _draw_blob(
     z: float,
     radius: float,
     generator: np.random.Generator,
-    *paint,
+    *paint: Any,
 ) -> None:
     """Draws a ragged disc that faces the camera."""
     radii = radius * generator.uniform(0.82, 1.15, len(_CIRCLE))

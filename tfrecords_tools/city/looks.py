@@ -120,7 +120,9 @@ def _noise(
     if cells.shape == shape:
         return cells
     size = (shape[1], shape[0])
-    return np.asarray(Image.fromarray(cells).resize(size, Image.BICUBIC))
+    return np.asarray(
+        Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
+    )
 
 
 def _add_haze(
@@ -132,7 +134,9 @@ def _add_haze(
     rows = np.arange(len(labels), dtype=np.float32)
     distance = np.exp(-np.abs(rows - horizon) / (0.09 * len(labels)))
     amount = generator.uniform(0.1, 0.3) * distance[:, np.newaxis, np.newaxis]
-    return scene * (1 - amount) + amount * np.float32((0.72, 0.74, 0.76))
+    return scene * (1 - amount) + amount * np.array(
+        (0.72, 0.74, 0.76), np.float32
+    )
 
 
 _GROUND_IDS = [LABEL_IDS["road"], LABEL_IDS["sidewalk"]]
@@ -160,9 +164,8 @@ def _expose(scene: np.ndarray, generator: np.random.Generator) -> np.ndarray:
     """Applies exposure, white balance and sensor noise."""
     exposure = 2.0 ** generator.uniform(-0.15, 0.45)
     warmth = generator.uniform(-0.06, 0.06)
-    gains = np.float32([exposure * (1 + warmth), exposure,
-                        exposure * (1 - warmth)])  # fmt: skip
-    scene = scene * gains
+    gains = exposure * np.array([1 + warmth, 1, 1 - warmth])
+    scene = scene * gains.astype(np.float32)
     # Film-like shoulder: bright skies roll off instead of clipping.
     scene = scene / (1 + 0.18 * scene**2)
     noise = generator.standard_normal(scene.shape, np.float32)

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import math
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 
@@ -134,30 +134,48 @@ class Layer:
         label_id = None if label is None else LABEL_IDS[label]
         self.shapes.append(Shape(points, label_id, material, variant, tone))
 
-    def facing(self, x: tuple, y: tuple, z: float, *paint, **paints) -> None:
+    def facing(
+        self, x: tuple, y: tuple, z: float, *paint: Any, **paints: Any
+    ) -> None:
         """Draws an upright rectangle that faces the camera."""
         corners = [(x[0], y[0]), (x[1], y[0]), (x[1], y[1]), (x[0], y[1])]
         self.polygon([(a, b, z) for a, b in corners], *paint, **paints)
 
-    def along(self, x: float, y: tuple, z: tuple, *paint, **paints) -> None:
+    def along(
+        self, x: float, y: tuple, z: tuple, *paint: Any, **paints: Any
+    ) -> None:
         """Draws an upright rectangle that runs along the street."""
         corners = [(y[0], z[0]), (y[0], z[1]), (y[1], z[1]), (y[1], z[0])]
         self.polygon([(x, a, b) for a, b in corners], *paint, **paints)
 
-    def level(self, x: tuple, y: float, z: tuple, *paint, **paints) -> None:
+    def level(
+        self, x: tuple, y: float, z: tuple, *paint: Any, **paints: Any
+    ) -> None:
         """Draws a rectangle that lies flat at height y."""
         corners = [(x[0], z[0]), (x[1], z[0]), (x[1], z[1]), (x[0], z[1])]
         self.polygon([(a, y, b) for a, b in corners], *paint, **paints)
 
     def ellipse(
-        self, x: float, y: float, z: float, radii: tuple, *paint, **paints
+        self,
+        x: float,
+        y: float,
+        z: float,
+        radii: tuple,
+        *paint: Any,
+        **paints: Any,
     ) -> None:
         """Draws an ellipse that faces the camera."""
         outline = [(radii[0] * c, radii[1] * s) for c, s in _unit_circle(14)]
         self.upright(x, y, z, outline, *paint, **paints)
 
     def upright(
-        self, x: float, y: float, z: float, outline: list, *paint, **paints
+        self,
+        x: float,
+        y: float,
+        z: float,
+        outline: list,
+        *paint: Any,
+        **paints: Any,
     ) -> None:
         """Draws an outline, given around (x, y), that faces the camera."""
         ((column, row),) = self.camera.project([(x, y, z)])
@@ -166,7 +184,13 @@ class Layer:
         self.flat(seen, *paint, **paints)
 
     def wheel(
-        self, x: float, y: float, z: float, radius: float, *paint, **paints
+        self,
+        x: float,
+        y: float,
+        z: float,
+        radius: float,
+        *paint: Any,
+        **paints: Any,
     ) -> None:
         """Draws a disc that stands along the street."""
         self.polygon(
@@ -176,7 +200,13 @@ class Layer:
         )
 
     def bar(
-        self, x: float, y: tuple, z: float, width: float, *paint, **paints
+        self,
+        x: float,
+        y: tuple,
+        z: float,
+        width: float,
+        *paint: Any,
+        **paints: Any,
     ) -> None:
         """Draws an upright bar, never so thin that it falls between pixels."""
         half = max(width, 2.2 * z / self.camera.focal_length) / 2

@@ -6,7 +6,7 @@ import math
 import numpy as np
 
 from tfrecords_tools.city.parameters import SceneParameters
-from tfrecords_tools.city.sketch import NEAR, Sketch
+from tfrecords_tools.city.sketch import NEAR, Layer, Sketch
 
 LANE_WIDTH = 3.3
 # The street ends here; what lies behind is the skyline.
@@ -189,7 +189,9 @@ def draw_ground(
     _draw_markings(layer, street, generator)
 
 
-def _draw_patches(layer, road: tuple, generator: np.random.Generator) -> None:
+def _draw_patches(
+    layer: Layer, road: tuple, generator: np.random.Generator
+) -> None:
     """Draws repaired asphalt."""
     for _ in range(generator.integers(0, 4)):
         x = generator.uniform(road[0], road[1] - 2)
@@ -199,7 +201,9 @@ def _draw_patches(layer, road: tuple, generator: np.random.Generator) -> None:
         layer.level((x, x + width), 0, (z, z + length), "road", tone=tone)
 
 
-def _draw_markings(layer, street: Street, generator) -> None:
+def _draw_markings(
+    layer: Layer, street: Street, generator: np.random.Generator
+) -> None:
     own, oncoming = street.own_lanes, street.oncoming_lanes
     dividers = [x - LANE_WIDTH / 2 for x in own[1:]]
     dividers += [x + LANE_WIDTH / 2 for x in oncoming[1:]]
@@ -223,13 +227,13 @@ def _draw_markings(layer, street: Street, generator) -> None:
 
 
 def _line(
-    layer, x: float, z: tuple, width: float, material: str = "marking"
+    layer: Layer, x: float, z: tuple, width: float, material: str = "marking"
 ) -> None:
     half = width / 2
     layer.level((x - half, x + half), 0, z, material)
 
 
-def _draw_crosswalk(layer, street: Street, z: float) -> None:
+def _draw_crosswalk(layer: Layer, street: Street, z: float) -> None:
     left, right = -street.left.road_edge, street.right.road_edge
     for i in range(math.floor((right - left) / 1.0)):
         x = left + 0.3 + i

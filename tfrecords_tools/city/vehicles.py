@@ -6,7 +6,7 @@ import numpy as np
 
 from tfrecords_tools.city.parameters import SceneParameters
 from tfrecords_tools.city.sketch import Layer, Sketch
-from tfrecords_tools.city.street import Street
+from tfrecords_tools.city.street import Side, Street
 
 # How often a moving vehicle is of each kind. Trams need rails.
 _KINDS = ("car", "truck", "bus")
@@ -68,7 +68,12 @@ def draw_vehicles(
             _draw_parked(sketch, side, parameters, generator)
 
 
-def _draw_parked(sketch: Sketch, side, parameters, generator) -> None:
+def _draw_parked(
+    sketch: Sketch,
+    side: Side,
+    parameters: SceneParameters,
+    generator: np.random.Generator,
+) -> None:
     z = generator.uniform(5, 12)
     while z < 70:
         if generator.random() < 0.25 + 0.5 * parameters.traffic:
