@@ -19,7 +19,7 @@ from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
-from kliep_tf.segmentation.consistency import make_consistency_check
+from kliep_tf.segmentation import consistency
 from kliep_tf.train_flags import TrainConfig, check_numbers
 from kliep_tf.training.loop import LoopSettings
 from kliep_tf.training.saved_models import is_whole
@@ -179,14 +179,19 @@ def _monitoring(
     source: RecordIndex,
     image_size: tuple[int, int],
 ) -> Monitoring:
+    watched = consistency.WatchedConfusion(
+        config.watched_label, config.watched_prediction
+    )
     check = None
     if config.consistency_segmenter:
+        watched.require(source.classes)
         # Of another size a translation would be larger than its label.
         check = functools.partial(
-            make_consistency_check,
+            consistency.make_consistency_check,
             config.consistency_segmenter,
             source,
             method.sizes.fit(image_size),
+            watched=watched,
         )
     return Monitoring(
         run_name=os.path.basename(os.path.normpath(config.run_dir)),
@@ -194,6 +199,8 @@ def _monitoring(
         config=config,
         image_every=config.image_every,
         consistency_every=config.consistency_every,
+        compared_by=("consistency/mean_iou", *watched.tags),
+        descriptions={**consistency.DESCRIPTIONS, **watched.descriptions},
         make_consistency_check=check,
     )
 

@@ -7,6 +7,7 @@ from kliep_tf import cli
 from kliep_tf.data import weights
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_flags import WeightFlags
+from kliep_tf.segmentation.consistency import SKY_TO_VEGETATION
 from kliep_tf.training.distribution import CLUSTER_STRATEGIES
 from kliep_tf.translation.methods import METHODS, settings_of
 
@@ -128,6 +129,17 @@ class TrainConfig(WeightFlags):
         "steps between checks by --consistency_segmenter",
         default=1000,
         minimum=1,
+        affects_output=False,
+    )
+    watched_label: str = cli.flag(
+        "the class whose confusion with --watched_prediction TensorBoard shows "
+        "by name, where there is a --consistency_segmenter",
+        default=SKY_TO_VEGETATION.label,
+        affects_output=False,
+    )
+    watched_prediction: str = cli.flag(
+        "the class that --watched_label must not turn into",
+        default=SKY_TO_VEGETATION.prediction,
         affects_output=False,
     )
 

@@ -28,6 +28,24 @@ from kliep_tf.segmentation.metrics import (
     pixel_accuracy,
 )
 
+# What the scalars of a check are; see `kliep_tf.training.scalars`. The watched
+# confusion describes its own.
+DESCRIPTIONS = {
+    "consistency/mean_iou": (
+        "mean IoU (0 to 1) between the labels of fixed source images and what "
+        "the segmenter sees in their translations; higher is better."
+    ),
+    "consistency/pixel_accuracy": (
+        "share (0 to 1) of labelled pixels of fixed source images that the "
+        "segmenter still sees as labelled in their translations; higher is "
+        "better."
+    ),
+    "consistency_by_class/": (
+        "share (0 to 1) of this class's labelled pixels still seen as it after "
+        "translation; higher is better."
+    ),
+}
+
 # float32 [1, H, W, 3] in [-1, 1] to the same
 Translate = Callable[[tf.Tensor], tf.Tensor]
 
@@ -43,6 +61,27 @@ class WatchedConfusion:
 
     label: str
     prediction: str
+
+    @property
+    def tags(self) -> tuple[str, str]:
+        """TensorBoard's tags of the share that is kept, and is confused."""
+        label = _tag(self.label)
+        return (
+            f"consistency/{label}_kept",
+            f"consistency/{label}_to_{_tag(self.prediction)}",
+        )
+
+    @property
+    def descriptions(self) -> dict[str, str]:
+        """What the scalars of both tags are."""
+        kept, confused = self.tags
+        pixels = f"share (0 to 1) of the pixels labelled {self.label}"
+        return {
+            kept: f"{pixels} that the segmenter still sees as {self.label} "
+            "after translation; higher is better.",
+            confused: f"{pixels} that the segmenter sees as {self.prediction} "
+            "after translation; lower is better.",
+        }
 
     def is_in(self, classes: ClassSet) -> bool:
         """Whether a set has both classes; reports leave it out otherwise."""
@@ -221,10 +260,9 @@ def _scalars(
         "consistency/pixel_accuracy": pixel_accuracy(matrix),
     }
     if watched.is_in(classes):
-        label = _tag(watched.label)
-        scalars[f"consistency/{label}_kept"] = watched.kept(matrix, classes)
-        name = f"consistency/{label}_to_{_tag(watched.prediction)}"
-        scalars[name] = watched.confused(matrix, classes)
+        kept_tag, confused_tag = watched.tags
+        scalars[kept_tag] = watched.kept(matrix, classes)
+        scalars[confused_tag] = watched.confused(matrix, classes)
     kept = np.diag(normalize_rows(matrix))
     for name, share in zip(classes.names, kept, strict=True):
         scalars[f"consistency_by_class/{_tag(name)}"] = share

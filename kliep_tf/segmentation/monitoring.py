@@ -17,6 +17,33 @@ from kliep_tf.segmentation import metrics
 from kliep_tf.segmentation.plots import triptych
 from kliep_tf.training.scalars import ScalarWriter
 
+# What a segmenter's scalars are; see `kliep_tf.training.scalars`.
+DESCRIPTIONS = {
+    "loss": (
+        "mean cross-entropy of a labelled pixel in nats, images by their "
+        "weights; lower is better."
+    ),
+    "pixel_accuracy": (
+        "share (0 to 1) of labelled pixels of the training batches that are "
+        "predicted rightly; higher is better."
+    ),
+    "learning_rate": (
+        "step size of the optimizer by --schedule; neither higher nor lower is "
+        "better."
+    ),
+    "val/mean_iou": (
+        "mean IoU (0 to 1) of the classes that occur in --val_records; higher "
+        "is better."
+    ),
+    "val/pixel_accuracy": (
+        "share (0 to 1) of labelled pixels of --val_records that are predicted "
+        "rightly; higher is better."
+    ),
+    "val_iou/": (
+        "IoU (0 to 1) of this class in --val_records; higher is better."
+    ),
+}
+
 _BATCH_SIZE = 4
 _NUM_PICTURES = 4
 
@@ -33,7 +60,7 @@ def make_validation(
         paths: shards of labelled examples, taken at their stored size.
         classes: of the labels.
     """
-    scalars = ScalarWriter()
+    scalars = ScalarWriter(DESCRIPTIONS)
 
     @tf.function(reduce_retracing=True)
     def logits_of(pixels: tf.Tensor) -> tf.Tensor:

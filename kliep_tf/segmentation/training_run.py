@@ -13,7 +13,11 @@ from kliep_tf import runs
 from kliep_tf.data import pipeline
 from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import RecordIndex
-from kliep_tf.segmentation.monitoring import make_pictures, make_validation
+from kliep_tf.segmentation.monitoring import (
+    DESCRIPTIONS,
+    make_pictures,
+    make_validation,
+)
 from kliep_tf.segmentation.networks import NetworkSettings
 from kliep_tf.segmentation.optimizers import (
     GradientRule,
@@ -113,6 +117,7 @@ def run_training(
         describe_batch=lambda step: _describe_batch(
             data.index, batch_size, seed, step
         ),
+        descriptions=DESCRIPTIONS,
     )
     return network
 

@@ -26,13 +26,8 @@ from kliep_tf.translation import monitoring
 from kliep_tf.translation.method import Method, TranslationModel
 
 _NUM_GRID_EXAMPLES = 4
-# What the table of hyperparameters compares runs by.
-_METRICS = (
-    "consistency/mean_iou",
-    "consistency/sky_kept",
-    "consistency/sky_to_vegetation",
-    "weights/source_effective_share",
-)
+# What the table of hyperparameters compares runs by, whatever the method.
+_METRICS = ("weights/source_effective_share",)
 _LEADING = (
     "source_weight_exponent",
     "target_weight_exponent",
@@ -78,6 +73,9 @@ class Monitoring:
         config: its frozen config, shown as text and as hyperparameters.
         image_every: steps between pictures.
         consistency_every: steps between checks of semantic consistency.
+        compared_by: the check's scalars by which the table of hyperparameters
+            compares runs, those without a check too.
+        descriptions: of the check's scalars, by tag.
         make_consistency_check: returns the check, called once the strategy is
             made, before which TensorFlow must not run; or None for no check.
     """
@@ -87,6 +85,8 @@ class Monitoring:
     config: Any
     image_every: int
     consistency_every: int
+    compared_by: tuple[str, ...] = ()
+    descriptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     make_consistency_check: Callable[[], ConsistencyCheck] | None = None
 
 
@@ -127,7 +127,7 @@ def run_training(
     watch = monitoring.CollapseWatch(
         loop_settings.num_steps, advice=method.advice
     )
-    scalars = ScalarWriter(method.descriptions)
+    scalars = ScalarWriter({**method.descriptions, **shown.descriptions})
     hooks = []
     if worker.is_chief:
         _write_constants(directory, data, method, shown)
@@ -203,7 +203,7 @@ def _write_constants(
         board.write_hyperparameters(
             shown.run_name,
             shown.config,
-            (*_METRICS, *method.compared_by),
+            (*shown.compared_by, *_METRICS, *method.compared_by),
             _LEADING,
         )
         monitoring.write_weights("source", data.source_weights)

@@ -2,20 +2,28 @@
 
 import pytest
 
+from kliep_tf.segmentation import consistency
+from kliep_tf.segmentation import monitoring as segmenter_monitoring
 from kliep_tf.training.scalars import DESCRIPTIONS, description_of
 from kliep_tf.translation import monitoring
 from kliep_tf.translation.methods import METHODS, load_method
 
 TABLES = {
     "every program": DESCRIPTIONS,
+    "segmenters": segmenter_monitoring.DESCRIPTIONS,
+    "consistency": {
+        **consistency.DESCRIPTIONS,
+        **consistency.SKY_TO_VEGETATION.descriptions,
+    },
     "every method": monitoring.DESCRIPTIONS,
     **{name: load_method(name).descriptions for name in METHODS},
 }
 
 
 def test_classes_share_a_sentence():
-    text = description_of("val_iou/traffic light")
-    assert text == description_of("val_iou/sky")
+    table = TABLES["segmenters"]
+    text = description_of("val_iou/traffic light", table)
+    assert text == description_of("val_iou/sky", table)
     assert text.startswith("IoU")
 
 

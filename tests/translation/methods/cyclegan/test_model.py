@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from kliep_tf.translation.layers import iterate_spectral_norms
 from tests.translation.methods.cyclegan.small_model import (
     assert_same,
     make_batch,
@@ -14,13 +15,7 @@ from tests.translation.methods.cyclegan.small_model import (
     weights_after,
 )
 
-
-@pytest.fixture(autouse=True)
-def eager():
-    """Runs step by step: tracing would take longer than the arithmetic."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+pytestmark = pytest.mark.usefixtures("eager")
 
 
 @pytest.mark.parametrize("loss", ["lsgan", "bce", "hinge"])
@@ -222,3 +217,21 @@ def test_training_does_not_depend_on_whether_averages_are_kept():
         plain.source_to_target,
         plain.target_to_source,
     )
+
+
+def test_every_step_iterates_every_layer_of_both_discriminators():
+    model = make_model(1, spectral_norm=True, rate=0.0)
+    nets = (model.target_discriminator, model.source_discriminator)
+    expected = []
+    for net in nets:
+        weights = net.get_weights()
+        iterate_spectral_norms(net)
+        expected += [weight.numpy() for weight in net.non_trainable_weights]
+        net.set_weights(weights)
+    model.train_step(make_batch([1.0], [1.0]))
+    found = [
+        weight.numpy() for net in nets for weight in net.non_trainable_weights
+    ]
+    assert len(found) == 10
+    for one, two in zip(found, expected, strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)

@@ -16,6 +16,7 @@ from tests.translation.methods.cyclegan.small_model import (
 SETUP = Setup(image_size=(64, 64))
 
 
+@pytest.mark.usefixtures("eager")
 @pytest.mark.parametrize("rematerialize", [False, True])
 def test_training_takes_the_same_steps(rematerialize):
     batches = [make_batch([0.5, 1.5], [1.2, 0.8], seed) for seed in range(2)]
