@@ -51,7 +51,7 @@ find_python = found=; python=; \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types docs format install lock clean
+.PHONY: help demo test lint docs format install lock clean
 
 help: ## lists these targets
 	@awk -F ' ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); \
@@ -60,14 +60,12 @@ help: ## lists these targets
 demo: $(STAMP) ## the whole way on a rendered city, ending with a report
 	$(VENV_PYTHON) -m kliep_tf.experiments.demo --output_dir=demo $(ARGS)
 
-test: lint ## ruff and all tests
+test: lint ## ruff, mypy and all tests
 	$(VENV_PYTHON) -m pytest $(ARGS)
 
-lint: $(STAMP) ## ruff alone
+lint: $(STAMP) ## ruff and mypy
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
-
-types: $(STAMP) ## mypy over both packages
 	$(VENV_PYTHON) -m mypy
 
 # Warnings are errors: a link that leads nowhere, a name that is gone.

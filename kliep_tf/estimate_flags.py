@@ -56,6 +56,8 @@ class WeightFlags:
         "the segmenter's own errors, and narrow kernels would take these for a "
         "difference between the domains",
         default=0.2,
+        minimum=0,
+        below=1,
     )
 
 
@@ -72,6 +74,7 @@ class EstimateConfig(WeightFlags):
         "training steps of the small segmenter that is trained where "
         "--segmenter names none",
         default=1200,
+        minimum=1,
     )
     embedding_weights: str = cli.flag(
         "weights of --embedding_backbone without its top layer, a local file; "
@@ -101,6 +104,7 @@ class EstimateConfig(WeightFlags):
         "number of images of the other domain that are kernel centers; "
         "0 takes all",
         default=0,
+        minimum=0,
     )
     bandwidth: str = cli.flag(
         "auto, or the width of the Gaussian kernel", default="auto"
@@ -121,16 +125,8 @@ class EstimateConfig(WeightFlags):
 
 def check_flags(config: EstimateConfig) -> None:
     """Raises a UserError for a flag whose value is out of range."""
-    cli.require_positive(config, "segmenter_steps")
+    cli.check(config)
     cli.require_seed(config)
-    if config.num_centers < 0:
-        raise UserError(
-            f"--num_centers={config.num_centers}: expected 0 or more"
-        )
-    if not 0 <= config.min_ess < 1:
-        raise UserError(
-            f"--min_ess={config.min_ess}: expected 0 or more, less than 1"
-        )
     cli.size_flags(config, "image")
 
 

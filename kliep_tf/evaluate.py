@@ -89,12 +89,13 @@ class EvaluateConfig:
         "Images passed to the segmenter at once.",
         default=4,
         affects_output=False,
+        minimum=1,
     )
 
 
 def evaluate(config: EvaluateConfig) -> None:
     """Writes the report of one segmenter on one set of records."""
-    cli.require_positive(config, "batch_size")
+    cli.check(config)
     scales = _scales(config)
     paths = records.resolve_records(config.records, "records")
     index = build_index(paths)

@@ -143,7 +143,7 @@ class Range:
         )
 
     def __str__(self) -> str:
-        """Returns "1 or more", "0 to 1", "more than 0 and less than 1"."""
+        """Returns "1 or more", "0 to 1", "more than 0, less than 1"."""
         if self.minimum is not None and self.maximum is not None:
             return f"{self.minimum} to {self.maximum}"
         bounds = {
@@ -157,7 +157,7 @@ class Range:
             for text, bound in bounds.items()
             if bound is not None
         ]
-        return " and ".join(words) or "a finite number"
+        return ", ".join(words) or "a finite number"
 
 
 def value_type(field: dataclasses.Field) -> type:

@@ -35,19 +35,24 @@ class TrainSegmenterConfig:
         "without those it has no effect.",
         default=False,
     )
-    steps: int = cli.flag("Number of training steps.", default=1200)
+    steps: int = cli.flag("Number of training steps.", default=1200, minimum=1)
     epochs: int = cli.flag(
         "Number of passes over the images; 0 trains for --steps.",
         default=0,
+        minimum=0,
     )
-    batch_size: int = cli.flag("Images in a step, over all devices.", default=8)
+    batch_size: int = cli.flag(
+        "Images in a step, over all devices.", default=8, minimum=1
+    )
     optimizer: str = cli.flag(
         "Adam, or stochastic gradient descent with --momentum.",
         default="adam",
         choices=OPTIMIZERS,
     )
     learning_rate: float = cli.flag(
-        "Learning rate of the first step; --schedule lowers it.", default=2e-3
+        "Learning rate of the first step; --schedule lowers it.",
+        default=2e-3,
+        above=0,
     )
     schedule: str = cli.flag(
         "poly multiplies the learning rate by (1 - step / steps)^0.9; step "
@@ -56,16 +61,21 @@ class TrainSegmenterConfig:
         choices=SCHEDULES,
     )
     drop_every: float = cli.flag(
-        "Share of the steps between two drops of --schedule=step.", default=0.5
+        "Share of the steps between two drops of --schedule=step.",
+        default=0.5,
+        above=0,
     )
-    momentum: float = cli.flag("Momentum of --optimizer=sgd.", default=0.9)
+    momentum: float = cli.flag(
+        "Momentum of --optimizer=sgd.", default=0.9, minimum=0, below=1
+    )
     weight_decay: float = cli.flag(
-        "L2 penalty of the convolutions' kernels.", default=0.0
+        "L2 penalty of the convolutions' kernels.", default=0.0, minimum=0
     )
     head_learning_rate_factor: float = cli.flag(
         "Learning rate of the layers after the backbone, as a multiple of the "
         "backbone's; for --optimizer=sgd.",
         default=1.0,
+        above=0,
     )
     image_height: int | None = cli.flag(
         "Resize images and labels to this height; with --image_width.",
@@ -85,15 +95,17 @@ class TrainSegmenterConfig:
         "Least random scale of an image, before the crop. Where the image is "
         "then smaller than the crop, it is padded with grey, ignored pixels.",
         default=1.0,
+        above=0,
     )
     max_scale: float = cli.flag(
-        "Largest random scale of an image.", default=1.0
+        "Largest random scale of an image.", default=1.0, above=0
     )
     flip: bool = cli.flag("Mirror half of the images, at random.", default=True)
     color_jitter: float = cli.flag(
         "Strength of random colour changes: 0 is none, 1 strong. They make a "
         "segmenter work in a domain with other colours.",
         default=1.0,
+        minimum=0,
     )
     example_weights: str = cli.flag(
         "Use of importance weights: loss multiplies each image's loss by its "
@@ -115,6 +127,7 @@ class TrainSegmenterConfig:
         "Steps between two points of the IoU curves.",
         default=500,
         affects_output=False,
+        minimum=1,
     )
     mixed_precision: bool = cli.flag(
         "Compute in bfloat16, which some devices do faster.", default=False
@@ -128,37 +141,29 @@ class TrainSegmenterConfig:
         "Seed of initial weights, shuffling and augmentation.", default=0
     )
     checkpoint_every: int = cli.flag(
-        "Steps between checkpoints.", default=200, affects_output=False
+        "Steps between checkpoints.",
+        default=200,
+        affects_output=False,
+        minimum=1,
     )
     log_every: int = cli.flag(
         "Steps between points of TensorBoard's curves.",
         default=20,
         affects_output=False,
+        minimum=1,
     )
     picture_every: int = cli.flag(
         "Steps between pictures in TensorBoard.",
         default=200,
         affects_output=False,
+        minimum=1,
     )
 
 
 def check_flags(config: TrainSegmenterConfig) -> None:
     """Raises a UserError for a flag with an unusable value."""
-    cli.require_positive(
-        config,
-        "steps",
-        "batch_size",
-        "checkpoint_every",
-        "log_every",
-        "picture_every",
-        "val_every",
-    )
+    cli.check(config)
     cli.require_seed(config)
-    for name in ("epochs", "color_jitter"):
-        if not getattr(config, name) >= 0:
-            raise UserError(
-                f"--{name}={getattr(config, name)}: expected 0 or more"
-            )
     if config.example_weights == "none" and config.weights_dir:
         raise UserError(
             f"--weights_dir={config.weights_dir}: expected --example_weights="

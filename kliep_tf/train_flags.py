@@ -11,6 +11,9 @@ from kliep_tf.segmentation.consistency import SKY_TO_VEGETATION
 from kliep_tf.training.distribution import CLUSTER_STRATEGIES
 from kliep_tf.translation.methods import METHODS, settings_of
 
+# Eq. 12 has 1. Far above it one image has all the weight.
+MAX_EXPONENT = 4
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class TrainConfig(WeightFlags):
@@ -39,16 +42,21 @@ class TrainConfig(WeightFlags):
         "a: every loss of a source image is multiplied by w**a, renormalised "
         "to mean 1; 0 switches these weights off",
         default=1.0,
+        minimum=0,
+        maximum=MAX_EXPONENT,
     )
     target_weight_exponent: float = cli.flag(
         "b: every loss of a target image is multiplied by psi**b, likewise",
         default=1.0,
+        minimum=0,
+        maximum=MAX_EXPONENT,
     )
     max_weight: float = cli.flag(
         "largest weight of an image after its exponent, the mean being 1: "
         "larger ones are clipped, and the others raised until the mean is 1 "
         "again; 0 sets no limit",
         default=0.0,
+        minimum=0,
     )
     source_cohort: str = cli.flag(
         "train on one third of the source by importance, or on all of it",
@@ -73,8 +81,9 @@ class TrainConfig(WeightFlags):
     min_scale: float = cli.flag(
         "least factor by which images are scaled at random before the crop",
         default=1.0,
+        above=0,
     )
-    max_scale: float = cli.flag("largest such factor", default=1.0)
+    max_scale: float = cli.flag("largest such factor", default=1.0, above=0)
     flip: bool = cli.flag(
         "mirror images, each with probability one half", default=True
     )

@@ -97,7 +97,7 @@ def test_numbers_within_their_range_are_taken(word):
         ("--steps=0", "1 or more"),
         ("--share=-0.1", "0 to 1"),
         ("--share=1.1", "0 to 1"),
-        ("--decay=1.0", "0 or more and less than 1"),
+        ("--decay=1.0", "0 or more, less than 1"),
         ("--rate=0.0", "more than 0"),
         ("--rate=nan", "more than 0"),
         ("--shift=inf", "a finite number"),

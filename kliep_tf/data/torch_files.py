@@ -106,7 +106,11 @@ class _Tensors(pickle.Unpickler):
 
 
 def _view(
-    key: str, offset: int, shape: tuple[int, ...], strides: tuple[int, ...], *_
+    key: str,
+    offset: int,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    *_: object,
 ) -> _View:
     return key, offset, shape, strides
 
@@ -128,7 +132,9 @@ def _arrays(
 ) -> dict[str, np.ndarray]:
     arrays = {}
     for name, (key, offset, shape, strides) in views.items():
-        values = np.frombuffer(storage(key), storage_types[key])[offset:]
+        values: np.ndarray = np.frombuffer(storage(key), storage_types[key])[
+            offset:
+        ]
         needed = 1 + sum(
             (length - 1) * stride
             for length, stride in zip(shape, strides, strict=True)

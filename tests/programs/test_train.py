@@ -368,6 +368,10 @@ def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, tiny_config):
         ({"pool_size": 1, "batch_size": 2}, "--pool_size=1"),
         ({"learning_rate": -1.0}, "--learning_rate"),
         ({"seed": -1}, "--seed=-1: expected 0 to"),
+        ({"source_weight_exponent": 50.0}, "exponent=50.0: expected 0 to 4"),
+        ({"target_weight_exponent": -1.0}, "exponent=-1.0: expected 0 to 4"),
+        ({"cycle_weight": -10.0}, "--cycle_weight=-10.0: expected 0 or more"),
+        ({"learning_rate": float("inf")}, "--learning_rate=inf: expected more"),
         ({"seed": 2**30}, "--seed=1073741824: expected 0 to 1073741823"),
     ],
 )
