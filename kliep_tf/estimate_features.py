@@ -20,7 +20,7 @@ from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels, make_example_dataset
-from kliep_tf.data.summaries import read_shard_summaries
+from kliep_tf.data.summaries import class_set_of, read_shard_summaries
 from kliep_tf.density_ratio.doubt import Sign, compare, observe
 from kliep_tf.density_ratio.extraction import (
     ExtractionSettings,
@@ -201,10 +201,11 @@ class _Finder:
 
     def _learned(self, teacher: str) -> Network:
         if teacher == _GIVEN:
-            return load_segmenter(self._config.segmenter)
-        return load_segmenter(
-            _train_segmenter(self._config, teacher, self._settings.image_size)
-        )
+            path = self._config.segmenter
+        else:
+            size = self._settings.image_size
+            path = _train_segmenter(self._config, teacher, size)
+        return load_segmenter(path, self._settings.classes)
 
     def _describe(self, domain: str, teacher: str, known: Features) -> str:
         """Returns the sentence of the report about one domain's features."""
@@ -305,9 +306,9 @@ def _inputs(config: EstimateConfig, shards: Shards) -> Inputs:
     """Returns what the flags offer to an extractor; nothing is loaded yet."""
 
     def segmenter(size: ImageSize) -> Network:
-        if config.segmenter:
-            return load_segmenter(config.segmenter)
-        return load_segmenter(_train_segmenter(config, "source", size))
+        path = config.segmenter or _train_segmenter(config, "source", size)
+        classes = class_set_of([*shards["source"], *shards["target"]])
+        return load_segmenter(path, classes)
 
     possible = config.segmenter or has_labels(shards["source"])
     return Inputs(

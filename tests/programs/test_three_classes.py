@@ -30,7 +30,7 @@ from tfrecords_tools.inspect_records import (
 NAMES = ["ground", "things", "sky"]
 IDS = {"ground": 40, "things": 50, "sky": 60}
 COLORS = {"ground": "90 80 100", "things": "200 60 60", "sky": "90 160 250"}
-SIZE = (16, 32)
+SIZE = (24, 32)
 
 
 def draw(rng, sky_share):
