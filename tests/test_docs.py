@@ -11,6 +11,7 @@ import pytest
 
 from kliep_tf import cli
 from kliep_tf.translation.exporting import write_saved_model
+from kliep_tf.translation.methods.cyclegan.method import exportable
 from kliep_tf.translation.networks import make_generator
 from tests.conftest import ROOT
 
@@ -130,6 +131,6 @@ def test_python_runs_as_printed(page, number, code, run_of_readme, monkeypatch):
 def run_of_readme(tmp_path_factory):
     """A directory with the SavedModel that the README's commands leave."""
     directory = tmp_path_factory.mktemp("readme")
-    generator = make_generator(filters=2, num_residual_blocks=1)
-    write_saved_model(generator, directory / "runs/demo/saved_model")
+    network = make_generator(filters=2, num_residual_blocks=1)
+    write_saved_model(exportable(network), directory / "runs/demo/saved_model")
     return directory
