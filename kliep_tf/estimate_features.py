@@ -21,6 +21,7 @@ from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels, make_example_dataset
 from kliep_tf.data.summaries import class_set_of, read_shard_summaries
+from kliep_tf.data.tensors import read_tensors
 from kliep_tf.density_ratio.doubt import Sign, compare, observe
 from kliep_tf.density_ratio.extraction import (
     ExtractionSettings,
@@ -87,6 +88,8 @@ class FoundFeatures:
 
 def require_features(config: EstimateConfig, shards: Shards) -> None:
     """Raises a UserError, before anything is written, for what is missing."""
+    if config.segmenter_backbone:
+        read_tensors(config.segmenter_backbone)
     if config.features != AUTO:
         require_inputs(EXTRACTORS[config.features], _inputs(config, shards))
         return
@@ -324,11 +327,15 @@ def _train_segmenter(
 ) -> str:
     """Trains a segmenter on a domain's labels; returns its SavedModel."""
     run_dir = os.path.join(config.weights_dir, _SEGMENTER_DIRS[teacher])
+    backbone = config.segmenter_backbone
     train_segmenter(
         TrainSegmenterConfig(
             train_records=getattr(config, f"{teacher}_records"),
             run_dir=run_dir,
             labelled_only=config.features == AUTO,
+            network="efficientnet_lite0" if backbone else "tiny",
+            backbone_weights=backbone,
+            freeze_backbone=bool(backbone),
             steps=config.segmenter_steps,
             image_height=size[0],
             image_width=size[1],

@@ -43,6 +43,13 @@ class WeightFlags:
         "colour augmentation",
         default="",
     )
+    segmenter_backbone: str = cli.flag(
+        "weights of EfficientNet-Lite0, a local file. The segmenter that is "
+        "trained where --segmenter names none then stands on this backbone, "
+        "which ImageNet has taught and which stays as it is: on photographs "
+        "its class shares are much nearer to the truth",
+        default="",
+    )
     strict: bool = cli.flag(
         "stop, with exit status 1, where there are signs that the features "
         "cannot be trusted, or where, by the labels of both domains, the "

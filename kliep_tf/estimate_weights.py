@@ -13,6 +13,7 @@ import numpy as np
 from kliep_tf import cli, runs
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.summaries import class_set_of
+from kliep_tf.data.tensors import tensor_files
 from kliep_tf.data.weights import has_weights, save_weights
 from kliep_tf.density_ratio import report
 from kliep_tf.density_ratio.doubt import doubts
@@ -153,6 +154,9 @@ def _fingerprints(config: EstimateConfig, shards: Shards) -> dict[str, str]:
         inputs["embedding weights"] = runs.fingerprint(
             [config.embedding_weights]
         )
+    if config.segmenter_backbone:
+        files = tensor_files(config.segmenter_backbone)
+        inputs["the segmenter's backbone"] = runs.fingerprint(files)
     if config.segmenter and saved_models.is_whole(config.segmenter):
         inputs["the segmenter"] = saved_models.fingerprint(config.segmenter)
     return inputs

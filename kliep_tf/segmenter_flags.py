@@ -25,14 +25,20 @@ class TrainSegmenterConfig:
         "The segmentation network.", default="tiny", choices=tuple(NETWORKS)
     )
     backbone_weights: str = cli.flag(
-        "File of pretrained weights: *.weights.h5 of Keras, *.npz or "
-        "*.safetensors with PyTorch's names, or the prefix of a TensorFlow "
+        "File of pretrained weights: *.weights.h5 of Keras, *.pth, *.npz "
+        "or *.safetensors with PyTorch's names, or the prefix of a TensorFlow "
         "checkpoint of Xception-65. The default initializes at random.",
         default="",
     )
     freeze_batch_norm: bool = cli.flag(
         "Keep the batch normalisation that --backbone_weights loaded as it is; "
         "without those it has no effect.",
+        default=False,
+    )
+    freeze_backbone: bool = cli.flag(
+        "Keep all of the backbone that --backbone_weights loaded as it is and "
+        "train the rest: what it learned from photographs then serves in a "
+        "domain that shows none.",
         default=False,
     )
     steps: int = cli.flag("Number of training steps.", default=1200, minimum=1)

@@ -155,6 +155,7 @@ def _network_settings(
         mixed_precision=config.mixed_precision,
         backbone_weights=config.backbone_weights,
         freeze_batch_norm=config.freeze_batch_norm,
+        freeze_backbone=config.freeze_backbone,
     )
 
 

@@ -25,6 +25,30 @@ class Resize(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("kliep_tf")
+class Enlarge(keras.layers.Layer):
+    """Resizes [N, H, W, C] bilinearly to a multiple of its height and width."""
+
+    def __init__(self, factor: int, **options):
+        """Sets the factor."""
+        super().__init__(**options)
+        self.factor = factor
+
+    def call(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns [N, factor H, factor W, C]."""
+        resized = tf.image.resize(x, self.factor * tf.shape(x)[1:3])
+        return tf.cast(resized, self.compute_dtype)
+
+    def compute_output_shape(self, input_shape: tuple) -> tuple:
+        """Returns the shape that `call` returns."""
+        number, *size, channels = input_shape
+        return (
+            number,
+            *(side and self.factor * side for side in size),
+            channels,
+        )
+
+
+@keras.saving.register_keras_serializable("kliep_tf")
 class CountedDropout(keras.layers.Layer):
     """Dropout whose mask is a function of (seed, step, replica).
 

@@ -20,8 +20,10 @@ from kliep_tf.segmentation.deeplab import (
     deeplab_v3plus_xception65,
 )
 from kliep_tf.segmentation.drn import drn_c_26
+from kliep_tf.segmentation.efficientnet import efficientnet_lite0
 from kliep_tf.segmentation.inference import CLASSES_JSON
 from kliep_tf.segmentation.pretrained import (
+    freeze_backbone,
     freeze_normalization,
     load_backbone,
 )
@@ -31,6 +33,7 @@ from kliep_tf.training.saved_models import write_archive
 # (num_classes, seed, dtype) -> network
 NETWORKS: dict[str, Callable[..., keras.Model]] = {
     "tiny": tiny,
+    "efficientnet_lite0": efficientnet_lite0,
     "drn_c_26": drn_c_26,
     "deeplab_v3plus_xception65": deeplab_v3plus_xception65,
     "deeplab_v2_resnet101": deeplab_v2_resnet101,
@@ -48,6 +51,7 @@ class NetworkSettings:
         mixed_precision: compute in bfloat16.
         backbone_weights: file of the backbone's weights, or "".
         freeze_batch_norm: keep the normalisation that was loaded.
+        freeze_backbone: keep all of the backbone that was loaded.
     """
 
     name: str
@@ -56,6 +60,7 @@ class NetworkSettings:
     mixed_precision: bool = False
     backbone_weights: str = ""
     freeze_batch_norm: bool = False
+    freeze_backbone: bool = False
 
     def build(self) -> keras.Model:
         """Returns the network as training begins with it."""
@@ -65,6 +70,8 @@ class NetworkSettings:
             load_backbone(network, self.backbone_weights)
             if self.freeze_batch_norm:
                 freeze_normalization(network)
+            if self.freeze_backbone:
+                freeze_backbone(network)
         return network
 
     def plain_copy(self, network: keras.Model) -> keras.Model:

@@ -1,14 +1,13 @@
 """Published weights of a backbone, from a local file.
 
-Four formats, told apart by the path:
+Five formats, told apart by the path:
 
 - `*.weights.h5`: what Keras's `save_weights` writes of the layer "backbone".
 - A TensorFlow checkpoint's prefix (`x65/model.ckpt`): Xception-65 of
   tensorflow/models, research/deeplab.
-- `*.safetensors`: a PyTorch state dict of fyu/drn or torchvision's ResNet-101.
-- `*.npz`: the same, where torch is at hand for a moment:
-  `state = torch.load(path, map_location="cpu")` and
-  `numpy.savez("drn.npz", **{name: t.numpy() for name, t in state.items()})`
+- `*.pth`, `*.safetensors`: a PyTorch state dict of fyu/drn, of torchvision's
+  ResNet-101, or of EfficientNet-Lite0 with lukemelas' names.
+- `*.npz`: the same, its arrays by name.
 
 The networks' layers bear the published names, so the map is a rule and no
 table; other names in the file, such as a classifier's, are left out.
@@ -59,7 +58,7 @@ def load_backbone(network: keras.Model, path: str | os.PathLike) -> None:
             _find(tensors, prefix + name, path) for name in name_of(layer)
         ]
         if not slim:
-            arrays = [_from_torch(array) for array in arrays]
+            arrays = [_from_torch(layer, array) for array in arrays]
         _set_weights(layer, arrays, path)
 
 
@@ -71,6 +70,16 @@ def freeze_normalization(network: keras.Model) -> None:
     for layer in leaf_layers(backbone_of(network)):
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.trainable = False
+
+
+def freeze_backbone(network: keras.Model) -> None:
+    """Leaves the backbone as it is, so that the head alone is trained.
+
+    To be called before the optimizer is built.
+    """
+    backbone = backbone_of(network)
+    if backbone is not None:
+        backbone.trainable = False
 
 
 def _load_keras(backbone: keras.Model, path: str) -> None:
@@ -125,9 +134,16 @@ def _find(
     return tensors[name]
 
 
-def _from_torch(array: np.ndarray) -> np.ndarray:
-    """[filters, channels, H, W] becomes [H, W, channels, filters]."""
-    return array.transpose(2, 3, 1, 0) if array.ndim == 4 else array
+def _from_torch(layer: keras.layers.Layer, array: np.ndarray) -> np.ndarray:
+    """[filters, channels, H, W] becomes [H, W, channels, filters].
+
+    Of a depthwise convolution [channels, 1, H, W] becomes [H, W, channels, 1].
+    """
+    if array.ndim != 4:
+        return array
+    if isinstance(layer, keras.layers.DepthwiseConv2D):
+        return array.transpose(2, 3, 0, 1)
+    return array.transpose(2, 3, 1, 0)
 
 
 def _set_weights(

@@ -11,9 +11,11 @@ from kliep_tf.segmentation.deeplab import (
     deeplab_v3plus_xception65,
 )
 from kliep_tf.segmentation.drn import drn_c_26
+from kliep_tf.segmentation.efficientnet import efficientnet_lite0
 from kliep_tf.segmentation.layers import CountedDropout, LayerFactory
 from kliep_tf.segmentation.optimizers import backbone_of, leaf_layers
 from kliep_tf.segmentation.pretrained import (
+    freeze_backbone,
     freeze_normalization,
     load_backbone,
 )
@@ -25,6 +27,11 @@ from kliep_tf.segmentation.xception import xception_65
 @pytest.fixture(scope="module")
 def drn() -> keras.Model:
     return drn_c_26(19, seed=0)
+
+
+@pytest.fixture(scope="module")
+def efficientnet() -> keras.Model:
+    return efficientnet_lite0(19, seed=0)
 
 
 @pytest.fixture(scope="module")
@@ -73,6 +80,24 @@ def test_resnet_101_has_the_published_number_of_parameters(v2):
     assert _parameters(v2) == 42_500_160 + head
 
 
+def test_efficientnet_lite0_has_the_published_number_of_parameters(
+    efficientnet,
+):
+    # 4,652,008 with the last convolution and the classifier of 1,000 classes.
+    last = _convolution(320, 1280, 1) + 1280 * 1000 + 1000
+    assert _parameters(backbone_of(efficientnet)) == 4_652_008 - last
+
+
+def test_efficientnet_features_have_strides_of_the_doubled_image(efficientnet):
+    fine, *coarse = backbone_of(efficientnet)(_image(64, 96))
+    assert fine.shape == (1, 16, 24, 24)
+    assert [x.shape for x in coarse] == [
+        (1, 8, 12, 40),
+        (1, 4, 6, 112),
+        (1, 2, 3, 320),
+    ]
+
+
 def test_xception_65_has_the_parameters_of_its_definition(v3plus):
     units = [(64, (128,) * 3), (128, (256,) * 3), (256, (728,) * 3)]
     units += [(728, (728,) * 3)] * 16
@@ -98,7 +123,7 @@ def test_deeplab_v3plus_head_by_hand(v3plus):
     assert head == pyramid + decoder + logits
 
 
-@pytest.mark.parametrize("name", ["drn", "v3plus", "v2"])
+@pytest.mark.parametrize("name", ["drn", "v3plus", "v2", "efficientnet"])
 def test_logits_have_the_size_of_an_odd_image(name, request):
     logits = request.getfixturevalue(name)(_image(19, 27))
     assert logits.shape == (1, 19, 27, 19)
@@ -316,3 +341,40 @@ def test_dropout_continues_where_it_was(tmp_path):
     second = model()
     checkpoint_of(second).read(path).assert_existing_objects_matched()
     np.testing.assert_array_equal(second(ones, training=True), expected)
+
+
+def test_depthwise_kernels_of_pytorch_find_their_channels(
+    efficientnet, tmp_path
+):
+    """[channels, 1, H, W] there, [H, W, channels, 1] here."""
+    rng = np.random.default_rng(0)
+    state = {}
+    for layer in leaf_layers(backbone_of(efficientnet)):
+        shapes = [tuple(weight.shape) for weight in layer.weights]
+        if isinstance(layer, keras.layers.DepthwiseConv2D):
+            height, width, channels, _ = shapes[0]
+            shapes = [(channels, 1, height, width)]
+        elif isinstance(layer, keras.layers.Conv2D):
+            height, width, inputs, outputs = shapes[0]
+            shapes = [(outputs, inputs, height, width)]
+        names = ("weight", "bias", "running_mean", "running_var")
+        for name, shape in zip(names, shapes, strict=False):
+            state[f"{layer.name}.{name}"] = rng.random(shape, np.float32)
+    np.savez(tmp_path / "lite0.npz", **state)
+    load_backbone(efficientnet, tmp_path / "lite0.npz")
+    name = "_blocks.3._depthwise_conv"
+    kernel = backbone_of(efficientnet).get_layer(name).weights[0].numpy()
+    expected = state[f"{name}.weight"]
+    assert kernel.shape == (5, 5, 144, 1)
+    np.testing.assert_array_equal(kernel[1, 2, :, 0], expected[:, 0, 1, 2])
+
+
+def test_frozen_backbone_leaves_the_head_to_be_trained(efficientnet):
+    freeze_backbone(efficientnet)
+    # A scale and an offset of the features, and two layers with biases.
+    assert len(efficientnet.trainable_variables) == 2 + 2 + 2
+    before = backbone_of(efficientnet).get_weights()
+    efficientnet(_image(32, 32), training=True)
+    after = backbone_of(efficientnet).get_weights()
+    for old, new in zip(before, after, strict=True):
+        np.testing.assert_array_equal(old, new)
