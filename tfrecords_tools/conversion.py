@@ -74,6 +74,11 @@ class ConversionConfig:
         default=None,
         affects_output=False,
     )
+    keep_unlabelled: bool = cli.flag(
+        "Convert frames without a label too, to records without one, where "
+        "they would be skipped: a part of the images has labels.",
+        default=False,
+    )
     seed: int = cli.flag(
         "Of the order of the frames. They are shuffled because GTA5 is video "
         "in order and DeepLab shuffles only nearby records.",

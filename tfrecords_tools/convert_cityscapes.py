@@ -50,6 +50,7 @@ def convert_cityscapes(config: ConvertCityscapesConfig) -> None:
         config.split,
         labels=config.labels,
         label_map=config.label_map,
+        keep_unlabelled=config.keep_unlabelled,
     )
     conversion.convert(
         "tfrecords_tools.convert_cityscapes",
@@ -61,7 +62,12 @@ def convert_cityscapes(config: ConvertCityscapesConfig) -> None:
 
 
 def list_frames(
-    input_dir: Path, split: str, *, labels: str = "fine", label_map: str = ""
+    input_dir: Path,
+    split: str,
+    *,
+    labels: str = "fine",
+    label_map: str = "",
+    keep_unlabelled: bool = False,
 ) -> raw_files.RawListing:
     """Returns the frames of one split.
 
@@ -71,6 +77,7 @@ def list_frames(
         labels: "fine" or "none".
         label_map: of all label files; by default label ids or train ids, as
             their names say.
+        keep_unlabelled: whether frames without a label are taken too.
 
     Raises:
         UserError: the folder has another layout, holds no frame of this
@@ -104,9 +111,11 @@ def list_frames(
             frames.append(RawFrame(name, path, label_ids[name], of_label_ids))
         elif name in train_ids:
             frames.append(RawFrame(name, path, train_ids[name], of_train_ids))
+        elif keep_unlabelled:
+            frames.append(RawFrame(name, path))
         else:
             skipped.append(raw_files.skip(path, input_dir, "has no label"))
-    if not frames:
+    if not any(frame.label_path for frame in frames):
         raise UserError(
             f"{label_dir}: expected labels such as "
             f"aachen/aachen_000000_000019{_LABEL_IDS_SUFFIX}, found none for "

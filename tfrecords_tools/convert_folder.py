@@ -125,9 +125,11 @@ def list_frames(
     for key, path in images.items():
         if key in labels:
             frames.append(RawFrame(key, path, labels[key], label_map))
+        elif config.keep_unlabelled:
+            frames.append(RawFrame(key, path))
         else:
             skipped.append(raw_files.skip(path, root, "has no label"))
-    if not frames:
+    if not any(frame.label_path for frame in frames):
         raise UserError(
             f"--labels={config.labels}: expected labels with the keys of "
             f"images, found {_shown(labels)} and, of images, {_shown(images)}; "

@@ -44,16 +44,27 @@ def convert_gta5(config: ConvertGta5Config) -> None:
     conversion.convert(
         "tfrecords_tools.convert_gta5",
         config,
-        list_frames(Path(config.input_dir), label_map, config.split),
+        list_frames(
+            Path(config.input_dir),
+            label_map,
+            config.split,
+            keep_unlabelled=config.keep_unlabelled,
+        ),
         dataset="gta5",
         classes=label_map.classes,
     )
 
 
 def list_frames(
-    input_dir: Path, label_map: LabelMap, split: str = "all"
+    input_dir: Path,
+    label_map: LabelMap,
+    split: str = "all",
+    *,
+    keep_unlabelled: bool = False,
 ) -> raw_files.RawListing:
     """Returns the frames of one split that have an image and a label.
+
+    Where `keep_unlabelled`, also those that have an image alone.
 
     Raises:
         UserError: the folder has another layout, holds no frame of this split,
@@ -85,6 +96,8 @@ def list_frames(
     for name in names:
         if name in images and name in labels:
             frames.append(RawFrame(name, images[name], labels[name], label_map))
+        elif name in images and keep_unlabelled:
+            frames.append(RawFrame(name, images[name]))
         elif name in images:
             skipped.append(
                 {"file": f"images/{name}.png", "reason": "has no label"}

@@ -44,6 +44,7 @@ def test_what_mirroring_changes_is_counted():
     np.testing.assert_array_equal(found.shares[:, 1], [1, 0, 1, 1])
     # The first two change from all bright to all dark and back.
     assert found.mirrored == 0.5
+    # What fills a half still does, three quarters as large.
     assert found.smaller == 0.0
     assert found.confidence == 1.0
 

@@ -311,6 +311,16 @@ def test_a_frame_without_a_label_is_skipped_by_name(
     assert skipped["reason"] == "has no label"
 
 
+def test_a_frame_without_a_label_is_kept_where_asked(cityscapes_dir, tmp_path):
+    write_cityscapes_frame(
+        cityscapes_dir, "train", "aachen", "aachen_1_1", frame_pixels(3)[0]
+    )
+    convert_city(cityscapes_dir, tmp_path / "out", keep_unlabelled=True)
+    summary = summaries.read_summary(tmp_path / "out", "train")
+    assert (summary.num_examples, summary.labelled) == (3, 2)
+    assert summary.skipped == []
+
+
 # Interruption
 
 
