@@ -364,7 +364,7 @@ def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, tiny_config):
         ({"image_height": 30, "image_width": 48}, "multiple of 4.*30"),
         ({"image_height": 16, "image_width": 16}, "at least 24"),
         ({"steps": 0}, "--steps=0"),
-        ({"method": "unit"}, "--method=unit: expected one of cyclegan"),
+        ({"method": "magic"}, "--method=magic: expected one of cyclegan"),
         ({"pool_size": 1, "batch_size": 2}, "--pool_size=1"),
         ({"learning_rate": -1.0}, "--learning_rate"),
         ({"seed": -1}, "--seed=-1: expected 0 to"),
