@@ -1,4 +1,4 @@
-"""A method of six numbers, which needs all that a method may ask for.
+"""A method of one colour matrix a direction, which asks for all it may.
 
 Its generators multiply and shift colours. What is labelled sky in the source is
 to become as bright as the program says, and the target is to stay as it is.
