@@ -113,6 +113,7 @@ setup(
     # Says to type checkers that the annotations are meant for them.
     package_data={
         "kliep_tf": ["py.typed"],
+        "kliep_tf.experiments.reporting": ["published/*", "templates/*"],
         "tfrecords_tools": ["py.typed", "maps/*.csv"],
     },
     # keras 3.15 needs 3.11; TensorFlow 2.21 has wheels up to 3.13.

@@ -1,6 +1,8 @@
 """The estimate of the full-size tables as a page of Markdown."""
 
-from kliep_tf.experiments.reporting.markdown import to_table
+from typing import Any
+
+from kliep_tf.experiments.reporting import pages
 
 _ABOUT = """By `python benchmarks/full_size_estimate.py`: counted and assumed, \
 not measured; no GPU was used.
@@ -16,22 +18,28 @@ _TITLES = {
 }
 
 
-def to_markdown(found: dict) -> str:
+def to_markdown(found: dict[str, Any]) -> str:
     """Returns the page of what full_size_estimate.py prints."""
-    parts = ["# Estimate of Tables I and III at full size", _ABOUT]
-    parts.append(f"Assumed: {found['assumed']}.")
-    for key, title in _TITLES.items():
-        parts.append(f"## {title}\n\n{_table(found[key])}")
-    return "\n\n".join(parts) + "\n"
+    assumed = pages.Paragraph(f"Assumed: {found['assumed']}.")
+    sections = [
+        pages.Section("", [pages.Paragraph(_ABOUT), assumed]),
+        *(
+            pages.Section(title, [_table(found[key])])
+            for key, title in _TITLES.items()
+        ),
+    ]
+    title = "Estimate of Tables I and III at full size"
+    return pages.to_markdown(title, sections)
 
 
-def _table(lines: list[dict]) -> str:
+def _table(lines: list[dict[str, Any]]) -> pages.Table:
     header = list(lines[0])
-    cells = [[_shown(line[key]) for key in header] for line in lines]
-    return to_table(header, cells)
+    return pages.Table(
+        header, [[_shown(line[key]) for key in header] for line in lines]
+    )
 
 
-def _shown(value) -> str:
+def _shown(value: Any) -> str:
     if value is None:
         return ""
     if isinstance(value, str):

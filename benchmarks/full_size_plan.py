@@ -13,7 +13,7 @@ from pathlib import Path
 from network_costs import Cost, Forward, count_forward
 
 from kliep_tf import cli
-from kliep_tf.data.datasets import NUM_CLASSES
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.estimate_weights import EstimateConfig
 from kliep_tf.evaluate import EvaluateConfig
 from kliep_tf.experiments import cohorts, table1
@@ -93,8 +93,8 @@ def plan_table(kind: str, segmenter: str, folder: Path) -> Table:
     config = dataclasses.replace(config, **changes)
     setting = recipes.make_setting(config)
     rows = module.make_study(config, setting).rows
-    scored = segmentations(setting, rows)
-    judged = judgements(setting, rows)
+    scored = segmentations(setting, rows, config.num_seeds)
+    judged = judgements(setting, rows, config.num_seeds)
     return Table(name, setting, list(rows), scored, judged)
 
 
@@ -202,7 +202,7 @@ _COSTS = {
 
 @functools.cache
 def _network(name: str):
-    return NETWORKS[name](NUM_CLASSES, 0, "float32")
+    return NETWORKS[name](len(CITYSCAPES_CLASSES), 0, "float32")
 
 
 @functools.cache

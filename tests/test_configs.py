@@ -100,8 +100,25 @@ def test_flagfile_sets_each_flag_once(name):
 
 @pytest.mark.parametrize("name", FLAGFILES)
 def test_command_line_overrides_flagfile(name):
-    flag = "num_seeds" if "num_seeds" in vars(parse(name)) else "seed"
-    assert getattr(parse(name, f"--{flag}=12345"), flag) == 12345
+    config = parse(name)
+    overridden = 0
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if field.name not in flags_in(name) or field.metadata["choices"]:
+            continue
+        match value:
+            case bool() | tuple():
+                continue
+            case int():
+                other = value + 1
+            case float():
+                other = value / 2
+            case _:
+                other = f"{value}_other"
+        found = parse(name, f"--{field.name}={other}")
+        assert found == dataclasses.replace(config, **{field.name: other})
+        overridden += 1
+    assert overridden
 
 
 @pytest.mark.parametrize("name", FLAGFILES)

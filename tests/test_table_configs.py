@@ -5,16 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from kliep_tf import cli
 from kliep_tf.experiments import cohorts, table1
 from kliep_tf.experiments.cohorts import CohortsConfig
 from kliep_tf.experiments.comparison import recipes
-from kliep_tf.experiments.demo_run import plan
-from kliep_tf.experiments.running.jobs import Job, in_order
+from kliep_tf.experiments.demo_run.flags import DemoConfig
+from kliep_tf.experiments.demo_run.plan import plan
+from kliep_tf.experiments.running.jobs import Job, Output
 from kliep_tf.experiments.table1 import Table1Config
 from kliep_tf.train import TrainConfig
-from tests.experiments.finished_programs import CONFIGS, study_jobs
-from tests.test_configs import PROGRAMS, fits_networks, parse
+from tests.experiments.real_programs import MODULES, parse_command
+from tests.experiments.real_programs import jobs_of as all_jobs
+from tests.test_configs import CONFIGS, PROGRAMS, fits_networks, parse
 
 TABLES = [
     name
@@ -81,8 +82,8 @@ def jobs_of(config, source, target) -> list[Job]:
     )
     module = table1 if isinstance(config, Table1Config) else cohorts
     setting = recipes.make_setting(config)
-    scored, judged = study_jobs(module.make_study(config, setting), setting)
-    return in_order([*scored.values(), *judged.values()])
+    study = module.make_study(config, setting)
+    return all_jobs(study, setting, config.num_seeds)
 
 
 @pytest.mark.parametrize("name", TABLES)
@@ -95,10 +96,9 @@ def test_every_job_of_a_table_has_the_flags_of_its_program(
         weights.write_bytes(b"weights")
         config = dataclasses.replace(config, backbone_weights=str(weights))
     jobs = jobs_of(config, source_records, target_records)
-    assert {job.module for job in jobs} == set(CONFIGS)
+    assert {job.module for job in jobs} == MODULES
     for job in jobs:
-        words = job.command(Path("cache"))[2:]
-        parsed = cli.parse(CONFIGS[job.module], words)
+        parsed = parse_command(job, Path("cache"))
         if isinstance(parsed, TrainConfig):
             lengths = (
                 parsed.crop_height or parsed.image_height,
@@ -129,7 +129,12 @@ def test_networks_share_cyclegans_and_translations(
 @pytest.mark.parametrize("kind", ["table1", "cohorts"])
 def test_tables_of_the_city_read_what_make_demo_writes(kind):
     config = parse(f"{kind}_city.flags")
-    written = plan.paths(plan.DemoConfig(output_dir="demo"))
-    assert config.source_records == written["source_records"]
-    assert config.target_records == written["target_train"]
-    assert config.val_records == written["target_val"]
+    root, flagfile = Path("demo"), str(CONFIGS / "demo.flags")
+    demo = plan(DemoConfig(output_dir=str(root)), flagfile)
+    assert config.source_records == str(demo.source.output_dir(root))
+    for split, records in (
+        ("train", config.target_records),
+        ("val", config.val_records),
+    ):
+        written = Output(demo.target[split], f"{split}-*")
+        assert records == written.path(root)

@@ -17,26 +17,24 @@ from pathlib import Path
 
 from kliep_tf import cli, runs
 from kliep_tf.experiments.demo_run import report
-from kliep_tf.experiments.demo_run.plan import METHODS, DemoConfig, paths, plan
+from kliep_tf.experiments.demo_run.flags import DemoConfig
+from kliep_tf.experiments.demo_run.plan import plan
+from kliep_tf.experiments.running.boards import StageBoard
 from kliep_tf.experiments.running.flagfiles import TRAIN_FLAGFILE, find_flagfile
-from kliep_tf.experiments.running.stages import Stage, Timings, run_stages
+from kliep_tf.experiments.running.scheduling import run_jobs
 
 PROGRAM = "kliep_tf.experiments.demo"
-
-_REPORT_STAGE = "report"
 
 
 def demo(config: DemoConfig) -> None:
     """Runs all stages and writes the report."""
-    flagfile = Path(
-        find_flagfile(
-            config.train_flagfile,
-            TRAIN_FLAGFILE,
-            "train_flagfile",
-            "kliep_tf.train",
-        )
+    flagfile = find_flagfile(
+        config.train_flagfile,
+        TRAIN_FLAGFILE,
+        "train_flagfile",
+        "kliep_tf.train",
     )
-    digest = hashlib.sha256(flagfile.read_bytes()).hexdigest()[:16]
+    digest = hashlib.sha256(Path(flagfile).read_bytes()).hexdigest()[:16]
     page = Path(config.output_dir, report.REPORT_HTML).resolve()
     with runs.claim(
         config.output_dir,
@@ -55,42 +53,14 @@ def demo(config: DemoConfig) -> None:
     print(page)
 
 
-def _run(config: DemoConfig, flagfile: Path) -> None:
+def _run(config: DemoConfig, flagfile: str) -> None:
     """Runs the programs, then writes the report on what they left."""
-    stages = plan(config, flagfile)
-    total = len(stages) + 1
-    timings = Timings(config.output_dir)
-    run_stages(stages, timings, total)
-    print(f"\n[{total}/{total}] write the report", flush=True)
-    started = timings.start(_REPORT_STAGE)
-    inputs = _report_inputs(config, stages, timings)
-    report.write_report(config.output_dir, inputs)
-    timings.stop(_REPORT_STAGE, started, complete=True)
-
-
-def _report_inputs(
-    config: DemoConfig, stages: list[Stage], timings: Timings
-) -> report.ReportInputs:
-    at = paths(config)
-    return report.ReportInputs(
-        source_records=at["source_records"],
-        target_records=at["target_train"],
-        translated_records={
-            method: at[f"translated_{method}"] for method in METHODS
-        },
-        weights_dir=at["weights"],
-        judge=at["judge_model"],
-        evaluations={
-            name: at[f"judged_{name}"] for name in ("val", "source", *METHODS)
-        },
-        true_ratios={
-            "source": at["gta5_scenes"],
-            "target": at["cityscapes_scenes"],
-        },
-        train_runs={method: at[f"train_{method}"] for method in METHODS},
-        stages=stages,
-        timings=timings.as_dict(),
-    )
+    planned = plan(config, flagfile)
+    stages = planned.stages
+    board = StageBoard(config.output_dir, stages, total=len(stages) + 1)
+    run_jobs(list(stages.values()), config.output_dir, board)
+    with board.own_stage("report", "write the report"):
+        report.write_demo_report(config.output_dir, planned, board.timings())
 
 
 if __name__ == "__main__":

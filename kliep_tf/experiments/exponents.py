@@ -10,7 +10,7 @@ the target terms) and in nothing else, each over several seeds, translates the
 whole source through each, and lets a segmenter that learned from the target's
 labels say what it sees: the share of the sky that it still takes for sky, what
 became vegetation, the mean IoU against the source's labels. Writes
-exponents.md, its figures, and exponents.json. The same command again
+exponents.md, its plots, and exponents.json. The same command again
 continues; trainings are shared with other experiments through --cache_dir.
 """
 
@@ -19,10 +19,16 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import cli
-from kliep_tf.experiments.comparison import figures, recipes, rows, tables
-from kliep_tf.experiments.comparison.run import run_comparison
+from kliep_tf.experiments.comparison import recipes, rows, tables
+from kliep_tf.experiments.comparison.experiment import run_comparison
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
-from kliep_tf.experiments.reporting.markdown import Section
+from kliep_tf.experiments.reporting.pages import (
+    Chart,
+    Code,
+    Paragraph,
+    Section,
+)
+from kliep_tf.experiments.reporting.templates import Texts
 from kliep_tf.experiments.running.jobs import Job
 
 PROGRAM = "kliep_tf.experiments.exponents"
@@ -55,10 +61,9 @@ def exponents(config: ExponentsConfig) -> None:
     jobs = make_jobs(config, setting)
 
     def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
-        numbers = rows.read_numbers(jobs, cache)
-        base = recipes.parse_methods(config.methods)[0].name
+        numbers = rows.read_numbers(setting, jobs, cache)
         summary = {"rows": rows.summarize(numbers)}
-        return _sections(config, numbers, base), summary
+        return _sections(config, setting, numbers), summary
 
     parts = {f"{row}, seed {seed}": job for (row, seed), job in jobs.items()}
     run_comparison(PROGRAM, _NAME, _TITLE, setting, config, parts, describe)
@@ -69,15 +74,12 @@ def make_jobs(
 ) -> dict[tuple[str, int], Job]:
     """Returns the judge's work by row and seed."""
     compared = [
-        rows.same_images_row(_UNTRANSLATED, setting.source, config.num_seeds),
-        *(
-            rows.translated_row(setting, method, config.num_seeds)
-            for method in recipes.parse_methods(config.methods)
-        ),
+        rows.Row(_UNTRANSLATED),
+        *rows.parse_methods(config.methods),
     ]
     names = [*(row.name for row in compared), _JUDGE]
     rows.require_own_names(names, "--methods")
-    jobs = rows.judgements(setting, compared)
+    jobs = rows.judgements(setting, compared, config.num_seeds)
     jobs[_JUDGE, 0] = recipes.validation(
         setting, setting.judge, "the judge on new frames of the target"
     )
@@ -85,36 +87,41 @@ def make_jobs(
 
 
 def _sections(
-    config: ExponentsConfig, numbers: tables.Numbers, base: str
+    config: ExponentsConfig,
+    setting: recipes.Setting,
+    numbers: tables.Numbers,
 ) -> list[Section]:
-    measures = rows.CONSISTENCY_MEASURES
+    measures = rows.consistency_measures(setting)
+    base = rows.parse_methods(config.methods)[0].name
     trained = {
         row: found
         for row, found in numbers.items()
         if row not in (_UNTRANSLATED, _JUDGE)
     }
     differences = rows.differences(trained, base, list(measures))
+    say = Texts("tables").say
+    seen = "What the judge sees in the translations"
+    png = tables.draw_measures(numbers, measures)
     return [
-        Section("Command", f"```\n{cli.command_text(PROGRAM, config)}\n```"),
+        Section("Command", [Code(cli.command_text(PROGRAM, config))]),
         Section(
-            "What the judge sees in the translations",
-            "In per cent, mean and 95 % interval over seeds (Student's t). The "
-            "judge learned from the target's labels; its own figures on new "
-            "target frames say how far it can be trusted.\n\n"
-            + tables.measures_table(numbers, measures),
-            figures.draw_measures(numbers, measures),
-            "consistency",
+            seen,
+            [
+                Paragraph(say("exponents")),
+                tables.measures_table(numbers, measures),
+                Chart(png, seen, f"{_NAME}_consistency.png"),
+            ],
         ),
         Section(
             "Paired differences",
-            f"In percentage points from {base}, seed by seed (the same initial "
-            "weights, order and pool), with the p-value of a paired t-test, "
-            "not corrected for the number of comparisons.\n\n"
-            + tables.differences_table(differences, base, measures),
+            [
+                Paragraph(say("paired_exponents", base)),
+                tables.differences_table(differences, base, measures),
+            ],
         ),
         Section(
             "Every seed",
-            tables.seeds_table(trained, measures, list(trained)),
+            [tables.seeds_table(trained, measures, list(trained))],
         ),
     ]
 

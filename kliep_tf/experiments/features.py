@@ -13,13 +13,15 @@ features.png and features.json. The same command again continues.
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from kliep_tf import cli, runs
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features
-from kliep_tf.experiments.feature_study import figure, inputs, page, plan
+from kliep_tf.data.summaries import class_set_of
+from kliep_tf.experiments.feature_study import inputs, page, plan, plots
 from kliep_tf.experiments.feature_study.cells import (
     Judge,
     equal_weights,
@@ -27,6 +29,7 @@ from kliep_tf.experiments.feature_study.cells import (
     true_weights,
 )
 from kliep_tf.experiments.feature_study.plan import FeatureStudyConfig
+from kliep_tf.experiments.reporting.pages import Chart, write_report
 from kliep_tf.experiments.reporting.true_ratios import (
     in_order,
     read_true_ratios,
@@ -34,8 +37,9 @@ from kliep_tf.experiments.reporting.true_ratios import (
 from kliep_tf.progress import ProgressBar
 
 PROGRAM = "kliep_tf.experiments.features"
-PAGE, FIGURE = "features.md", "features.png"
-NUMBERS = "features.json"
+
+_NAME = "features"
+_TITLE = "Which features, at which kernel width"
 
 
 def study(config: FeatureStudyConfig) -> None:
@@ -47,23 +51,32 @@ def study(config: FeatureStudyConfig) -> None:
         config,
         inputs=plan.fingerprints(config, shards),
     ) as claim:
-        if claim.finished and (claim.directory / PAGE).exists():
+        if claim.finished and (claim.directory / f"{_NAME}.md").exists():
             print(f"{config.output_dir}: already done")
             return
         segmenters = inputs.train_segmenters(config, shards, claim.directory)
         features = inputs.extract_all(
             config, shards, segmenters, claim.directory
         )
-        numbers = _run_all(config, features, claim.directory)
+        classes = class_set_of([p for paths in shards.values() for p in paths])
+        numbers = _run_all(config, features, classes, claim.directory)
+        png = plots.draw(numbers)
+        chart = Chart(png, "what the features recover", f"{_NAME}.png")
         command = cli.command_text(PROGRAM, config)
-        _write(numbers, command, claim.directory)
+        sections = page.make_sections(
+            numbers, chart, command, config.watched_label
+        )
+        written = write_report(
+            claim.directory, _NAME, _TITLE, sections, numbers
+        )
         claim.finish()
-    print(claim.directory / PAGE)
+    print(written)
 
 
 def _run_all(
     config: FeatureStudyConfig,
     features: Mapping[tuple[str, str], Features],
+    classes: ClassSet,
     directory: Path,
 ) -> dict[str, Any]:
     """Returns the numbers of the page: by target, the cells and references."""
@@ -73,6 +86,7 @@ def _run_all(
             config,
             features["judge", "source"],
             features["judge", target],
+            classes,
             target,
         )
         numbers[target] = {
@@ -88,12 +102,18 @@ def _run_all(
     return numbers
 
 
-def _cells(config, target, features, judges, directory: Path) -> dict:
-    """Returns the figures by variant and setting; known ones are not redone."""
+def _cells(
+    config: FeatureStudyConfig,
+    target: str,
+    features: Mapping[tuple[str, str], Features],
+    judges: tuple[Judge, Judge],
+    directory: Path,
+) -> dict[str, dict[str, Any]]:
+    """Returns the numbers by variant and setting; known ones are not redone."""
     variants = plan.variants(config, target)
     settings = plan.settings(config)
     total = len(variants) * len(settings)
-    cells = {}
+    cells: dict[str, dict[str, Any]] = {}
     with ProgressBar(total, f"{target}: estimates", "cell") as bar:
         for variant in variants:
             pair = (
@@ -105,18 +125,22 @@ def _cells(config, target, features, judges, directory: Path) -> dict:
                 name = f"{target}-{variant.name}-{setting.name}.json"
                 path = directory / "cells" / name
                 if not path.exists():
-                    figures = run_cell(
+                    found = run_cell(
                         variant, setting, pair, judges, config.seed
                     )
                     path.parent.mkdir(exist_ok=True)
-                    runs.write_atomically(path, json.dumps(figures))
+                    runs.write_atomically(path, json.dumps(found))
                 cells[variant.name][setting.name] = json.loads(path.read_text())
                 bar.update()
     return cells
 
 
 def _judges(
-    config: FeatureStudyConfig, source: Features, target: Features, name: str
+    config: FeatureStudyConfig,
+    source: Features,
+    target: Features,
+    classes: ClassSet,
+    name: str,
 ) -> tuple[Judge, Judge]:
     """Returns what w over the source and psi over the target are judged by."""
     scenes = ("", "")
@@ -136,23 +160,22 @@ def _judges(
                 "image of the records",
             )
         judges.append(
-            Judge(own.filenames, own.values, other.values.mean(0), ratio)
+            Judge(
+                own.filenames,
+                own.values,
+                other.values.mean(0),
+                classes,
+                ratio,
+                config.watched_label,
+            )
         )
-    return tuple(judges)
+    return judges[0], judges[1]
 
 
-def _of_both(figures, judges: tuple[Judge, Judge]) -> dict[str, Any]:
-    return {"source": figures(judges[0]), "target": figures(judges[1])}
-
-
-def _write(numbers: Mapping[str, Any], command: str, directory: Path) -> None:
-    runs.write_atomically(
-        directory / NUMBERS, json.dumps(numbers, indent=1) + "\n"
-    )
-    runs.write_atomically(
-        directory / PAGE, page.to_markdown(numbers, FIGURE, command)
-    )
-    runs.write_atomically(directory / FIGURE, figure.draw(numbers))
+def _of_both(
+    judge: Callable[[Judge], dict[str, Any]], judges: tuple[Judge, Judge]
+) -> dict[str, Any]:
+    return {"source": judge(judges[0]), "target": judge(judges[1])}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ Rows: no adaptation (a segmenter trained on the source as it is), a CycleGAN
 for each pair of exponents, further methods whose translated records are given,
 and the oracle trained on the target's own labels. Each row and seed is
 translated, trains a segmenter and is scored on the target's validation images.
-Writes table1.md, its figures, and table1.json. The same command again
+Writes table1.md, its plots, and table1.json. The same command again
 continues; trainings are shared with other experiments through --cache_dir.
 """
 
@@ -24,9 +24,8 @@ from kliep_tf.errors import UserError
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.rows import (
     Row,
+    parse_methods,
     require_own_names,
-    same_images_row,
-    translated_row,
 )
 from kliep_tf.experiments.comparison.setting_flags import labelled_records
 from kliep_tf.experiments.comparison.study import (
@@ -63,18 +62,13 @@ def table1(config: Table1Config) -> None:
 
 
 def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
-    """Returns the rows and what is compared."""
-    methods = recipes.parse_methods(config.methods)
+    """Returns the rows, and what is compared."""
+    methods = parse_methods(config.methods)
     rows = [
-        same_images_row(NO_ADAPTATION, setting.source, config.num_seeds),
-        *(
-            translated_row(setting, method, config.num_seeds)
-            for method in methods
-        ),
+        Row(NO_ADAPTATION),
+        *methods,
         *_further_rows(config, setting.source),
-        same_images_row(
-            ORACLE, setting.target, config.num_seeds, from_source=False
-        ),
+        Row(ORACLE, images=setting.target, from_source=False),
     ]
     require_own_names((row.name for row in rows), "--methods, --translated")
     return Study(
@@ -97,7 +91,7 @@ def _further_rows(config: Table1Config, source: Records) -> list[Row]:
             )
         images = labelled_records(pattern, "translated")
         _require_images_of(source, images)
-        rows.append(same_images_row(name, images, config.num_seeds))
+        rows.append(Row(name, images=images))
     return rows
 
 

@@ -1,7 +1,6 @@
 import pytest
-import tensorflow as tf
 
-from kliep_tf.data.datasets import CLASS_NAMES, NUM_CLASSES
+from tests.conftest import write_records
 
 
 @pytest.fixture(scope="module")
@@ -17,19 +16,27 @@ def common(source_records, target_records, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def saved_model(tmp_path_factory):
-    """A segmenter that sees sky everywhere."""
-    sky = CLASS_NAMES.index("sky")
+def tiny(tmp_path_factory):
+    """Flags of experiments whose every program runs in seconds.
 
-    class Everywhere(tf.Module):
-        @tf.function(
-            input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]
-        )
-        def __call__(self, images):
-            shape = tf.shape(images)[:3]
-            return {"logits": tf.one_hot(tf.fill(shape, sky), NUM_CLASSES)}
-
-    path = tmp_path_factory.mktemp("segmenter") / "model"
-    module = Everywhere()
-    tf.saved_model.save(module, str(path), {"serving_default": module.__call__})
-    return path
+    They share a cache, as users' experiments do.
+    """
+    root = tmp_path_factory.mktemp("tiny")
+    source = write_records(root / "source", number=4, sky=0.5, bright=True)
+    target = write_records(root / "target", number=4, sky=0.3, bright=False)
+    (root / "train.flags").write_text(
+        "--steps=2\n--generator_filters=2\n--discriminator_filters=2\n"
+        "--num_residual_blocks=1\n--image_height=32\n--image_width=48\n"
+    )
+    (root / "segmenter.flags").write_text("--network=tiny\n--steps=2\n")
+    return {
+        "source_records": str(source),
+        "target_records": str(target),
+        "val_records": str(target),
+        "cache_dir": str(root / "cache"),
+        "train_flagfile": str(root / "train.flags"),
+        "segmenter_flagfile": str(root / "segmenter.flags"),
+        # One segmenter less; the demo's test has one.
+        "features": "class_histogram",
+        "num_seeds": 1,
+    }

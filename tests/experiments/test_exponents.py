@@ -1,4 +1,4 @@
-"""The exponents' program around the programs that it runs."""
+"""The exponents' program, whole, and its report alone."""
 
 from pathlib import Path
 
@@ -8,46 +8,76 @@ import pytest
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import exponents
 from kliep_tf.experiments.comparison import recipes
-from tests.experiments.finished_programs import (
-    METHODS,
+from tests.experiments.real_programs import (
+    MODULES,
     SKY,
-    check_commands,
+    VEGETATION,
     confusion_of,
-    leave_what_programs_do,
+    leave_scores,
+    parse_command,
     read_json,
+    run_here,
 )
+
+METHODS = ("plain:0:0", "weighted:1:0.5")
+
+
+def test_every_job_runs_and_the_report_says_what_the_judge_saw(
+    tiny, tmp_path, capsys
+):
+    config = exponents.ExponentsConfig(
+        output_dir=str(tmp_path / "out"), methods=METHODS[1:], **tiny
+    )
+    jobs = exponents.make_jobs(config, recipes.make_setting(config))
+    cache = Path(config.cache_dir)
+    run_here(jobs.values(), cache)
+    exponents.exponents(config)
+    rows = read_json(tmp_path / "out", "exponents.json")["rows"]
+    assert set(rows) == {
+        "untranslated",
+        "weighted",
+        "judge on new target frames",
+    }
+    for (row, _), job in jobs.items():
+        matrix = confusion_of(job, cache)
+        # 4 images of 32x48, all of it labelled, all of it judged.
+        assert matrix.sum() == 4 * 32 * 48
+        kept = matrix[SKY, SKY] / matrix[SKY].sum()
+        lost = matrix[SKY, VEGETATION] / matrix[SKY].sum()
+        assert rows[row]["sky_kept"]["values"] == [pytest.approx(kept)]
+        assert rows[row]["sky_to_vegetation"]["values"] == [pytest.approx(lost)]
+    report = (tmp_path / "out" / "exponents.md").read_text()
+    assert "python -m kliep_tf.experiments.exponents" in report
+    assert (tmp_path / "out" / "exponents_consistency.png").exists()
+    capsys.readouterr()
+    exponents.exponents(config)
+    assert "already done" in capsys.readouterr().out
 
 
 def test_every_command_has_the_flags_of_its_program(common):
     config = exponents.ExponentsConfig(output_dir="x", **common)
     jobs = exponents.make_jobs(config, recipes.make_setting(config))
-    check_commands(jobs.values())
+    found = {job.module for job in jobs.values()}
+    for job in jobs.values():
+        parse_command(job, Path("cache"))
+    assert found < MODULES
 
 
-def test_exponents_reports_what_the_judge_saw(
-    common, source_records, saved_model, tmp_path, capsys
-):
+def test_means_and_differences_are_over_the_seeds(common, tmp_path):
     config = exponents.ExponentsConfig(
         output_dir=str(tmp_path / "out"), methods=METHODS, **common
     )
     jobs = exponents.make_jobs(config, recipes.make_setting(config))
-    cache = Path(config.cache_dir)
-    leave_what_programs_do(jobs.values(), cache, source_records, saved_model)
+    shares = leave_scores(list(jobs.values()), Path(config.cache_dir))
     exponents.exponents(config)
     rows = read_json(tmp_path / "out", "exponents.json")["rows"]
-    kept = [
-        np.array(confusion_of(jobs["weighted", seed]))[SKY, SKY] / 100
-        for seed in (0, 1)
-    ]
+    kept = [shares[jobs["weighted", seed].digest] for seed in (0, 1)]
     assert rows["weighted"]["sky_kept"]["values"] == pytest.approx(kept)
     assert rows["weighted"]["sky_kept"]["mean"] == pytest.approx(np.mean(kept))
-    assert len(rows["untranslated"]["sky_kept"]["values"]) == 1
     report = (tmp_path / "out" / "exponents.md").read_text()
-    assert "python -m kliep_tf.experiments.exponents" in report
     assert "| minus plain |" in report
-    assert (tmp_path / "out" / "exponents_consistency.png").exists()
-    exponents.exponents(config)
-    assert "already done" in capsys.readouterr().out
+    # The same images for all seeds are judged once.
+    assert len(rows["untranslated"]["sky_kept"]["values"]) == 1
 
 
 def test_a_row_of_another_rows_name_is_refused(common):
@@ -59,9 +89,7 @@ def test_a_row_of_another_rows_name_is_refused(common):
         exponents.make_jobs(config, recipes.make_setting(config))
 
 
-def test_a_report_does_not_outlive_the_flagfile_that_it_is_of(
-    common, source_records, saved_model, tmp_path
-):
+def test_a_report_does_not_outlive_the_flagfile_that_it_is_of(common, tmp_path):
     flagfile = tmp_path / "train.flags"
     flagfile.write_text("--steps=1\n")
     config = exponents.ExponentsConfig(
@@ -71,8 +99,7 @@ def test_a_report_does_not_outlive_the_flagfile_that_it_is_of(
         **common,
     )
     jobs = exponents.make_jobs(config, recipes.make_setting(config))
-    cache = Path(config.cache_dir)
-    leave_what_programs_do(jobs.values(), cache, source_records, saved_model)
+    leave_scores(list(jobs.values()), Path(config.cache_dir))
     exponents.exponents(config)
     flagfile.write_text("--steps=2\n")
     with pytest.raises(UserError, match="train_flagfile has changed"):

@@ -5,12 +5,12 @@ import json
 import numpy as np
 import pytest
 
-from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.feature_study.plan import FeatureStudyConfig
 from kliep_tf.experiments.features import study
 
-SKY = CLASS_NAMES.index("sky")
+SKY = CITYSCAPES_CLASSES.index("sky")
 
 
 @pytest.fixture

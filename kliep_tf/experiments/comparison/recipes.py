@@ -1,19 +1,20 @@
-"""The trainings that experiments compare, as jobs.
+"""The programs that experiments compare, as jobs.
 
-All methods of one experiment share a setting: the two domains, the importance
-weights, the judge, the flagfiles. A method is a pair of exponents (eq. 12 and
-its generalisation) and, for Table III, a part of the source.
+All rows of one experiment share a setting: the two domains, their classes, the
+importance weights, the judge, the flagfiles.
 """
 
 import dataclasses
-import math
+from collections.abc import Mapping
 
 from kliep_tf import runs
-from kliep_tf.data.weights import COHORTS
-from kliep_tf.errors import UserError
+from kliep_tf.data.class_sets import ClassSet
+from kliep_tf.data.records import resolve_records
+from kliep_tf.data.summaries import class_set_of
 from kliep_tf.experiments.comparison.setting_flags import (
     SettingConfig,
     check_setting,
+    find_watched,
     labelled_records,
 )
 from kliep_tf.experiments.running.flagfiles import (
@@ -28,43 +29,41 @@ from kliep_tf.experiments.running.jobs import (
     Records,
     Tensors,
 )
+from kliep_tf.segmentation.consistency import WatchedConfusion
 
 # The judge, and the oracle of Table I that it is, come from this seed.
 JUDGE_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
-class Method:
-    """One way to train the CycleGAN.
+class Training:
+    """How a row trains a network: a program with flags of the row's own.
 
     Attributes:
-        name: in tables; unique.
-        source_exponent: a of w ** a on every source term.
-        target_exponent: b of psi ** b on every target term.
-        cohort: a part of the source by importance, "all" for the whole.
+        module: what `python -m` runs.
+        flags: besides records, seed, sizes and flagfile.
+        reads_weights: whether it reads the importance weights.
     """
 
-    name: str
-    source_exponent: float
-    target_exponent: float
-    cohort: str = "all"
+    module: str
+    flags: Mapping[str, FlagValue]
+    reads_weights: bool = False
 
-    @property
-    def needs_weights(self) -> bool:
-        """Whether the training reads importance weights."""
-        exponents = (self.source_exponent, self.target_exponent)
-        return any(exponents) or self.cohort != "all"
+
+SEGMENTER = Training("kliep_tf.train_segmenter", {})
 
 
 @dataclasses.dataclass(frozen=True)
 class Setting:
-    """What all methods of an experiment share.
+    """What all rows of an experiment share.
 
     Attributes:
         source: the rendered images.
         target: the real ones to train on.
         val: the real ones to score on.
-        train_flagfile: of the CycleGANs.
+        classes: of all their labels.
+        watched: the classes that the tables single out.
+        train_flagfile: of the translators.
         segmenter_flagfile: of the judge's and the rows' segmenters.
         size_flags: of every training.
         segmenter_flags: of the judge's and the rows' segmenters.
@@ -76,6 +75,8 @@ class Setting:
     source: Records
     target: Records
     val: Records
+    classes: ClassSet
+    watched: WatchedConfusion
     train_flagfile: str
     segmenter_flagfile: str
     size_flags: dict[str, FlagValue]
@@ -92,6 +93,12 @@ def make_setting(config: SettingConfig) -> Setting:
         labelled_records(getattr(config, flag), flag)
         for flag in ("source_records", "target_records", "val_records")
     )
+    paths = [
+        path
+        for records in (source, target, val)
+        for path in resolve_records(records.pattern, records.flag)
+    ]
+    classes = class_set_of(paths)
     segmenter_flagfile = find_flagfile(
         config.segmenter_flagfile,
         SEGMENTER_FLAGFILE,
@@ -104,11 +111,15 @@ def make_setting(config: SettingConfig) -> Setting:
         segmenter_flags["backbone_weights"] = Tensors(config.backbone_weights)
     # What is left at its default is no flag of a job, so that jobs of earlier
     # versions are found again.
-    val_flags = {} if config.val_scale == 1 else {"scales": config.val_scale}
+    val_flags: dict[str, FlagValue] = (
+        {} if config.val_scale == 1 else {"scales": config.val_scale}
+    )
     return Setting(
         source=source,
         target=target,
         val=val,
+        classes=classes,
+        watched=find_watched(config, classes),
         train_flagfile=find_flagfile(
             config.train_flagfile,
             TRAIN_FLAGFILE,
@@ -130,54 +141,43 @@ def make_setting(config: SettingConfig) -> Setting:
     )
 
 
-def parse_methods(specifications: tuple[str, ...]) -> list[Method]:
-    """Returns the methods of `name:a:b` texts.
+def cyclegan(
+    source_exponent: float, target_exponent: float, cohort: str = "all"
+) -> Training:
+    """Returns a CycleGAN (eq. 12 and its generalisation).
 
-    Raises:
-        UserError: a text is of another form, or two names are equal.
+    Args:
+        source_exponent: a of w ** a on every source term.
+        target_exponent: b of psi ** b on every target term.
+        cohort: the part of the source by importance to learn from, "all" for
+            the whole.
     """
-    methods = []
-    for text in specifications:
-        name, *exponents = text.split(":")
-        try:
-            source_exponent, target_exponent = map(float, exponents)
-            if not math.isfinite(source_exponent + target_exponent):
-                raise ValueError
-        except ValueError:
-            raise UserError(
-                f"--methods: expected NAME:A:B with two exponents, found "
-                f"{text!r}"
-            ) from None
-        if not name or name in [method.name for method in methods]:
-            raise UserError(
-                f"--methods: expected names of their own, found {text!r}"
-            )
-        methods.append(Method(name, source_exponent, target_exponent))
-    return methods
+    flags: dict[str, FlagValue] = {
+        "source_weight_exponent": source_exponent,
+        "target_weight_exponent": target_exponent,
+    }
+    if cohort != "all":
+        flags["source_cohort"] = cohort
+    needs_weights = any((source_exponent, target_exponent)) or cohort != "all"
+    return Training("kliep_tf.train", flags, needs_weights)
 
 
-def cohort_methods() -> list[Method]:
-    """Returns plain CycleGANs, one for each part of the source."""
-    return [Method(name, 0.0, 0.0, cohort=name) for name in COHORTS]
-
-
-def training(setting: Setting, method: Method, seed: int) -> Job:
-    """Returns the training of one CycleGAN."""
+def training(
+    setting: Setting, translator: Training, name: str, seed: int
+) -> Job:
+    """Returns the training of one translator."""
     weights: dict[str, FlagValue] = {}
-    if method.needs_weights:
+    if translator.reads_weights:
         weights["weights_dir"] = Output(setting.weights)
-    if method.cohort != "all":
-        weights["source_cohort"] = method.cohort
     return Job(
-        f"CycleGAN {method.name}, seed {seed}",
-        "kliep_tf.train",
+        f"train {name}, seed {seed}",
+        translator.module,
         "run_dir",
         {
             "source_records": setting.source,
             "target_records": setting.target,
-            "source_weight_exponent": method.source_exponent,
-            "target_weight_exponent": method.target_exponent,
             "seed": seed,
+            **translator.flags,
             **weights,
             **setting.size_flags,
         },
@@ -185,16 +185,17 @@ def training(setting: Setting, method: Method, seed: int) -> Job:
     )
 
 
-def translation(setting: Setting, method: Method, seed: int) -> Job:
-    """Returns the whole source as one CycleGAN translates it."""
+def translation(
+    setting: Setting, translator: Training, name: str, seed: int
+) -> Job:
+    """Returns the whole source as one translator translates it."""
+    trained = training(setting, translator, name, seed)
     return Job(
-        f"translation by {method.name}, seed {seed}",
+        f"translation by {name}, seed {seed}",
         "kliep_tf.translate",
         "output_dir",
         {
-            "saved_model": Output(
-                training(setting, method, seed), runs.SAVED_MODEL
-            ),
+            "saved_model": Output(trained, runs.SAVED_MODEL),
             "source_records": setting.source,
             "weights_dir": Output(setting.weights),
         },
@@ -207,7 +208,11 @@ def judgement(setting: Setting, records: FlagValue, title: str) -> Job:
 
 
 def segmenter(
-    setting: Setting, records: FlagValue, seed: int, title: str
+    setting: Setting,
+    records: FlagValue,
+    seed: int,
+    title: str,
+    own: Training = SEGMENTER,
 ) -> Job:
     """Returns a segmenter trained on labelled records."""
     return _segmenter(
@@ -215,7 +220,8 @@ def segmenter(
         records,
         seed,
         setting.segmenter_flagfile,
-        setting.segmenter_flags,
+        {**setting.segmenter_flags, **own.flags},
+        own.module,
     )
 
 
@@ -230,7 +236,12 @@ def _size_flags(height: int, width: int) -> dict[str, FlagValue]:
     return {"image_height": height, "image_width": width}
 
 
-def _weights(config, source, target, size_flags) -> Job:
+def _weights(
+    config: SettingConfig,
+    source: Records,
+    target: Records,
+    size_flags: Mapping[str, FlagValue],
+) -> Job:
     flags: dict[str, FlagValue] = {
         "source_records": source,
         "target_records": target,
@@ -259,17 +270,29 @@ def _weights(config, source, target, size_flags) -> Job:
     )
 
 
-def _segmenter(title, records, seed, flagfile, more_flags) -> Job:
+def _segmenter(
+    title: str,
+    records: FlagValue,
+    seed: int,
+    flagfile: str,
+    more_flags: Mapping[str, FlagValue],
+    module: str = SEGMENTER.module,
+) -> Job:
     return Job(
         title,
-        "kliep_tf.train_segmenter",
+        module,
         "run_dir",
         {"train_records": records, "seed": seed, **more_flags},
         flagfile,
     )
 
 
-def _evaluation(segmenter_job, records, title, more_flags) -> Job:
+def _evaluation(
+    segmenter_job: Job,
+    records: FlagValue,
+    title: str,
+    more_flags: Mapping[str, FlagValue],
+) -> Job:
     return Job(
         title,
         "kliep_tf.evaluate",

@@ -8,6 +8,7 @@ the target's validation images (Table I).
 
 import collections
 import dataclasses
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,66 +17,105 @@ import numpy as np
 
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.recipes import (
+    SEGMENTER,
+    Setting,
+    Training,
+    cyclegan,
+)
 from kliep_tf.experiments.reporting.consistency import (
     consistency_numbers,
     read_confusion,
+    watched_keys,
 )
 from kliep_tf.experiments.reporting.statistics import (
     Comparison,
     compare,
     interval,
 )
-from kliep_tf.experiments.running.jobs import FlagValue, Job, Output
-
-# What is shown of semantic consistency, and of segmentation: key -> title.
-CONSISTENCY_MEASURES = {
-    "mean_iou": "mean IoU",
-    "sky_kept": "sky kept",
-    "sky_to_vegetation": "sky to vegetation",
-    "pixel_accuracy": "pixel accuracy",
-}
-SEGMENTATION_MEASURES = {
-    "mean_iou": "mean IoU",
-    "sky": "IoU of sky",
-    "vegetation": "IoU of vegetation",
-    "pixel_accuracy": "pixel accuracy",
-}
+from kliep_tf.experiments.running.jobs import (
+    FlagValue,
+    Job,
+    Output,
+    Records,
+)
 
 
 @dataclasses.dataclass(frozen=True)
 class Row:
-    """One row of a table.
+    """One row of a table: which programs make it, with which flags.
 
     Attributes:
         name: unique in its table.
-        images: by seed, the labelled records to train a segmenter on.
-        from_source: whether they are the source's images, changed or not,
-            so that the judge can compare them with the source's labels.
+        translator: what translates the source; None for images as they are.
+        images: what an untranslated row learns from; None for the source.
+        from_source: whether its images are the source's, changed or not, so
+            that the judge can compare them with the source's labels.
+        segmenter: how a segmenter is trained on its images.
     """
 
     name: str
-    images: Mapping[int, FlagValue]
+    translator: Training | None = None
+    images: Records | None = None
     from_source: bool = True
+    segmenter: Training = SEGMENTER
 
 
-def translated_row(
-    setting: recipes.Setting, method: recipes.Method, num_seeds: int
-) -> Row:
-    """Returns the row of a CycleGAN, trained once for each seed."""
-    return Row(
-        method.name,
-        {
-            seed: Output(recipes.translation(setting, method, seed))
-            for seed in range(num_seeds)
-        },
-    )
+def images_of(setting: Setting, row: Row, seed: int) -> FlagValue:
+    """Returns the labelled records that a row's segmenter is trained on."""
+    if row.translator is None:
+        return row.images or setting.source
+    made = recipes.translation(setting, row.translator, row.name, seed)
+    return Output(made)
 
 
-def same_images_row(
-    name: str, images: FlagValue, num_seeds: int, from_source: bool = True
-) -> Row:
-    """Returns a row whose images are the same for all seeds."""
-    return Row(name, dict.fromkeys(range(num_seeds), images), from_source)
+def parse_methods(specifications: Sequence[str]) -> list[Row]:
+    """Returns the CycleGANs of `name:a:b` texts.
+
+    Raises:
+        UserError: a text is of another form, or two names are equal.
+    """
+    found: list[Row] = []
+    for text in specifications:
+        name, *exponents = text.split(":")
+        try:
+            source_exponent, target_exponent = map(float, exponents)
+            if not math.isfinite(source_exponent + target_exponent):
+                raise ValueError
+        except ValueError:
+            raise UserError(
+                f"--methods: expected NAME:A:B with two exponents, found "
+                f"{text!r}"
+            ) from None
+        if not name or name in [row.name for row in found]:
+            raise UserError(
+                f"--methods: expected names of their own, found {text!r}"
+            )
+        found.append(Row(name, cyclegan(source_exponent, target_exponent)))
+    return found
+
+
+def consistency_measures(setting: Setting) -> dict[str, str]:
+    """Returns what is shown of semantic consistency: key to title."""
+    watched = setting.watched
+    measures = {"mean_iou": "mean IoU"}
+    if watched.is_in(setting.classes):
+        keys, label = watched_keys(watched), watched.label
+        measures[keys.kept] = f"{label} kept"
+        measures[keys.turned] = f"{label} to {watched.prediction}"
+    return measures | {"pixel_accuracy": "pixel accuracy"}
+
+
+def segmentation_measures(setting: Setting) -> dict[str, str]:
+    """Returns what is shown of segmentation: key to title."""
+    watched = setting.watched
+    measures = {"mean_iou": "mean IoU"}
+    if watched.is_in(setting.classes):
+        measures |= {
+            name: f"IoU of {name}"
+            for name in (watched.label, watched.prediction)
+        }
+    return measures | {"pixel_accuracy": "pixel accuracy"}
 
 
 def require_own_names(names: Iterable[str], flags: str) -> None:
@@ -94,7 +134,7 @@ def require_own_names(names: Iterable[str], flags: str) -> None:
 
 
 def judgements(
-    setting: recipes.Setting, rows: Sequence[Row]
+    setting: Setting, rows: Sequence[Row], num_seeds: int
 ) -> dict[tuple[str, int], Job]:
     """Returns the judge's work by row and seed.
 
@@ -105,7 +145,8 @@ def judgements(
         if not row.from_source:
             continue
         seen = set()
-        for seed, images in row.images.items():
+        for seed in range(num_seeds):
+            images = images_of(setting, row, seed)
             job = recipes.judgement(setting, images, f"{row.name}, seed {seed}")
             if job.digest not in seen:
                 jobs[row.name, seed] = job
@@ -114,13 +155,16 @@ def judgements(
 
 
 def segmentations(
-    setting: recipes.Setting, rows: Sequence[Row]
+    setting: Setting, rows: Sequence[Row], num_seeds: int
 ) -> dict[tuple[str, int], Job]:
     """Returns training and scoring of the segmenters by row and seed."""
     jobs = {}
     for row in rows:
-        for seed, images in row.images.items():
-            trained = recipes.segmenter(setting, images, seed, row.name)
+        for seed in range(num_seeds):
+            images = images_of(setting, row, seed)
+            trained = recipes.segmenter(
+                setting, images, seed, row.name, row.segmenter
+            )
             jobs[row.name, seed] = recipes.validation(
                 setting, trained, f"score of {row.name}, seed {seed}"
             )
@@ -128,19 +172,22 @@ def segmentations(
 
 
 def read_numbers(
-    jobs: Mapping[tuple[str, int], Job], cache_dir: Path
+    setting: Setting,
+    jobs: Mapping[tuple[str, int], Job],
+    cache_dir: Path,
 ) -> dict[str, dict[str, list[float]]]:
     """Returns the scores of finished evaluations.
 
     Returns:
-        By row, then by measure ("mean_iou", "sky_kept", ..., and the IoU of
-        every class under its name): the values by ascending seed, NaN for a
-        class that is not labelled. The mean is over the labelled classes.
+        By row, then by measure ("mean_iou", "pixel_accuracy", those that
+        `setting.watched` names, and the IoU of every class under its name):
+        the values by ascending seed, NaN for a class that is not labelled. The
+        mean is over the labelled classes.
     """
     found: dict[str, dict[str, list[float]]] = {}
     for (row, _), job in sorted(jobs.items(), key=lambda item: item[0][1]):
-        matrix = read_confusion(job.output_dir(cache_dir))
-        for measure, value in _measures(matrix).items():
+        matrix = read_confusion(job.output_dir(cache_dir), setting.classes)
+        for measure, value in _measures(setting, matrix).items():
             found.setdefault(row, {}).setdefault(measure, []).append(value)
     return found
 
@@ -177,10 +224,8 @@ def differences(
     }
 
 
-def _measures(matrix: Sequence[Sequence[int]]) -> dict[str, float]:
-    numbers = consistency_numbers(matrix)
-    names = ("sky_kept", "sky_to_vegetation", "pixel_accuracy")
-    measures = {name: numbers[name] for name in names}
+def _measures(setting: Setting, matrix: np.ndarray) -> dict[str, float]:
+    numbers = consistency_numbers(matrix, setting.classes, setting.watched)
     iou = {
         name: found["iou"] if found["labelled_share"] else None
         for name, found in numbers["per_class"].items()
@@ -188,8 +233,11 @@ def _measures(matrix: Sequence[Sequence[int]]) -> dict[str, float]:
     # Over the classes that the labels know: CamVid has 11 of the 19, and what
     # is taken for one of the others is wrong in the row of its label already.
     labelled = [value for value in iou.values() if value is not None]
-    measures |= iou
-    measures["mean_iou"] = float(np.mean(labelled)) if labelled else None
+    measures = {
+        **{key: numbers[key] for key in consistency_measures(setting)},
+        **iou,
+        "mean_iou": float(np.mean(labelled)) if labelled else None,
+    }
     return {
         name: np.nan if value is None else value
         for name, value in measures.items()

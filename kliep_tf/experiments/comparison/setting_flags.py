@@ -3,6 +3,7 @@
 import dataclasses
 
 from kliep_tf import cli
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.reading import require_labels
 from kliep_tf.data.records import resolve_records
 from kliep_tf.density_ratio.extractors import EXTRACTORS
@@ -12,6 +13,10 @@ from kliep_tf.experiments.running.flagfiles import (
     TRAIN_FLAGFILE,
 )
 from kliep_tf.experiments.running.jobs import Records
+from kliep_tf.segmentation.consistency import (
+    SKY_TO_VEGETATION,
+    WatchedConfusion,
+)
 
 # An embedding wants a file of weights beside it, which no flag here names.
 FEATURES = tuple(sorted(set(EXTRACTORS) - {"embedding"}))
@@ -21,7 +26,7 @@ FEATURES = tuple(sorted(set(EXTRACTORS) - {"embedding"}))
 class SettingConfig:
     """The flags that all experiments on a pair of domains have."""
 
-    output_dir: str = cli.flag("where table, figures and numbers go")
+    output_dir: str = cli.flag("where tables, plots and numbers go")
     source_records: str = cli.flag("labelled rendered images")
     target_records: str = cli.flag(
         "labelled real images to train on; a CycleGAN sees no label of theirs, "
@@ -83,14 +88,23 @@ class SettingConfig:
         "least effective sample size of the weights, as a share of the images",
         default=0.3,
     )
+    watched_label: str = cli.flag(
+        "the class whose fate the tables show; left out where the records have "
+        "no such classes as the defaults",
+        default=SKY_TO_VEGETATION.label,
+    )
+    watched_prediction: str = cli.flag(
+        "the class that --watched_label must not be predicted as",
+        default=SKY_TO_VEGETATION.prediction,
+    )
     num_seeds: int = cli.flag("trainings of each row", default=3)
     parallel: int = cli.flag(
-        "programs at once, sharing the CPU cores",
+        "programs that run at once; they share the CPU cores",
         default=1,
         affects_output=False,
     )
     devices: tuple[str, ...] = cli.flag(
-        "GPU numbers, such as 0,1,2,3: one program at once on each",
+        "GPU numbers, such as 0,1,2,3; one program at a time runs on each",
         default=(),
         affects_output=False,
     )
@@ -109,6 +123,17 @@ def check_setting(config: SettingConfig) -> None:
         )
     cli.size_flags(config, "image")
     cli.size_flags(config, "features")
+
+
+def find_watched(config: SettingConfig, classes: ClassSet) -> WatchedConfusion:
+    """Returns the confusion that the tables single out.
+
+    Raises:
+        UserError: the records do not have its classes, and it is no default.
+    """
+    watched = WatchedConfusion(config.watched_label, config.watched_prediction)
+    watched.require(classes)
+    return watched
 
 
 def labelled_records(pattern: str, flag: str) -> Records:

@@ -10,14 +10,24 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import cli, runs
-from kliep_tf.data.datasets import color_table
-from kliep_tf.experiments.comparison import figures, recipes, rows, tables
-from kliep_tf.experiments.comparison.reference_rows import read_reference_rows
+from kliep_tf.experiments.comparison import recipes, rows, tables
+from kliep_tf.experiments.comparison.experiment import run_comparison
+from kliep_tf.experiments.comparison.reference_rows import (
+    published_sections,
+    read_reference_rows,
+    reference_sections,
+)
 from kliep_tf.experiments.comparison.rows import Row
-from kliep_tf.experiments.comparison.run import run_comparison
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
-from kliep_tf.experiments.reporting.frames import frames_across_sky, read_frames
-from kliep_tf.experiments.reporting.markdown import Section
+from kliep_tf.experiments.reporting.frames import frames_across, read_frames
+from kliep_tf.experiments.reporting.pages import (
+    Chart,
+    Code,
+    Paragraph,
+    Section,
+)
+from kliep_tf.experiments.reporting.plots import draw_panels
+from kliep_tf.experiments.reporting.templates import Texts
 from kliep_tf.experiments.running.jobs import (
     FlagValue,
     Job,
@@ -30,11 +40,6 @@ from kliep_tf.segmentation.inference import (
     predict_labels,
 )
 
-_REMARK = (
-    "The rows of the paper (arXiv 2105.12549, {table}) are GTA5 to Cityscapes "
-    "at full size with DRN-26 and DeepLab; figures of another pair of domains, "
-    "another network or another size do not compare with them."
-)
 _NUM_FRAMES = 4
 _SHOWN_SEED = 0
 
@@ -44,7 +49,7 @@ class StudyConfig(SettingConfig):
     """The flags of both tables."""
 
     reference_rows: str = cli.flag(
-        "CSV file of published rows to show below the table, in per cent: a "
+        "CSV file of further rows to show below the table, in per cent: a "
         "column name, then classes (road, ...) and mIoU; empty is unknown",
         default="",
     )
@@ -75,25 +80,26 @@ def run_study(
     study: Study, setting: recipes.Setting, config: StudyConfig
 ) -> None:
     """Runs what is missing and writes the report."""
-    scored = rows.segmentations(setting, study.rows)
-    judged = rows.judgements(setting, study.rows)
+    scored = rows.segmentations(setting, study.rows, config.num_seeds)
+    judged = rows.judgements(setting, study.rows, config.num_seeds)
     # Read before the first job: a slip in it must not show after days.
-    reference, inputs = {}, _given_images(study)
+    reference, inputs = None, _given_images(study)
     if config.reference_rows:
-        reference = read_reference_rows(config.reference_rows)
+        reference = read_reference_rows(config.reference_rows, setting.classes)
         inputs["reference_rows"] = runs.fingerprint([config.reference_rows])
 
     def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
-        scores = rows.read_numbers(scored, cache)
-        seen = rows.read_numbers(judged, cache)
+        scores = rows.read_numbers(setting, scored, cache)
+        seen = rows.read_numbers(setting, judged, cache)
+        command = cli.command_text(study.program, config)
         sections = [
-            Section(
-                "Command",
-                f"```\n{cli.command_text(study.program, config)}\n```",
+            Section("Command", [Code(command)]),
+            *_score_sections(study, setting, scores),
+            *published_sections(study.paper_table, setting.classes),
+            *reference_sections(
+                config.reference_rows, reference, setting.classes
             ),
-            *_score_sections(study, scores),
-            *_reference_sections(config.reference_rows, reference),
-            *_consistency_sections(study, seen),
+            _consistency_section(study, setting, seen),
             *_picture_sections(study, setting, scored, cache, config.val_scale),
         ]
         numbers = {
@@ -101,7 +107,7 @@ def run_study(
             "consistency": rows.summarize(seen),
         }
         if reference:
-            numbers["reference"] = rows.summarize(reference)
+            numbers["reference"] = rows.summarize(reference.numbers)
         return sections, numbers
 
     run_comparison(
@@ -117,68 +123,56 @@ def run_study(
 
 
 def _given_images(study: Study) -> dict[str, str]:
-    """Returns fingerprints of the rows' images that no job makes."""
+    """Returns fingerprints of the rows' images that no flag of all names."""
     return {
-        f"{row.name}: records": images.fingerprint
+        f"{row.name}: records": row.images.fingerprint
         for row in study.rows
-        for images in row.images.values()
-        if isinstance(images, Records)
+        if row.images is not None
     }
 
 
-def _score_sections(study: Study, scores: tables.Numbers) -> list[Section]:
-    measures = rows.SEGMENTATION_MEASURES
+def _score_sections(
+    study: Study, setting: recipes.Setting, scores: tables.Numbers
+) -> list[Section]:
+    measures = rows.segmentation_measures(setting)
+    title = "Segmenters on the target's validation images"
+    png = tables.draw_measures(scores, measures)
     sections = [
         Section(
-            "Segmenters on the target's validation images",
-            "Intersection over union in per cent, means over seeds; the mean "
-            "IoU, over the classes that are labelled, with its 95 % interval "
-            "(Student's t). One segmenter a row and seed.\n\n"
-            f"{tables.class_table(scores)}\n\n"
-            f"{_REMARK.format(table=study.paper_table)}",
-            figures.draw_measures(scores, measures),
-            "scores",
+            title,
+            [
+                Paragraph(_say("scores")),
+                tables.class_table(scores, setting.classes),
+                Chart(png, title, f"{study.name}_scores.png"),
+            ],
         )
     ]
     for base in study.bases:
         found = rows.differences(scores, base, list(measures))
+        table = tables.differences_table(found, base, measures)
         sections.append(
             Section(
                 f"Differences from {base}",
-                "In percentage points, seed by seed, with the p-value of a "
-                "paired t-test, not corrected for the number of comparisons."
-                "\n\n" + tables.differences_table(found, base, measures),
+                [Paragraph(_say("differences")), table],
             )
         )
     return sections
 
 
-def _reference_sections(path: str, reference: tables.Numbers) -> list[Section]:
-    if not reference:
-        return []
-    return [
-        Section(
-            "Published rows, for reference",
-            f"From `{path}`, in per cent, as given there. Data, image sizes, "
-            "networks and trainings are others than above: these rows say "
-            "what has been reported and do not compare with ours."
-            f"\n\n{tables.class_table(reference)}",
-        )
-    ]
-
-
-def _consistency_sections(study: Study, seen: tables.Numbers) -> list[Section]:
-    measures = rows.CONSISTENCY_MEASURES
-    return [
-        Section(
-            "Semantic consistency",
-            "What a segmenter of the target sees in the source's images, "
-            "against the source's labels, in per cent.\n\n"
-            + tables.measures_table(seen, measures),
-            figures.draw_measures(seen, measures),
-            "consistency",
-        )
-    ]
+def _consistency_section(
+    study: Study, setting: recipes.Setting, seen: tables.Numbers
+) -> Section:
+    measures = rows.consistency_measures(setting)
+    title = "Semantic consistency"
+    png = tables.draw_measures(seen, measures)
+    return Section(
+        title,
+        [
+            Paragraph(_say("consistency")),
+            tables.measures_table(seen, measures),
+            Chart(png, title, f"{study.name}_consistency.png"),
+        ],
+    )
 
 
 def _picture_sections(
@@ -188,76 +182,90 @@ def _picture_sections(
     cache: Path,
     val_scale: float,
 ) -> list[Section]:
+    label = setting.watched.label
     translations = {
-        row.name: _pattern(row.images[_SHOWN_SEED], cache)
+        row.name: _pattern(rows.images_of(setting, row, _SHOWN_SEED), cache)
         for row in study.rows
         if row.from_source
     }
-    names = frames_across_sky(setting.source.pattern, _NUM_FRAMES)
-    val_names = frames_across_sky(setting.val.pattern, _NUM_FRAMES)
     segmenters = {
         row.name: scored[row.name, _SHOWN_SEED].flags["segmenter"]
         for row in study.rows
     }
+    models = {
+        name: output.path(cache)
+        for name, output in segmenters.items()
+        if isinstance(output, Output)
+    }
+    pictures = {
+        "translations": (
+            "Source images and their translations",
+            _say("translations", label),
+            _draw_translations(setting, translations),
+        ),
+        "predictions": (
+            "What the segmenters see",
+            _say("predictions", setting.classes.name.capitalize()),
+            _draw_predictions(setting, models, val_scale),
+        ),
+    }
     return [
         Section(
-            "Source images and their translations",
-            "Of the first seed; frames chosen by their labelled share of sky.",
-            _draw_translations(setting.source.pattern, translations, names),
-            "translations",
-        ),
-        Section(
-            "What the segmenters see",
-            "On validation images of the target, first seed, in the colours "
-            "of Cityscapes; black is not labelled.",
-            _draw_predictions(
-                setting.val.pattern,
-                {
-                    name: str(output.job.output_dir(cache) / output.part)
-                    for name, output in segmenters.items()
-                },
-                val_names,
-                val_scale,
-            ),
-            "predictions",
-        ),
+            title,
+            [Paragraph(about), Chart(png, title, f"{study.name}_{name}.png")],
+        )
+        for name, (title, about, png) in pictures.items()
     ]
 
 
 def _draw_translations(
-    source: str, translations: Mapping[str, str], names: Sequence[str]
+    setting: recipes.Setting, translations: Mapping[str, str]
 ) -> bytes:
-    frames = read_frames(source, names)
-    columns = {"labels": [color_table()[frame.label] for frame in frames]}
-    for title, pattern in translations.items():
-        columns[title] = [frame.image for frame in read_frames(pattern, names)]
-    return figures.draw_panels(columns, names)
+    pattern = setting.source.pattern
+    names = _frames_to_show(setting, pattern)
+    colors = setting.classes.colors()
+    labels = [colors[frame.label] for frame in read_frames(pattern, names)]
+    columns = {
+        title: [frame.image for frame in read_frames(records, names)]
+        for title, records in translations.items()
+    }
+    return draw_panels({"labels": labels, **columns}, names)
 
 
 def _draw_predictions(
-    val: str, models: Mapping[str, str], names: Sequence[str], scale: float
+    setting: recipes.Setting, models: Mapping[str, str], scale: float
 ) -> bytes:
-    frames = read_frames(val, names)
+    names = _frames_to_show(setting, setting.val.pattern)
+    frames = read_frames(setting.val.pattern, names)
+    colors = setting.classes.colors()
     columns = {
         "image": [frame.image for frame in frames],
-        "labels": [color_table()[frame.label] for frame in frames],
+        "labels": [colors[frame.label] for frame in frames],
     }
     for title, model in models.items():
         segmenter = average_views(load_segmenter(model), (scale,), flip=False)
         columns[title] = [
-            color_table()[predict_labels(segmenter, frame.image[None])[0]]
+            colors[predict_labels(segmenter, frame.image[None])[0]]
             for frame in frames
         ]
-    return figures.draw_panels(columns, names)
+    return draw_panels(columns, names)
+
+
+def _frames_to_show(setting: recipes.Setting, pattern: str) -> list[str]:
+    label = setting.watched.label
+    return frames_across(pattern, _NUM_FRAMES, setting.classes, label)
 
 
 def _pattern(images: FlagValue, cache: Path) -> str:
     if isinstance(images, Output):
-        return str(images.job.output_dir(cache))
+        return images.path(cache)
+    assert isinstance(images, Records)
     return images.pattern
 
 
-def _parts(scored, judged) -> dict[str, Job]:
+def _parts(
+    scored: Mapping[tuple[str, int], Job], judged: Mapping[tuple[str, int], Job]
+) -> dict[str, Job]:
     parts = {
         f"score of {row}, seed {seed}": job
         for (row, seed), job in scored.items()
@@ -267,3 +275,7 @@ def _parts(scored, judged) -> dict[str, Job]:
         for (row, seed), job in judged.items()
     }
     return parts
+
+
+def _say(paragraph: str, *values: Any) -> str:
+    return Texts("tables").say(paragraph, *values)

@@ -1,10 +1,16 @@
-"""The tables of a comparison, as Markdown."""
+"""The tables of a comparison, and its plot of every seed."""
 
 import math
 from collections.abc import Mapping, Sequence
 
-from kliep_tf.data.datasets import CLASS_NAMES
-from kliep_tf.experiments.reporting.markdown import to_table
+import matplotlib
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from kliep_tf.data.class_sets import ClassSet
+from kliep_tf.experiments.reporting.pages import Table
+from kliep_tf.experiments.reporting.plots import to_png
 from kliep_tf.experiments.reporting.statistics import (
     Comparison,
     Interval,
@@ -14,7 +20,7 @@ from kliep_tf.experiments.reporting.statistics import (
 # By row and measure: a value for each seed, from 0 to 1.
 Numbers = Mapping[str, Mapping[str, Sequence[float]]]
 
-# As Table I abbreviates the 19 classes.
+# As the paper's Table I abbreviates Cityscapes' classes.
 _SHORT = {
     "traffic light": "light",
     "traffic sign": "sign",
@@ -25,64 +31,67 @@ _SHORT = {
 }
 
 
-def measures_table(numbers: Numbers, measures: Mapping[str, str]) -> str:
+def measures_table(numbers: Numbers, measures: Mapping[str, str]) -> Table:
     """Returns rows by measures, each cell the mean and its 95 % interval.
 
     Args:
         numbers: by row and measure, a value for each seed, from 0 to 1.
         measures: keys and titles of the columns.
     """
-    header = ["", "seeds", *measures.values()]
-    lines = [
+    return Table(
+        ["", "seeds", *measures.values()],
         [
-            row,
-            str(len(next(iter(found.values())))),
-            *(shown_interval(interval(found[key])) for key in measures),
-        ]
-        for row, found in numbers.items()
-    ]
-    return to_table(header, lines)
+            [
+                row,
+                str(len(next(iter(found.values())))),
+                *(shown_interval(interval(found[key])) for key in measures),
+            ]
+            for row, found in numbers.items()
+        ],
+    )
 
 
-def class_table(numbers: Numbers) -> str:
+def class_table(numbers: Numbers, classes: ClassSet) -> Table:
     """Returns rows in the layout of Table I: mean IoU of each class, mIoU."""
-    header = ["", *(_SHORT.get(name, name) for name in CLASS_NAMES), "mIoU"]
-    lines = [
+    names = classes.names
+    return Table(
+        ["", *(_SHORT.get(name, name) for name in names), "mIoU"],
         [
-            row,
-            *(_percent(interval(found[name]).mean) for name in CLASS_NAMES),
-            shown_interval(interval(found["mean_iou"])),
-        ]
-        for row, found in numbers.items()
-    ]
-    return to_table(header, lines)
+            [
+                row,
+                *(_percent(interval(found[name]).mean) for name in names),
+                shown_interval(interval(found["mean_iou"])),
+            ]
+            for row, found in numbers.items()
+        ],
+    )
 
 
 def differences_table(
     differences: Mapping[str, Mapping[str, Comparison]],
     base: str,
     measures: Mapping[str, str],
-) -> str:
+) -> Table:
     """Returns paired differences from one row, with the t-test's p."""
-    header = [f"minus {base}", *measures.values()]
-    lines = [
-        [row, *(shown_comparison(found[key]) for key in measures)]
-        for row, found in differences.items()
-    ]
-    return to_table(header, lines)
+    return Table(
+        [f"minus {base}", *measures.values()],
+        [
+            [row, *(shown_comparison(found[key]) for key in measures)]
+            for row, found in differences.items()
+        ],
+    )
 
 
 def seeds_table(
     numbers: Numbers, measures: Mapping[str, str], rows: Sequence[str]
-) -> str:
+) -> Table:
     """Returns every seed's values of some rows."""
-    header = ["", "seed", *measures.values()]
     lines = []
     for row in rows:
         values = [numbers[row][key] for key in measures]
         for seed, scores in enumerate(zip(*values, strict=True)):
             lines.append([row, str(seed), *map(_percent, scores)])
-    return to_table(header, lines)
+    return Table(["", "seed", *measures.values()], lines)
 
 
 def shown_interval(found: Interval) -> str:
@@ -100,6 +109,45 @@ def shown_comparison(found: Comparison) -> str:
         return shown
     p_value = f"{found.p_value:.3f}".lstrip("0")
     return f"{shown} (p {'< .001' if found.p_value < 1e-3 else '= ' + p_value})"
+
+
+def draw_measures(numbers: Numbers, measures: Mapping[str, str]) -> bytes:
+    """Returns a PNG: one panel a measure, a row's seeds as dots, its interval.
+
+    Args:
+        numbers: by row and measure, a value for each seed, from 0 to 1.
+        measures: keys and titles of the panels.
+    """
+    rows = list(numbers)
+    with matplotlib.rc_context({"font.size": 9, "axes.grid": True}):
+        figure = Figure(
+            (3.1 * len(measures) + 1.2, 0.42 * len(rows) + 1.3),
+            layout="constrained",
+        )
+        axes = figure.subplots(1, len(measures), sharey=True, squeeze=False)[0]
+        for axis, (key, title) in zip(axes, measures.items(), strict=True):
+            for height, row in enumerate(rows):
+                _draw_row(axis, height, numbers[row][key])
+            axis.set_title(title)
+            axis.set_xlabel("per cent")
+        axes[0].set_yticks(range(len(rows)), rows)
+        axes[0].invert_yaxis()
+        return to_png(figure)
+
+
+def _draw_row(axis: Axes, height: int, values: Sequence[float]) -> None:
+    percent = 100 * np.asarray(values, np.float64)
+    found = interval(percent.tolist())
+    axis.plot(percent, np.full(len(percent), height), "o", ms=4, alpha=0.45)
+    axis.errorbar(
+        found.mean,
+        height,
+        xerr=None if np.isnan(found.half_width) else found.half_width,
+        fmt="|",
+        color="black",
+        capsize=3,
+        ms=9,
+    )
 
 
 def _percent(value: float) -> str:

@@ -1,1 +1,1 @@
-"""One run of the demo: its plan, and the report on it."""
+"""One run of the demo: its flags, its jobs, and the report on it."""

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.weights import ImportanceWeights, clip, temper
 from kliep_tf.density_ratio.diagnostics import (
     effective_sample_size,
@@ -20,7 +20,7 @@ from kliep_tf.experiments.reporting.true_ratios import in_order
 def weight_numbers(
     weights: ImportanceWeights, true_ratios: Mapping[str, float]
 ) -> dict[str, Any]:
-    """Returns one domain's figures: its summary, and the truth's agreement."""
+    """Returns one domain's summary, and how well it agrees with the truth."""
     estimated = np.asarray(weights.weights, np.float64)
     truth = in_order(
         true_ratios, weights.filenames, "scenes.csv", f"{weights.domain} image"
@@ -44,23 +44,29 @@ def class_shares(
     shares: np.ndarray,
     weights: np.ndarray,
     exponent: float,
-    max_weight: float = 0.0,
+    max_weight: float,
+    classes: ClassSet,
 ) -> dict[str, dict[str, float]]:
     """Returns mean class shares: plain, weighted, and as training saw them.
 
     Args:
-        shares: [N, 19] of the images.
+        shares: [N, C] of the images.
         weights: [N], theirs.
         exponent: that the training raised the weights to.
         max_weight: that it then clipped them to; 0 for none.
+        classes: whose shares they are.
     """
     trained = temper(weights, exponent)
     if max_weight:
         trained = clip(trained, max_weight)
+    means = {
+        "unweighted": shares.mean(axis=0),
+        "weighted": matched_shares(shares, weights),
+        "as_trained": matched_shares(shares, trained),
+    }
     return {
-        "unweighted": _by_class(shares.mean(axis=0)),
-        "weighted": _by_class(matched_shares(shares, weights)),
-        "as_trained": _by_class(matched_shares(shares, trained)),
+        kind: dict(zip(classes.names, mean.tolist(), strict=True))
+        for kind, mean in means.items()
     }
 
 
@@ -87,7 +93,3 @@ def share_distances(
         "source_weighted": distance("weighted", "unweighted"),
         "as_trained": distance("as_trained", "as_trained"),
     }
-
-
-def _by_class(shares: np.ndarray) -> dict[str, float]:
-    return dict(zip(CLASS_NAMES, shares.tolist(), strict=True))

@@ -4,7 +4,6 @@
 pictures, `report.json` every number.
 """
 
-import dataclasses
 import json
 import os
 import shlex
@@ -16,22 +15,24 @@ import numpy as np
 
 from kliep_tf import estimate_weights, runs
 from kliep_tf.data import records
-from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
+from kliep_tf.data.summaries import class_set_of
 from kliep_tf.data.weights import load_weights
 from kliep_tf.density_ratio.extraction import ExtractionSettings
 from kliep_tf.density_ratio.label_features import class_histogram
-from kliep_tf.experiments.demo_run.figures import JudgedFrame
 from kliep_tf.experiments.demo_run.numbers import (
     class_shares,
     share_distances,
     weight_numbers,
 )
-from kliep_tf.experiments.demo_run.page import to_html, to_markdown
+from kliep_tf.experiments.demo_run.plan import Plan
+from kliep_tf.experiments.demo_run.plots import JudgedFrame
 from kliep_tf.experiments.demo_run.sections import make_sections
 from kliep_tf.experiments.demo_run.sentences import (
+    WATCHED,
     comparison_sentences,
     headlines,
 )
@@ -40,64 +41,59 @@ from kliep_tf.experiments.reporting.consistency import (
     read_confusion,
 )
 from kliep_tf.experiments.reporting.frames import read_frames, spread_evenly
+from kliep_tf.experiments.reporting.pages import write_report
 from kliep_tf.experiments.reporting.true_ratios import read_true_ratios
-from kliep_tf.experiments.running.stages import Stage
+from kliep_tf.experiments.running.jobs import Output
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 
-REPORT_HTML, REPORT_MD = "report.html", "report.md"
-REPORT_JSON = "report.json"
+_NAME = "report"
+REPORT_HTML, REPORT_JSON = f"{_NAME}.html", f"{_NAME}.json"
 
 _TITLE = "Importance-weighted translation of the rendered city"
 _NUM_FRAMES = 6
 
 
-@dataclasses.dataclass(frozen=True)
-class ReportInputs:
-    """What the programs left, and where.
+def write_demo_report(
+    directory: str | os.PathLike,
+    plan: Plan,
+    timings: Mapping[str, Mapping[str, Any]],
+) -> None:
+    """Writes report.json, report.md and, last, report.html.
 
-    Attributes:
-        source_records: labelled records, a directory or a glob.
-        target_records: labelled records.
-        translated_records: by method ("without" and "with" weights).
-        weights_dir: of estimate_weights.
-        judge: the SavedModel of the segmenter that judges.
-        evaluations: output directories of evaluate for val, source and both
-            methods.
-        true_ratios: the rendered city's scenes.csv by domain.
-        train_runs: run directories of train by method.
-        stages: all programs, in order.
-        timings: by stage, as `Timings.as_dict` returns them.
+    Args:
+        directory: of the demo, where all jobs of the plan are complete.
+        plan: says what lies where.
+        timings: of each stage, as `StageBoard.timings` returns them.
     """
-
-    source_records: str
-    target_records: str
-    translated_records: Mapping[str, str]
-    weights_dir: str
-    judge: str
-    evaluations: Mapping[str, str]
-    true_ratios: Mapping[str, str]
-    train_runs: Mapping[str, str]
-    stages: Sequence[Stage]
-    timings: Mapping[str, Mapping[str, Any]]
-
-
-def write_report(directory: str | os.PathLike, inputs: ReportInputs) -> None:
-    """Writes report.json, report.md and, last, report.html."""
-    histograms = {
-        "source": _histogram(inputs.source_records),
-        "target": _histogram(inputs.target_records),
+    root = Path(directory)
+    patterns = {
+        "source": Output(plan.source).path(root),
+        "target": Output(plan.target["train"], "train-*").path(root),
     }
-    numbers = _collect(inputs, histograms)
-    frames = _judge_frames(inputs, choose_frames(histograms["source"]))
-    weights_png = Path(inputs.weights_dir, estimate_weights.FIGURE)
-    sections = make_sections(numbers, frames, weights_png.read_bytes())
-    directory = Path(directory)
-    text = json.dumps(numbers, indent=1) + "\n"
-    runs.write_atomically(directory / REPORT_JSON, text)
-    text = to_markdown(_TITLE, sections)
-    runs.write_atomically(directory / REPORT_MD, text)
-    text = to_html(_TITLE, sections)
-    runs.write_atomically(directory / REPORT_HTML, text)
+    paths = {
+        domain: records.resolve_records(pattern, "records")
+        for domain, pattern in patterns.items()
+    }
+    classes = class_set_of([*paths["source"], *paths["target"]])
+    histograms = {
+        domain: _histogram(own, classes) for domain, own in paths.items()
+    }
+    numbers = _collect(root, plan, histograms, classes)
+    numbers["stages"] = [
+        {
+            "name": name,
+            "title": job.title,
+            "command": shlex.join(job.command(root)),
+            **timings[name],
+        }
+        for name, job in plan.stages.items()
+    ]
+    numbers["versions"] = runs.versions()
+    names = choose_frames(histograms["source"], classes)
+    frames = _judge_frames(root, plan, patterns["source"], names)
+    weights_png = plan.weights.output_dir(root) / estimate_weights.FIGURE
+    sections = make_sections(numbers, frames, weights_png.read_bytes(), classes)
+    write_report(root, _NAME, _TITLE, sections, numbers, html=True)
 
 
 def read_headlines(directory: str | os.PathLike) -> list[str]:
@@ -106,89 +102,94 @@ def read_headlines(directory: str | os.PathLike) -> list[str]:
     return numbers["headlines"]
 
 
-def choose_frames(histogram: Features, number: int = _NUM_FRAMES) -> list[str]:
+def choose_frames(
+    histogram: Features, classes: ClassSet, number: int = _NUM_FRAMES
+) -> list[str]:
     """Returns names of frames spread evenly over the order of their sky share.
 
     The choice depends on the labels alone, never on a result.
 
     Args:
-        histogram: [N, 19] class shares by labels.
+        histogram: [N, C] class shares by labels.
+        classes: of the labels.
         number: of frames, at most.
     """
-    sky = histogram.values[:, CLASS_NAMES.index("sky")]
-    return spread_evenly(histogram.filenames, sky, number)
+    shares = histogram.values[:, classes.index(WATCHED.label)]
+    return spread_evenly(histogram.filenames, shares, number)
 
 
 def _collect(
-    inputs: ReportInputs, histograms: Mapping[str, Features]
+    root: Path,
+    plan: Plan,
+    histograms: Mapping[str, Features],
+    classes: ClassSet,
 ) -> dict[str, Any]:
-    """Returns everything that report.json holds."""
+    """Returns what report.json holds of the results."""
     judged = {
-        name: consistency_numbers(read_confusion(path))
-        for name, path in inputs.evaluations.items()
+        name: consistency_numbers(
+            read_confusion(job.output_dir(root), classes), classes, WATCHED
+        )
+        for name, job in plan.evaluations.items()
     }
-    numbers = {
+    training = {
+        method: runs.read_config(job.output_dir(root))["arguments"]
+        for method, job in plan.trainings.items()
+    }
+    numbers: dict[str, Any] = {
         "judge": judged.pop("val"),
         "consistency": judged,
         "sentences": comparison_sentences(judged["without"], judged["with"]),
         "weights": {},
         "class_shares": {},
-        "training": {
-            method: runs.read_config(path)["arguments"]
-            for method, path in inputs.train_runs.items()
-        },
+        "training": training,
     }
-    for domain, path in inputs.true_ratios.items():
-        weights = load_weights(inputs.weights_dir, domain)
-        truth = read_true_ratios(path, domain)
+    scenes = {
+        "source": Output(plan.render, "gta5/scenes.csv"),
+        "target": Output(plan.render, "cityscapes/scenes.csv"),
+    }
+    for domain, output in scenes.items():
+        weights = load_weights(plan.weights.output_dir(root), domain)
+        truth = read_true_ratios(output.path(root), domain)
         numbers["weights"][domain] = weight_numbers(weights, truth)
-        arguments = numbers["training"]["with"]
         histogram = histograms[domain]
         numbers["class_shares"][domain] = class_shares(
             histogram.values,
             weights.lookup([str(name) for name in histogram.filenames]),
-            arguments[f"{domain}_weight_exponent"],
-            arguments.get("max_weight", 0.0),
+            training["with"][f"{domain}_weight_exponent"],
+            training["with"].get("max_weight", 0.0),
+            classes,
         )
     numbers["share_distances"] = share_distances(numbers["class_shares"])
     numbers["headlines"] = headlines(numbers)
-    numbers["stages"] = [
-        {
-            "name": stage.name,
-            "title": stage.title,
-            "command": shlex.join(stage.command),
-            **inputs.timings[stage.name],
-        }
-        for stage in inputs.stages
-    ]
-    numbers["versions"] = runs.versions()
     return numbers
 
 
-def _histogram(pattern: str) -> Features:
-    paths = records.resolve_records(pattern, "records")
+def _histogram(paths: Sequence[str], classes: ClassSet) -> Features:
     return class_histogram(
         make_example_dataset(paths),
         len(build_index(paths)),
-        ExtractionSettings(),
+        ExtractionSettings(classes=classes),
     )
 
 
 def _judge_frames(
-    inputs: ReportInputs, names: Sequence[str]
+    root: Path, plan: Plan, source: str, names: Sequence[str]
 ) -> list[JudgedFrame]:
     """Returns these frames with what the judge sees in their translations."""
-    judge = load_segmenter(inputs.judge)
-    sources = read_frames(inputs.source_records, names)
+    judge = load_segmenter(Output(plan.judge, runs.SAVED_MODEL).path(root))
+    sources = read_frames(source, names)
     translated = {
-        method: [frame.image for frame in read_frames(pattern, names)]
-        for method, pattern in inputs.translated_records.items()
+        method: [
+            frame.image
+            for frame in read_frames(str(job.output_dir(root)), names)
+        ]
+        for method, job in plan.translations.items()
     }
     return [
         JudgedFrame(
             filename=name,
-            source=source.image,
-            label=source.label,
+            source=frame.image,
+            label=frame.label,
             translations={
                 method: found[row] for method, found in translated.items()
             },
@@ -197,5 +198,5 @@ def _judge_frames(
                 for method, found in translated.items()
             },
         )
-        for row, (name, source) in enumerate(zip(names, sources, strict=True))
+        for row, (name, frame) in enumerate(zip(names, sources, strict=True))
     ]

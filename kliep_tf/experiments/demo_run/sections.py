@@ -5,9 +5,19 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.experiments.demo_run import figures
-from kliep_tf.experiments.demo_run.figures import JudgedFrame
-from kliep_tf.experiments.demo_run.page import (
+from kliep_tf.data.class_sets import ClassSet
+from kliep_tf.experiments.demo_run import plots
+from kliep_tf.experiments.demo_run.plots import JudgedFrame
+from kliep_tf.experiments.demo_run.sentences import (
+    KEYS,
+    WATCHED,
+    judge_sentence,
+    texts,
+    translation_sentence,
+    watched_sentence,
+)
+from kliep_tf.experiments.demo_run.weights import weights_section
+from kliep_tf.experiments.reporting.pages import (
     Bullets,
     Code,
     Legend,
@@ -16,13 +26,8 @@ from kliep_tf.experiments.demo_run.page import (
     Section,
     Table,
 )
-from kliep_tf.experiments.demo_run.sentences import (
-    judge_sentence,
-    percent,
-    sky_sentence,
-    translation_sentence,
-)
-from kliep_tf.experiments.demo_run.weights import weights_section
+from kliep_tf.experiments.reporting.plots import class_colors, enlarged_png
+from kliep_tf.experiments.reporting.templates import percent
 
 _ROWS = {
     "source": "untranslated",
@@ -35,17 +40,19 @@ def make_sections(
     numbers: Mapping[str, Any],
     frames: Sequence[JudgedFrame],
     weights_png: bytes,
+    classes: ClassSet,
 ) -> list[Section]:
     """Returns the report, the summary first.
 
     Args:
         numbers: what report.json holds.
         frames: the frames to be shown.
-        weights_png: the figure of estimate_weights.
+        weights_png: the plot of estimate_weights.
+        classes: of the labels.
     """
     return [
         _summary(numbers),
-        _frames(frames),
+        _frames(frames, classes),
         weights_section(numbers, weights_png),
         _classes(numbers),
         _making(numbers),
@@ -55,28 +62,19 @@ def make_sections(
 def _summary(numbers: Mapping[str, Any]) -> Section:
     verdict, *sentences = numbers["sentences"]
     arguments = numbers["training"]["with"]
-    judge = judge_sentence(numbers["judge"])
     rows = numbers["consistency"]
-    sky = sky_sentence(rows)
-    translation = translation_sentence(rows)
-    about = (
-        "A CycleGAN was trained twice to make rendered frames look like "
-        "camera frames: once as it is, and once with every loss term weighted "
-        "by how typical its image is of the other domain (w to the power "
-        f"{arguments['source_weight_exponent']:g} on source terms, psi to the "
-        f"power {arguments['target_weight_exponent']:g} on target terms). "
-        "Both translated all rendered frames, whose labels should still hold "
-        "afterwards. A segmenter that learned from the camera's labels, the "
-        "judge, then said what it sees in each pixel. The table holds that "
-        "against the source's labels: sky that is judged vegetation has most "
-        "likely been painted over, and its label is now wrong. The judge does "
-        "not know the rendered look, so what it misses in untranslated frames "
-        "can be their colours as well as their content."
+    about = texts().say(
+        "about",
+        arguments["source_weight_exponent"],
+        arguments["target_weight_exponent"],
     )
+    translation = translation_sentence(rows)
+    judge = judge_sentence(numbers["judge"])
+    # Without a heading: it stands right under the title.
     return Section(
-        "Summary",
+        "",
         [
-            Paragraph(f"{sky} {verdict}", important=True),
+            Paragraph(f"{watched_sentence(rows)} {verdict}", important=True),
             Paragraph(about),
             _headline_table(numbers),
             Bullets([*sentences, translation, judge]),
@@ -85,75 +83,65 @@ def _summary(numbers: Mapping[str, Any]) -> Section:
 
 
 def _headline_table(numbers: Mapping[str, Any]) -> Table:
-    keys = (
-        "sky_kept",
-        "sky_to_vegetation",
-        "sky_to_other",
-        "mean_iou",
-        "pixel_accuracy",
-    )
+    label = WATCHED.label
+    columns = {
+        KEYS.kept: f"{label} seen as {label}",
+        KEYS.turned: f"{label} to {WATCHED.prediction}",
+        KEYS.lost: f"{label} to another class",
+        "mean_iou": "mean IoU",
+        "pixel_accuracy": "pixel accuracy",
+    }
     entries = {name: numbers["consistency"][key] for key, name in _ROWS.items()}
     entries["judge, on new camera frames"] = numbers["judge"]
     return Table(
+        ["", *columns.values()],
         [
-            "",
-            "sky seen as sky",
-            "sky to vegetation",
-            "sky to another class",
-            "mean IoU",
-            "pixel accuracy",
-        ],
-        [
-            [name, *(percent(entry[key]) for key in keys)]
+            [name, *(percent(entry[key]) for key in columns)]
             for name, entry in entries.items()
         ],
-        "By the judge; rendered frames against their labels, camera frames "
-        "against theirs. One training each: no spread over seeds is known.",
+        texts().say("headline_table"),
     )
 
 
-def _frames(frames: Sequence[JudgedFrame]) -> Section:
-    rule = (
-        f"{len(frames)} rendered frames, spread evenly over the order of their "
-        "share of sky by label, least first. Results played no part in the "
-        "choice. Below each picture is what the judge makes of it: grey where "
-        "it sees the labelled class, coloured where it does not. Thin "
-        "outlines are common to every segmenter; areas are what matters."
-    )
+def _frames(frames: Sequence[JudgedFrame], classes: ClassSet) -> Section:
+    colors = class_colors([frame.label for frame in frames], classes)
     return Section(
         "Frames and flipped labels",
         [
-            Paragraph(rule),
-            Legend("Flipped labels", figures.FLIP_COLORS),
-            Legend("Labels", figures.class_colors(frames)),
-            *map(_frame, frames),
+            Paragraph(texts().say("frames", len(frames), WATCHED.label)),
+            Legend("Flipped labels", plots.flip_colors(WATCHED)),
+            Legend("Labels", colors),
+            *(_frame(frame, classes) for frame in frames),
         ],
     )
 
 
-def _frame(frame: JudgedFrame) -> Pictures:
-    png = figures.enlarged_png
+def _frame(frame: JudgedFrame, classes: ClassSet) -> Pictures:
+    png = enlarged_png
     above = [(f"{frame.filename}, as rendered", png(frame.source))]
     below = [
-        (
-            "labels (black: ignored)",
-            png(figures.label_colors(frame.label)),
-        )
+        ("labels (black: ignored)", png(classes.colors()[frame.label])),
     ]
     for method, image in frame.translations.items():
         prediction = frame.predictions[method]
-        overlay = figures.flip_overlay(image, frame.label, prediction)
-        kept, vegetation = figures.sky_shares(frame.label, prediction)
+        kept, turned = plots.watched_shares(
+            frame.label, prediction, classes, WATCHED
+        )
+        overlay = plots.flip_overlay(
+            image, frame.label, prediction, classes, WATCHED
+        )
         above.append((_ROWS[method], png(image)))
-        words = "no sky by label"
+        words = f"no {WATCHED.label} by label"
         if not np.isnan(kept):
             words = (
-                f"{percent(kept, 0)} of the sky kept, "
-                f"{percent(vegetation, 0)} to vegetation"
+                f"{percent(kept, 0)} of the {WATCHED.label} kept, "
+                f"{percent(turned, 0)} to {WATCHED.prediction}"
             )
         below.append((words, png(overlay)))
-    share = figures.sky_share(frame.label)
-    caption = f"Frame {frame.filename}: {percent(share)} sky by label."
+    share = plots.labelled_share(frame.label, WATCHED.label, classes)
+    caption = (
+        f"Frame {frame.filename}: {percent(share)} {WATCHED.label} by label."
+    )
     return Pictures([*above, *below], caption)
 
 
@@ -189,9 +177,7 @@ def _classes(numbers: Mapping[str, Any]) -> Section:
                     ]
                     for name in names
                 ],
-                "IoU and share kept of each class, translations against the "
-                "source's labels. The last column is the judge's own "
-                "reliability, on camera frames that it has not seen.",
+                texts().say("classes"),
             )
         ],
     )
@@ -213,8 +199,7 @@ def _making(numbers: Mapping[str, Any]) -> Section:
             Table(
                 ["stage", "seconds", "attempts"],
                 [*rows, ["all", f"{total:.1f}", ""]],
-                "Wall time, program start included, without the report itself; "
-                "of interrupted stages, all attempts that could be timed.",
+                texts().say("stages"),
             ),
             Paragraph(_difference_of_runs(numbers["training"])),
             Code("\n".join(stage["command"] for stage in stages)),
@@ -231,9 +216,10 @@ def _difference_of_runs(training: Mapping[str, Mapping[str, Any]]) -> str:
         for name in without
         if without[name] != with_weights[name] and name != "run_dir"
     ]
-    return (
-        f"Both trainings took {without['steps']} steps of "
-        f"{without['batch_size']} images a domain from seed "
-        f"{without['seed']}. Their flags, without and with weights, differ in: "
-        f"{', '.join(names) or 'nothing'}."
+    return texts().say(
+        "trainings",
+        without["steps"],
+        without["batch_size"],
+        without["seed"],
+        names,
     )

@@ -3,9 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kliep_tf.experiments.demo_run import figures
-from kliep_tf.experiments.demo_run.page import Chart, Paragraph, Section, Table
-from kliep_tf.experiments.demo_run.sentences import distance_sentence, percent
+from kliep_tf.experiments.demo_run import plots
+from kliep_tf.experiments.demo_run.sentences import distance_sentence, texts
+from kliep_tf.experiments.reporting.pages import (
+    Chart,
+    Paragraph,
+    Section,
+    Table,
+)
+from kliep_tf.experiments.reporting.templates import percent
 
 # Classes below this in both domains only lengthen the table of shares.
 _LEAST_SHARE = 0.0005
@@ -16,35 +22,21 @@ def weights_section(numbers: Mapping[str, Any], weights_png: bytes) -> Section:
 
     Args:
         numbers: what report.json holds.
-        weights_png: the figure of estimate_weights.
+        weights_png: the plot of estimate_weights.
     """
-    weights = numbers["weights"]
-    least = f"{figures.LEAST_DRAWN:g}"
-    about = (
-        "The weights were estimated by KLIEP from class shares that a "
-        "segmenter predicts which was trained on the rendered labels alone; "
-        "no label of the camera's was used. Here the truth is known: the city "
-        "was drawn from known densities. Points on the line are exact; what "
-        "counts for training is above all that typical and untypical images "
-        "are told apart, which the rank correlation says."
-    )
+    weights, say = numbers["weights"], texts().say
     return Section(
         "The importance weights",
         [
-            Paragraph(about),
+            Paragraph(say("weights")),
             _weights_table(weights),
             Chart(
-                figures.draw_true_weights(weights),
-                "Estimated weights against the true density ratio, one point a "
-                f"frame; weights below {least} are drawn there.",
+                plots.draw_true_weights(weights),
+                say("true_weights", plots.LEAST_DRAWN),
             ),
             _shares_table(numbers),
             Paragraph(distance_sentence(numbers["share_distances"])),
-            Chart(
-                weights_png,
-                "From estimate_weights: histograms of both domains' weights, "
-                "the choice of the bandwidth, and class shares.",
-            ),
+            Chart(weights_png, say("estimate_figure")),
         ],
     )
 
@@ -77,8 +69,7 @@ def _weights_table(weights: Mapping[str, Any]) -> Table:
             [name, *(_shown(weights[domain][key], form) for domain in domains)]
             for name, key, form in rows
         ],
-        "Error: mean square of the difference between ratios of mean 1. The "
-        "duality gap bounds what the solver's optimum lacks.",
+        texts().say("weights_table"),
     )
 
 
@@ -108,9 +99,7 @@ def _shares_table(numbers: Mapping[str, Any]) -> Table:
             for name in names
             if max(plain[0][name], plain[1][name]) >= _LEAST_SHARE
         ],
-        "Mean class shares by label. Good weights bring the source by w near "
-        "the target, and the target by psi near the source. Training compares "
-        "the last two columns with each other.",
+        texts().say("shares_table"),
     )
 
 

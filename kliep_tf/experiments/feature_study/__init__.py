@@ -1,1 +1,1 @@
-"""Which features recover a known density ratio: cells, page, figure."""
+"""Which features recover a known density ratio: cells, page, plot."""

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from scipy.spatial.distance import pdist
 
-from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features
 from kliep_tf.density_ratio.diagnostics import (
     effective_sample_size,
@@ -21,7 +21,6 @@ from kliep_tf.density_ratio.scaling import fit_scaling
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.feature_study.plan import Setting, Variant
 
-_SKY = CLASS_NAMES.index("sky")
 # Points among which the median distance is taken.
 _MOST_POINTS = 1000
 
@@ -32,15 +31,19 @@ class Judge:
 
     Attributes:
         filenames: [N] in the order of everything else.
-        shares: [N, 19], class shares of the labels.
-        other_shares: [19], the other domain's mean.
+        shares: [N, C], class shares of the labels.
+        other_shares: [C], the other domain's mean.
+        classes: whose shares they are.
         true_ratio: [N], or None where it is not known.
+        watched: the class whose weighted share is shown, if there is one.
     """
 
     filenames: np.ndarray
     shares: np.ndarray
     other_shares: np.ndarray
-    true_ratio: np.ndarray | None
+    classes: ClassSet
+    true_ratio: np.ndarray | None = None
+    watched: str = "sky"
 
 
 def run_cell(
@@ -50,7 +53,7 @@ def run_cell(
     judges: tuple[Judge, Judge],
     seed: int,
 ) -> dict[str, Any]:
-    """Returns the figures of w (source) and psi (target), by domain.
+    """Returns how good w (source) and psi (target) are, by domain.
 
     Args:
         variant: says how the features are scaled.
@@ -78,21 +81,26 @@ def run_cell(
 
 
 def equal_weights(judge: Judge) -> dict[str, Any]:
-    """Returns the figures of weights that are all 1, to compare with."""
+    """Returns how good weights of 1 are, to compare with."""
     return _judged(np.ones(len(judge.filenames)), judge)
 
 
 def true_weights(judge: Judge) -> dict[str, Any]:
-    """Returns the figures of the true ratio itself, the best possible."""
+    """Returns how good the true ratio itself is, the best possible."""
+    assert judge.true_ratio is not None
     return _judged(judge.true_ratio, judge)
 
 
 def _direction(
-    own: np.ndarray, other: np.ndarray, setting: Setting, judge: Judge, seed
+    own: np.ndarray,
+    other: np.ndarray,
+    setting: Setting,
+    judge: Judge,
+    seed: int,
 ) -> dict[str, Any]:
     """Estimates p_other / p_own over the images of `own`, and judges it."""
     median = float(np.median(pdist(other[:_MOST_POINTS])))
-    how = {"min_ess": setting.min_ess, "seed": seed}
+    how: dict[str, Any] = {"min_ess": setting.min_ess, "seed": seed}
     if setting.width is None:
         how["selection"] = setting.selection
     else:
@@ -111,17 +119,19 @@ def _direction(
 
 def _judged(weights: np.ndarray, judge: Judge) -> dict[str, Any]:
     shares = matched_shares(judge.shares, weights)
-    figures = {
+    numbers = {
         "ess": effective_sample_size(weights),
         "share_distance": float(
             0.5 * np.abs(shares - judge.other_shares).sum()
         ),
-        "sky": float(shares[_SKY]),
     }
+    if judge.watched in judge.classes.names:
+        share = shares[judge.classes.index(judge.watched)]
+        numbers[judge.watched] = float(share)
     if judge.true_ratio is not None:
         correlation = rank_correlation(weights, judge.true_ratio)
-        figures |= {
+        numbers |= {
             "rank_correlation": float(np.nan_to_num(correlation)),
             "normalised_error": normalised_error(weights, judge.true_ratio),
         }
-    return figures
+    return numbers

@@ -7,9 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import runs, segmenter_flags, train_segmenter
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
+from kliep_tf.data.summaries import class_set_of
 from kliep_tf.density_ratio.extraction import (
     ExtractionSettings,
     ImageSize,
@@ -67,6 +69,7 @@ def extract_all(
     source's.
     """
     size = working_size(build_index(shards["source"]))
+    classes = class_set_of([p for paths in shards.values() for p in paths])
     found = {}
     for target in plan.targets(config):
         judge = dataclasses.replace(plan.LABELS, name="judge")
@@ -76,7 +79,7 @@ def extract_all(
                 if not path.exists():
                     records = plan.records_of(variant, domain)
                     settings = _settings(
-                        config, variant, segmenters, size, records
+                        config, variant, segmenters, size, records, classes
                     )
                     print(f"{variant.title}: {domain}")
                     path.parent.mkdir(exist_ok=True)
@@ -93,6 +96,7 @@ def _settings(
     segmenters: Mapping[str, Path],
     size: ImageSize,
     records: str,
+    classes: ClassSet,
 ) -> ExtractionSettings:
     def segmenter(size: ImageSize) -> Network:
         return load_segmenter(segmenters[variant.segmenter])
@@ -106,6 +110,7 @@ def _settings(
         flag=f"{records}_records",
         network=EXTRACTORS[variant.extractor].prepare(inputs, size),
         image_size=size,
+        classes=classes,
     )
 
 

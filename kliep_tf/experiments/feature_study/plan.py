@@ -1,11 +1,13 @@
 """What the study of features compares: its flags, features and settings."""
 
 import dataclasses
+from collections.abc import Sequence
 
 from kliep_tf import cli, runs
 from kliep_tf.data.records import resolve_records
 from kliep_tf.density_ratio.embedding import BACKBONES, require_weights
 from kliep_tf.errors import UserError
+from kliep_tf.segmentation.consistency import SKY_TO_VEGETATION
 
 
 @dataclasses.dataclass(frozen=True)
@@ -52,6 +54,11 @@ class FeatureStudyConfig:
     settings: tuple[str, ...] | None = cli.flag(
         "which of the settings, by the names in features.json; by default all",
         default=None,
+    )
+    watched_label: str = cli.flag(
+        "a class of the labels whose weighted share is shown; left out where "
+        "the records do not have it",
+        default=SKY_TO_VEGETATION.label,
     )
     segmenter_steps: int = cli.flag(
         "training steps of each segmenter", default=1200
@@ -252,30 +259,37 @@ def fingerprints(
 
 def _require_possible(config: FeatureStudyConfig) -> None:
     """Raises a UserError for features that are asked for and cannot be had."""
+    asked = config.features or ()
     possible = [variant.name for variant in variants(config, "target")]
-    for name in config.features or ():
+    for name in asked:
         if name not in possible:
             embedding = name == "embedding"
             flag = "embedding_weights" if embedding else "translated_records"
             raise UserError(
-                f"--features={','.join(config.features)}: expected --{flag} "
+                f"--features={','.join(asked)}: expected --{flag} "
                 f"with {name}, found none"
             )
     if not all(variants(config, target) for target in targets(config)):
         raise UserError(
-            f"--features={','.join(config.features)}: expected some that "
+            f"--features={','.join(asked)}: expected some that "
             "--second_target_records can be compared by, found those of "
             "--translated_records alone"
         )
 
 
-def _require_known(flag: str, asked: tuple[str, ...] | None, known) -> None:
+def _require_known(
+    flag: str,
+    asked: tuple[str, ...] | None,
+    known: Sequence[Variant] | Sequence[Setting],
+) -> None:
     names = [item.name for item in known]
-    if asked is not None and not asked:
+    if asked is None:
+        return
+    if not asked:
         raise UserError(
             f"--{flag}=: expected some of {', '.join(names)}, found none"
         )
-    for name in asked or ():
+    for name in asked:
         if name not in names:
             raise UserError(
                 f"--{flag}={','.join(asked)}: expected some of "

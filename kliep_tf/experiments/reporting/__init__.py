@@ -1,1 +1,1 @@
-"""What reports of several experiments share: numbers, tables, frames."""
+"""What all reports share: pages, templates, statistics, frames, true ratios."""

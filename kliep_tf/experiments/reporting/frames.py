@@ -7,7 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import images, records
-from kliep_tf.data.datasets import CLASS_NAMES, IGNORE_LABEL
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex, build_index
 
 
@@ -15,7 +15,7 @@ class Frame(NamedTuple):
     """One labelled image."""
 
     image: np.ndarray  # uint8 [H, W, 3]
-    label: np.ndarray  # uint8 [H, W] train ids or 255
+    label: np.ndarray  # uint8 [H, W] train ids or the ignore label
 
 
 def read_frames(pattern: str, filenames: Sequence[str]) -> list[Frame]:
@@ -25,24 +25,37 @@ def read_frames(pattern: str, filenames: Sequence[str]) -> list[Frame]:
     return [_read(index, row_of[name]) for name in filenames]
 
 
-def frames_across_sky(pattern: str, number: int) -> list[str]:
-    """Returns names of frames spread evenly over the order of their sky share.
+def frames_across(
+    pattern: str, number: int, classes: ClassSet, name: str
+) -> list[str]:
+    """Returns names of frames spread evenly over the order of a class's share.
 
     The choice depends on the labels alone, never on a result. Every label is
     read once.
+
+    Args:
+        pattern: a directory or a glob of records.
+        number: of frames, at most.
+        classes: what the labels mean.
+        name: of the class; where there is no such class, frames are spread
+            over the order of their names.
     """
     index = build_index(records.resolve_records(pattern, "records"))
-    sky = CLASS_NAMES.index("sky")
+    if name not in classes.names:
+        return spread_evenly(index.filenames, np.zeros(len(index)), number)
+    train_id = classes.index(name)
     shares = []
     for row in range(len(index)):
         label = _decode_label(_parse(index, row))
-        labelled = label != IGNORE_LABEL
-        shares.append(np.sum(label == sky) / max(labelled.sum(), 1))
+        labelled = label != classes.ignore_label
+        shares.append(np.sum(label == train_id) / max(labelled.sum(), 1))
     return spread_evenly(index.filenames, shares, number)
 
 
 def spread_evenly(
-    filenames: Sequence[str], values: Sequence[float], number: int
+    filenames: Sequence[str] | np.ndarray,
+    values: Sequence[float] | np.ndarray,
+    number: int,
 ) -> list[str]:
     """Returns names spread evenly over the order of their values.
 
@@ -51,7 +64,7 @@ def spread_evenly(
         values: [N], one for each name; equal ones are ordered by name.
         number: of names, at most.
     """
-    order = np.lexsort((filenames, values))
+    order = np.lexsort((np.asarray(filenames), np.asarray(values)))
     number = min(number, len(order))
     middles = (np.arange(number) + 0.5) / number * len(order)
     return [str(filenames[row]) for row in order[middles.astype(int)]]

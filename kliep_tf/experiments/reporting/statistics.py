@@ -21,7 +21,7 @@ class Interval(NamedTuple):
 
     mean: float
     half_width: float
-    count: int
+    count: int  # type: ignore[assignment]  # hides tuple.count
 
 
 class Comparison(NamedTuple):
@@ -44,8 +44,8 @@ def interval(values: Sequence[float]) -> Interval:
     if count < 2:
         return Interval(float(array.mean()) if count else np.nan, np.nan, count)
     quantile = stats.t.ppf(0.5 + LEVEL / 2, count - 1)
-    error = array.std(ddof=1) / np.sqrt(count)
-    return Interval(float(array.mean()), float(quantile * error), count)
+    half_width = quantile * stats.sem(array)
+    return Interval(float(array.mean()), float(half_width), count)
 
 
 def compare(values: Sequence[float], others: Sequence[float]) -> Comparison:
@@ -56,14 +56,19 @@ def compare(values: Sequence[float], others: Sequence[float]) -> Comparison:
     Raises:
         ValueError: they are not of one length, nor one of them single.
     """
-    values, others = (np.asarray(v, np.float64) for v in (values, others))
-    differences = values - others
-    found = interval(differences)
-    error = differences.std(ddof=1) if len(differences) > 1 else 0.0
-    # What rounding leaves of equal differences is no spread.
-    largest = max(np.abs(each).max(initial=0.0) for each in (values, others))
-    if not error > _ROUNDING * largest:
-        return Comparison(found, float("nan"))
-    t = found.mean / (error / np.sqrt(len(differences)))
-    p_value = 2.0 * stats.t.sf(abs(t), len(differences) - 1)
-    return Comparison(found, float(p_value))
+    first, second = np.broadcast_arrays(
+        np.asarray(values, np.float64), np.asarray(others, np.float64)
+    )
+    differences = first - second
+    p_value = float("nan")
+    if len(differences) > 1 and _are_spread(differences, first, second):
+        p_value = float(stats.ttest_rel(first, second).pvalue)
+    return Comparison(interval(differences.tolist()), p_value)
+
+
+def _are_spread(
+    differences: np.ndarray, first: np.ndarray, second: np.ndarray
+) -> bool:
+    """Whether more than rounding tells the differences apart."""
+    largest = max(np.abs(first).max(), np.abs(second).max())
+    return bool(differences.std(ddof=1) > _ROUNDING * largest)

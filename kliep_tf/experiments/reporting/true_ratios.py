@@ -2,7 +2,7 @@
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 
@@ -43,7 +43,7 @@ def _ratio(cell: str | None) -> float:
 
 def in_order(
     ratios: Mapping[str, float],
-    filenames: Sequence[str],
+    filenames: Iterable[str],
     path: str | os.PathLike,
     image: str,
 ) -> np.ndarray:
@@ -58,10 +58,11 @@ def in_order(
     Raises:
         UserError: one is missing.
     """
-    missing = [str(name) for name in filenames if str(name) not in ratios]
+    names = [str(name) for name in filenames]
+    missing = [name for name in names if name not in ratios]
     if missing:
         raise UserError(
             f"{path}: expected a row for every {image}, found none for "
             f"{missing[0]!r}"
         )
-    return np.array([ratios[str(name)] for name in filenames])
+    return np.array([ratios[name] for name in names])

@@ -1,1 +1,1 @@
-"""How experiments run the other programs: as cached jobs, or in stages."""
+"""How experiments run the other programs: jobs, and what is shown of them."""

@@ -4,14 +4,14 @@ A job is one program with its flags. Its identity is a digest of all that
 decides its output: the program, the flags, the content of its flagfile, the
 fingerprints of the records it reads, and the identities of the jobs whose
 outputs it reads. The output lies in a cache under that digest, so experiments
-that ask for the same training share one.
+that ask for the same training share one; or it has a place of its own, where
+people look for it.
 """
 
 import dataclasses
 import functools
 import hashlib
 import json
-import os
 import shlex
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,10 +21,9 @@ from kliep_tf import runs
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.tensors import tensor_files
 from kliep_tf.errors import UserError
+from kliep_tf.experiments.running.flagfiles import flagfile_lines
 
 _COMPLETE = "complete"
-_NESTED = ("--flagfile=", "-flagfile=")
-_COMMENTS = ("#", "//")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,11 +71,15 @@ class Output:
 
     Attributes:
         job: the maker.
-        part: a file or folder in its output, "" for all of it.
+        inside: a file, a folder or a glob in its output, "" for all of it.
     """
 
     job: "Job"
-    part: str = ""
+    inside: str = ""
+
+    def path(self, root: Path) -> str:
+        """Returns where it lies, below the directory of all outputs."""
+        return str(self.job.output_dir(root) / self.inside)
 
 
 FlagValue = str | int | float | bool | Records | Tensors | Output
@@ -92,6 +95,10 @@ class Job:
         output_flag: the flag that names its output directory.
         flags: all others.
         flagfile: read before the flags; "" for none.
+        place: of the output, below the directory of all; "" for one that the
+            digest names.
+        part: of the output directory, where the program shares it with other
+            jobs, such as a split of records; "" for all of it.
     """
 
     title: str
@@ -99,17 +106,21 @@ class Job:
     output_flag: str
     flags: Mapping[str, FlagValue]
     flagfile: str = ""
+    place: str = ""
+    part: str = ""
 
     @functools.cached_property
     def digest(self) -> str:
         """The identity: equal digests mean equal outputs."""
         described = {
             "module": self.module,
-            "flagfile": _flagfile_lines(self.flagfile),
+            "flagfile": flagfile_lines(self.flagfile),
             "flags": {
                 name: _describe(value) for name, value in self.flags.items()
             },
         }
+        if self.place:
+            described["place"] = self.place
         text = json.dumps(described, sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
@@ -124,28 +135,34 @@ class Job:
         values = self.flags.values()
         return [value.job for value in values if isinstance(value, Output)]
 
-    def output_dir(self, cache_dir: Path) -> Path:
-        """Returns where the output lies."""
-        return cache_dir / self.name
+    def output_dir(self, root: Path) -> Path:
+        """Returns where the output lies, below the directory of all."""
+        return root / (self.place or self.name)
 
-    def command(self, cache_dir: Path) -> list[str]:
+    def command(self, root: Path) -> list[str]:
         """Returns the words of the whole command."""
         words = [sys.executable, "-m", self.module]
         if self.flagfile:
             words.append(f"--flagfile={self.flagfile}")
-        words.append(f"--{self.output_flag}={self.output_dir(cache_dir)}")
+        words.append(f"--{self.output_flag}={self.output_dir(root)}")
         words += [
-            f"--{name}={_as_argument(value, cache_dir)}"
+            f"--{name}={_as_argument(value, root)}"
             for name, value in self.flags.items()
         ]
         return words
 
-    def is_complete(self, cache_dir: Path) -> bool:
+    def is_complete(self, root: Path) -> bool:
         """Whether an earlier run finished this job."""
-        directory = self.output_dir(cache_dir)
+        directory = self.output_dir(root)
         if not (directory / runs.CONFIG).exists():
             return False
-        return runs.read_config(directory).get("status") == _COMPLETE
+        part = (self.part,) if self.part else ()
+        try:
+            record = runs.read_config(directory, *part)
+        except UserError:
+            # Another part alone; or no record at all, as the program will say.
+            return False
+        return record.get("status") == _COMPLETE
 
 
 def in_order(jobs: Iterable[Job]) -> list[Job]:
@@ -157,34 +174,22 @@ def in_order(jobs: Iterable[Job]) -> list[Job]:
     return list(found.values())
 
 
-def write_manifest(
-    path: Path, jobs: Mapping[str, Job], cache_dir: Path
-) -> None:
-    """Writes which output in the cache plays which part, with its command.
+def write_manifest(path: Path, jobs: Mapping[str, Job], root: Path) -> None:
+    """Writes which output plays which part, with its command.
 
     Args:
         path: of the JSON file.
         jobs: by the name of the part they play.
-        cache_dir: where the outputs lie.
+        root: the directory of all outputs.
     """
     entries = {
         part: {
-            "output": str(job.output_dir(cache_dir)),
-            "command": shlex.join(["python", *job.command(cache_dir)[1:]]),
+            "output": str(job.output_dir(root)),
+            "command": shlex.join(["python", *job.command(root)[1:]]),
         }
         for part, job in jobs.items()
     }
     runs.write_atomically(path, json.dumps(entries, indent=1) + "\n")
-
-
-def flagfile_digest(path: str) -> str:
-    """Returns a short digest of a flagfile's flags, as jobs see them.
-
-    Raises:
-        UserError: there is no such file, or it names itself.
-    """
-    text = json.dumps(_flagfile_lines(path))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _makers_first(job: Job) -> Iterator[Job]:
@@ -195,7 +200,7 @@ def _makers_first(job: Job) -> Iterator[Job]:
 
 def _describe(value: FlagValue) -> str:
     if isinstance(value, Output):
-        return f"output {value.job.digest} {value.part}"
+        return f"output {value.job.digest} {value.inside}"
     if isinstance(value, Records):
         return f"records {value.fingerprint}"
     if isinstance(value, Tensors):
@@ -203,50 +208,11 @@ def _describe(value: FlagValue) -> str:
     return f"value {value}"
 
 
-def _as_argument(value: FlagValue, cache_dir: Path) -> str:
+def _as_argument(value: FlagValue, root: Path) -> str:
     if isinstance(value, Output):
-        return str(value.job.output_dir(cache_dir) / value.part)
+        return value.path(root)
     if isinstance(value, Records):
         return value.pattern
     if isinstance(value, Tensors):
         return value.path
     return str(value)
-
-
-def _flagfile_lines(path: str, inside: tuple[str, ...] = ()) -> list[str]:
-    """Returns the flags in a flagfile, so that a new comment changes nothing.
-
-    A flagfile named in it is replaced by its flags, as absl does, so that the
-    identity follows them too.
-
-    Raises:
-        UserError: there is no such file, or it names itself.
-    """
-    if not path:
-        return []
-    if path in inside:
-        raise UserError(f"{path}: expected a flagfile, found it within itself")
-    try:
-        lines = Path(path).read_text(encoding="utf-8").splitlines()
-    except (FileNotFoundError, IsADirectoryError):
-        raise UserError(f"{path}: expected a flagfile, found none") from None
-    found = []
-    for line in map(str.strip, lines):
-        if line.startswith(_NESTED):
-            nested = os.path.expanduser(line.partition("=")[2].strip())
-            found += _flagfile_lines(nested, (*inside, path))
-        elif line and not line.startswith(_COMMENTS):
-            # A value may stand in a line of its own, below its flag.
-            found.append(line)
-            found += _pretrained_weights(line)
-    return found
-
-
-def _pretrained_weights(line: str) -> list[str]:
-    """Returns what identifies the weights that a line of a flagfile names."""
-    name, _, path = line.lstrip("-").partition("=")
-    if name != "backbone_weights":
-        return []
-    files = tensor_files(path.strip())
-    # Another flag may override one that names no file.
-    return [runs.fingerprint(files)] if all(map(os.path.exists, files)) else []

@@ -1,7 +1,17 @@
-"""Jobs run in the order of their needs, several at once."""
+"""Jobs run in the order of their needs, several at once.
 
+Each is a process that hears Ctrl-C once, and ends with this one. It has a
+session of its own: the Ctrl-C of a terminal reaches it through this process
+alone, and it has the time it needs to save. Where the system can (Linux), it
+hears the same when this process is killed: left alone it would work on, and
+the same command again would find its output in use.
+"""
+
+import contextlib
+import ctypes
 import dataclasses
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -10,54 +20,56 @@ from pathlib import Path
 
 from kliep_tf import runs
 from kliep_tf.errors import UserError
-from kliep_tf.experiments.running import processes
+from kliep_tf.experiments.running.boards import Board
 from kliep_tf.experiments.running.jobs import Job, in_order
 
-_SECONDS_BETWEEN_LOOKS = 0.5
-_LOGS = "logs"
+_SECONDS_BETWEEN_LOOKS = 0.1
+_SET_PARENT_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG of linux/prctl.h
+# Loaded here: between fork and exec nothing may wait for a lock.
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 def run_jobs(
     jobs: Sequence[Job],
-    cache_dir: str | os.PathLike,
+    root: str | os.PathLike,
+    board: Board,
     *,
     parallel: int = 1,
     devices: Sequence[str] = (),
 ) -> None:
     """Runs these jobs and all they need; what is complete is not run again.
 
-    Each job's output goes to `cache_dir`/logs; one line here says when it
-    begins and ends. When one fails, the others are stopped as by Ctrl-C (they
-    save what they have) and the same call continues.
+    When one fails, the others are stopped as by Ctrl-C (they save what they
+    have) and the same call continues.
 
     Args:
-        jobs: what is wanted.
-        cache_dir: where outputs lie, by digest.
-        parallel: how many at once, where no devices are named; they share the
-            CPU cores between them.
+        jobs: what is wanted; those that need no other run in this order.
+        root: the directory of all outputs.
+        board: shows what happens, and says where a job's output goes.
+        parallel: jobs at once, where no devices are named; they share the CPU
+            cores between them.
         devices: GPU numbers for CUDA_VISIBLE_DEVICES; one job at a time on
             each.
 
     Raises:
         UserError: a job failed; the message ends with the job's last line.
     """
-    cache = Path(cache_dir)
-    (cache / _LOGS).mkdir(parents=True, exist_ok=True)
+    root = Path(root)
     everything = in_order(jobs)
-    waiting = [job for job in everything if not job.is_complete(cache)]
-    board = _Board(total=len(everything), done=len(everything) - len(waiting))
+    waiting = [job for job in everything if not job.is_complete(root)]
+    done = [job for job in everything if job not in waiting]
+    board.finds(done, len(everything))
     slots = _slots(parallel, devices)
     running: list[_Running] = []
     try:
         while waiting or running:
-            _start_ready(waiting, running, slots, cache, board)
+            _start_ready(waiting, running, slots, root, board)
             time.sleep(_SECONDS_BETWEEN_LOOKS)
-            ended = [one for one in running if one.process.poll() is not None]
-            for one in ended:
+            for one in [each for each in running if each.has_ended]:
                 running.remove(one)
-                _finish(one, len(waiting) + len(running), cache, board)
+                _finish(one, len(waiting) + len(running), root, board)
     finally:
-        _stop(running)
+        _stop(running, board)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,33 +85,16 @@ class _Running:
     job: Job
     slot: _Slot
     process: subprocess.Popen
-    log: Path
+    log: Path | None
     started: float
 
+    @property
+    def has_ended(self) -> bool:
+        return self.process.poll() is not None
 
-class _Board:
-    """Counts jobs and guesses how long the rest takes."""
-
-    def __init__(self, total: int, done: int):
-        self._total, self._done = total, done
-        self._begin = time.monotonic()
-        self._done_here = 0
-        if done:
-            print(f"{done} of {total} jobs were done earlier", flush=True)
-
-    def begins(self, job: Job) -> None:
-        print(f"       begins: {job.title} ({job.name})", flush=True)
-
-    def ends(self, job: Job, seconds: float, left: int) -> None:
-        self._done += 1
-        self._done_here += 1
-        rate = (time.monotonic() - self._begin) / self._done_here
-        rest = f"; about {_shown(rate * left)} left" if left else ""
-        print(
-            f"[{self._done}/{self._total}] done in {_shown(seconds)}: "
-            f"{job.title}{rest}",
-            flush=True,
-        )
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self.started
 
 
 def _slots(parallel: int, devices: Sequence[str]) -> list[_Slot]:
@@ -114,33 +109,50 @@ def _slots(parallel: int, devices: Sequence[str]) -> list[_Slot]:
     ]
 
 
-def _start_ready(waiting, running, slots, cache, board) -> None:
+def _start_ready(
+    waiting: list[Job],
+    running: list[_Running],
+    slots: Sequence[_Slot],
+    root: Path,
+    board: Board,
+) -> None:
     """Starts what can be, as long as there are free slots."""
     busy = {id(one.slot) for one in running}
     free = [slot for slot in slots if id(slot) not in busy]
     for job in list(waiting):
         if not free:
             return
-        if all(maker.is_complete(cache) for maker in job.needs):
+        if all(maker.is_complete(root) for maker in job.needs):
             waiting.remove(job)
             board.begins(job)
-            running.append(_start(job, free.pop(0), cache))
+            running.append(_start(job, free.pop(0), root, board.log_of(job)))
 
 
-def _start(job: Job, slot: _Slot, cache: Path) -> _Running:
+def _start(job: Job, slot: _Slot, root: Path, log: Path | None) -> _Running:
     environment = dict(os.environ)
     if slot.device is not None:
         environment["CUDA_VISIBLE_DEVICES"] = slot.device
-    log = cache / _LOGS / f"{job.name}.log"
-    with log.open("ab") as file:
-        process = processes.start(
-            job.command(cache),
+    with contextlib.ExitStack() as stack:
+        file = stack.enter_context(log.open("ab")) if log else None
+        process = subprocess.Popen(
+            job.command(root),
+            stdin=subprocess.DEVNULL,
             stdout=file,
-            stderr=subprocess.STDOUT,
+            stderr=subprocess.STDOUT if file else None,
             env=environment,
+            start_new_session=True,
+            preexec_fn=_prepare,
         )
     _keep_to(process.pid, slot.cores)
     return _Running(job, slot, process, log, time.monotonic())
+
+
+def _prepare() -> None:
+    """Makes a new process hear SIGINT, from us and when we die."""
+    # A shell's `&` makes a command ignore SIGINT, and all that it starts.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if _LIBC is not None:
+        _LIBC.prctl(_SET_PARENT_DEATH_SIGNAL, signal.SIGINT, 0, 0, 0)
 
 
 def _keep_to(pid: int, cores: frozenset[int]) -> None:
@@ -155,39 +167,36 @@ def _keep_to(pid: int, cores: frozenset[int]) -> None:
             return  # It has ended already; its status says why.
 
 
-def _finish(one: _Running, left: int, cache: Path, board: _Board) -> None:
+def _finish(one: _Running, left: int, root: Path, board: Board) -> None:
+    if not one.process.returncode and one.job.is_complete(root):
+        board.ends(one.job, one.seconds, left)
+        return
+    board.stops(one.job, one.seconds)
+    where, advice = "what it said stands above", ""
+    if one.log:
+        where = f"its output is in {one.log} ({_last_line(one.log)})"
     if one.process.returncode:
-        raise UserError(
-            f"{one.job.title}: {one.job.module} ended with status "
-            f"{one.process.returncode} ({_last_line(one.log)}); its output is "
-            f"in {one.log}, and the same command again continues here"
-        )
-    if not one.job.is_complete(cache):
-        raise UserError(
-            f"{one.job.title}: {one.job.module} ended with status 0; expected "
-            f"{one.job.output_dir(cache) / runs.CONFIG} to say complete, found "
-            f"that it does not ({_last_line(one.log)}); its output is in "
-            f"{one.log}"
-        )
-    board.ends(one.job, time.monotonic() - one.started, left)
+        advice = ", and the same command again continues here"
+    else:
+        config = one.job.output_dir(root) / runs.CONFIG
+        advice = f"; expected {config} to say complete, found that it does not"
+    raise UserError(
+        f"{one.job.title}: {one.job.module} ended with status "
+        f"{one.process.returncode}; {where}{advice}"
+    )
 
 
-def _stop(running: Sequence[_Running]) -> None:
+def _stop(running: Sequence[_Running], board: Board) -> None:
     """Asks for an end as Ctrl-C does, and waits for it."""
     for one in running:
-        if one.process.poll() is None:
+        if not one.has_ended:
             print(f"stopping: {one.job.title}", file=sys.stderr, flush=True)
-    processes.stop(*(one.process for one in running))
+            one.process.send_signal(signal.SIGINT)
+    for one in running:
+        one.process.wait()
+        board.stops(one.job, one.seconds)
 
 
 def _last_line(log: Path) -> str:
     lines = log.read_text(errors="replace").strip().splitlines()
     return lines[-1].strip() if lines else "it said nothing"
-
-
-def _shown(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes} min"
-    return f"{minutes} min {seconds} s" if minutes else f"{seconds} s"

@@ -80,7 +80,7 @@ def train_gans(
         tf.constant(settings.generator_rate, tf.float32),
         tf.constant(settings.discriminator_rate, tf.float32),
     )
-    losses = None
+    losses = tf.zeros([len(weights), 2])
     for epoch in range(settings.num_epochs):
         source, target, *own = (
             epoch_batches(values, settings.batch_size, epoch, reading)
@@ -226,20 +226,25 @@ def _descend(
 
 @tf.function(jit_compile=True, autograph=False)
 def _train_epoch(
-    generator,
-    discriminator,
-    source,
-    target,
-    weights,
-    generator_rate,
-    discriminator_rate,
-):
+    generator: Parameters,
+    discriminator: Parameters,
+    source: tf.Tensor,
+    target: tf.Tensor,
+    weights: tf.Tensor,
+    generator_rate: tf.Tensor,
+    discriminator_rate: tf.Tensor,
+) -> tuple[Parameters, Parameters, tf.Tensor]:
     """A whole epoch in one compiled call; losses are means over its steps."""
     num_gans, num_batches, _ = weights.shape
     rates = (generator_rate, discriminator_rate)
 
-    def body(i, generator, discriminator, sums):
-        def for_each(batches):
+    def body(
+        i: tf.Tensor,
+        generator: Parameters,
+        discriminator: Parameters,
+        sums: tf.Tensor,
+    ) -> tuple[tf.Tensor, Parameters, Parameters, tf.Tensor]:
+        def for_each(batches: tf.Tensor) -> tf.Tensor:
             batch = batches[i][None]
             return tf.broadcast_to(batch, [num_gans, *batch.shape[1:]])
 
@@ -263,7 +268,7 @@ def _train_epoch(
 
 
 @tf.function(jit_compile=True, autograph=False)
-def _images(generator, rows):
+def _images(generator: Parameters, rows: tf.Tensor) -> tf.Tensor:
     num_gans = generator[0].shape[0]
     return _apply(
         generator, tf.broadcast_to(rows[None], [num_gans, *rows.shape])

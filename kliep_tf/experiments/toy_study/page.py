@@ -1,11 +1,22 @@
-"""Puts the toy's report together: toy.md, its figure, toy.json."""
+"""Puts the toy's report together: toy.md, its plot, toy.json."""
 
+import csv
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-from kliep_tf.experiments.reporting.markdown import Section, write_report
-from kliep_tf.experiments.toy_study import figure, sweep
+from kliep_tf.experiments import reporting
+from kliep_tf.experiments.reporting.pages import (
+    Chart,
+    Code,
+    Paragraph,
+    Section,
+    Table,
+    write_report,
+)
+from kliep_tf.experiments.reporting.templates import Texts
+from kliep_tf.experiments.toy_study import plots, sweep
 from kliep_tf.experiments.toy_study.data import READINGS
 from kliep_tf.experiments.toy_study.gan import GanSettings
 from kliep_tf.experiments.toy_study.report import (
@@ -16,52 +27,7 @@ from kliep_tf.experiments.toy_study.report import (
 
 _NAME = "toy"
 _TITLE = "The toy experiment: vanilla GAN and KLIEP GAN"
-
-_ABOUT = """\
-A GAN maps {vectors} vectors of {features} from U[0, 10) to look like
-N(7, 0.5): Section IV.A, Table II and Fig. 3 of the paper. The KLIEP GAN
-weights the generated term by w, the density ratio of the vector it was
-generated from (eq. 13). Both GANs of a pair have the same data, initial
-parameters and batch order: {layers} hidden layers of {units} units, linear and
-SELU, in both networks, SGD of rate {generator_rate:g} for the generator and
-{discriminator_rate:g} for the discriminator, {epochs} epochs of batches of
-{batch}, always in the same order. Distances are SciPy's, of the flattened
-values to the target's.
-
-{command}
-
-The paper gives 2.55 and 1.39 for the source (Wasserstein, energy) and calls its
-KLIEP GAN 20 % and 15 % better than its vanilla GAN. For the distributions
-themselves quadrature gives 2.560 and 1.397, the first row below; the other rows
-of the paper's Table II are not repeated here.
-
-"Under w": at the optimum of eq. 13 it is the generated distribution *under the
-weights* that equals the target. With an exact ratio the weighted source is the
-target already and the generator that changes nothing is optimal, so its plain
-values, those of Table II, may stay where the source was. Both are shown."""
-
-_READING_NOTES = {
-    "vectors": (
-        "Examples are vectors of {features}; KLIEP works in {features} "
-        "dimensions, with {centers} centres and the width that "
-        "cross-validation selects above an effective sample size of "
-        "{min_ess:.0%}."
-    ),
-    "scalars": (
-        "Examples are single coordinates: KLIEP in one dimension, fitted on "
-        "{scalars} scalars of each sample and evaluated at all; a GAN of "
-        "scalars whose batches take one coordinate of each of their vectors, "
-        "another in each epoch."
-    ),
-}
-
-_RULE = """\
-The setting used{place} was fixed on vanilla GANs alone, without
-looking at the difference between the GANs: the rates in the order that brought
-them nearer to the target, the cheapest network of which none collapsed in a
-trial of three seeds. The kernel's width is chosen by KLIEP's own
-cross-validation. Medians, and in brackets the least and the largest, of the
-first {count} seeds."""
+_PUBLISHED = Path(reporting.__path__[0], "published", "table2.csv")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,7 +39,7 @@ class PageInputs:
             returned for each seed.
         settings: by NAME of the sweep; "default" is the one used.
         values: what the texts name: numbers of vectors and so on.
-        command: Markdown, the command that made it.
+        command: that made it.
     """
 
     found: Mapping[str, Seeds]
@@ -88,23 +54,20 @@ def write_page(directory: Path, inputs: PageInputs) -> Path:
         name: inputs.found[name] for name in READINGS if name in inputs.found
     }
     used = dataclasses.asdict(inputs.settings["default"])
-    about = _ABOUT.format(
-        **inputs.values,
-        layers=used["hidden_layers"],
-        units=used["hidden_units"],
-        epochs=used["num_epochs"],
-        batch=used["batch_size"],
-        generator_rate=used["generator_rate"],
-        discriminator_rate=used["discriminator_rate"],
-        command=inputs.command,
-    )
-    drawn = figure.draw(readings)
-    sections = [Section("What was run", about, drawn, "distributions")]
-    for name, seeds in readings.items():
-        note = _READING_NOTES[name].format(**inputs.values)
-        text = f"{note}\n\n{describe_reading(seeds)}"
-        sections.append(Section(f"Reading: {name}", text))
-    sections.extend(_sweep(inputs))
+    sections = [
+        _about(inputs, used, plots.draw(readings)),
+        *(
+            Section(
+                f"Reading: {name}",
+                [
+                    Paragraph(_say(name, inputs.values)),
+                    *describe_reading(seeds),
+                ],
+            )
+            for name, seeds in readings.items()
+        ),
+        *_sweep(inputs),
+    ]
     numbers = {
         "settings": used,
         "readings": {
@@ -117,6 +80,24 @@ def write_page(directory: Path, inputs: PageInputs) -> Path:
         },
     }
     return write_report(directory, _NAME, _TITLE, sections, numbers)
+
+
+def _about(inputs: PageInputs, used: Mapping[str, Any], png: bytes) -> Section:
+    title = "What was run"
+    with _PUBLISHED.open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    headers = ["", *(name.replace("_", " ") for name in header[1:])]
+    return Section(
+        title,
+        [
+            Paragraph(_say("about", inputs.values, used)),
+            Code(inputs.command),
+            Paragraph(_say("source")),
+            Table(headers, rows, _say("published")),
+            Paragraph(_say("under_weights")),
+            Chart(png, title, f"{_NAME}_distributions.png"),
+        ],
+    )
 
 
 def _sweep(inputs: PageInputs) -> list[Section]:
@@ -134,21 +115,27 @@ def _sweep(inputs: PageInputs) -> list[Section]:
         place = ", in the first line,"
     # Lines that are compared are of the same seeds.
     count = min(len(widths), *map(len, swept.values()))
-    networks = sweep.describe_networks(
+    networks = sweep.networks_table(
         {name: seeds[:count] for name, seeds in swept.items()}, inputs.settings
     )
     return [
         Section(
             "Networks and rates (vectors)",
-            f"{_RULE.format(count=count, place=place)}\n\n{networks}",
+            [Paragraph(_say("sweep", count, place)), networks],
         ),
         Section(
             "Kernel widths (vectors)",
-            f"At the setting used, the first {len(widths)} seeds.\n\n"
-            + sweep.describe_widths(widths),
+            [
+                Paragraph(_say("widths", len(widths))),
+                sweep.widths_table(widths),
+            ],
         ),
     ]
 
 
-def _without_histograms(seed: Mapping) -> dict:
+def _say(paragraph: str, *values: Any) -> str:
+    return Texts("toy").say(paragraph, *values)
+
+
+def _without_histograms(seed: Mapping[str, Any]) -> dict[str, Any]:
     return {key: v for key, v in seed.items() if key != "histograms"}

@@ -6,13 +6,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from scipy import stats
 
-from kliep_tf.experiments.reporting.markdown import to_table
+from kliep_tf.experiments.reporting.pages import Block, Paragraph, Table
 from kliep_tf.experiments.reporting.statistics import (
     Comparison,
     Interval,
     compare,
     interval,
 )
+from kliep_tf.experiments.reporting.templates import Texts
 from kliep_tf.experiments.toy_study.distances import exact_source_measures
 
 Seeds = Sequence[Mapping[str, Any]]  # what `seed.run_seed` returned
@@ -112,20 +113,35 @@ def reading_numbers(seeds: Seeds) -> dict[str, Any]:
     }
 
 
-def describe_reading(seeds: Seeds) -> str:
-    """Returns Markdown: the table, the pairs, weights and speed."""
-    numbers = reading_numbers(seeds)
-    return "\n\n".join(
-        [
-            _table_two(numbers),
-            _pairs(numbers, len(seeds)),
-            _weights(numbers),
-            _speed(numbers),
-        ]
+def describe_reading(seeds: Seeds) -> list[Block]:
+    """Returns what the page says: the table, pairs, weights and speed."""
+    numbers, say = reading_numbers(seeds), Texts("toy").say
+    weights = numbers["weights"]
+    mean = {
+        key: np.mean([each[key] for each in weights])
+        for key, value in weights[0].items()
+        if not isinstance(value, str)
+    }
+    decided = sorted({each["decided_by"] for each in weights})
+    gap = max(each["duality_gap"] for each in weights)
+    wall, cpu = (
+        {
+            part: np.median([each[part] for each in numbers[clock]])
+            for part in ("training", "weights")
+        }
+        for clock in ("seconds", "cpu_seconds")
     )
+    return [
+        _table_two(numbers),
+        Paragraph(say("seeds", len(seeds), numbers["collapsed"])),
+        Paragraph("Differences seed by seed:"),
+        _pairs(numbers, len(seeds)),
+        Paragraph(say("weights", mean, decided, gap)),
+        Paragraph(say("speed", wall, cpu)),
+    ]
 
 
-def _table_two(numbers: Mapping[str, Any]) -> str:
+def _table_two(numbers: Mapping[str, Any]) -> Table:
     exact = exact_source_measures()._asdict()
     lines = [
         ["U[0, 10) itself", *(f"{exact[key]:.3f}" for key in MEASURES)]
@@ -135,19 +151,11 @@ def _table_two(numbers: Mapping[str, Any]) -> str:
         cells = [_shown_interval(interval(found[key])) for key in MEASURES]
         cells += [_shown(np.median(found[key])) for key in DISTANCES]
         lines.append([ROWS[row], *cells])
-    count = len(numbers["weights"])
     header = ["", *MEASURES.values(), "W, median", "energy, median"]
-    fell = numbers["collapsed"]
-    return (
-        f"{to_table(header, lines)}\n\nMeans over {count} seeds with 95 % "
-        "intervals (Student's t). Collapsed, that is, farther from the target "
-        f"than the untouched source: vanilla GAN {fell['vanilla']} of {count}, "
-        f"KLIEP GAN {fell['kliep']}, under w {fell['kliep_weighted']}; all are "
-        "in the table."
-    )
+    return Table(header, lines)
 
 
-def _pairs(numbers: Mapping[str, Any], count: int) -> str:
+def _pairs(numbers: Mapping[str, Any], count: int) -> Table:
     header = [
         "minus vanilla GAN",
         "distance",
@@ -174,38 +182,7 @@ def _pairs(numbers: Mapping[str, Any], count: int) -> str:
                     f"{paired['better']} of {count}",
                 ]
             )
-    return f"Differences seed by seed:\n\n{to_table(header, lines)}"
-
-
-def _weights(numbers: Mapping[str, Any]) -> str:
-    weights = numbers["weights"]
-
-    def mean(key: str) -> str:
-        return f"{np.mean([each[key] for each in weights]):.4g}"
-
-    decided = sorted({each["decided_by"] for each in weights})
-    gap = max(each["duality_gap"] for each in weights)
-    return (
-        f"Weights (means over the seeds): width {mean('bandwidth')}, decided "
-        f"by {' or '.join(decided)}; effective sample size "
-        f"{100 * np.mean([each['ess'] for each in weights]):.1f} % of the "
-        f"source; largest weight {mean('largest')}; the source's coordinates "
-        f"under w have mean {mean('weighted_mean')} and standard deviation "
-        f"{mean('weighted_std')}. KLIEP's objective lacks at most {gap:.0e} "
-        "nats of its optimum."
-    )
-
-
-def _speed(numbers: Mapping[str, Any]) -> str:
-    def median(clock: str, part: str) -> str:
-        return f"{np.median([each[part] for each in numbers[clock]]):.1f}"
-
-    return (
-        f"A pair of GANs took {median('seconds', 'training')} s (CPU "
-        f"{median('cpu_seconds', 'training')} s), its weights "
-        f"{median('seconds', 'weights')} s (CPU "
-        f"{median('cpu_seconds', 'weights')} s), medians."
-    )
+    return Table(header, lines)
 
 
 def _shown_interval(found: Interval, form: str = ".3f") -> str:

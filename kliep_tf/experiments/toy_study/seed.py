@@ -20,7 +20,7 @@ from kliep_tf.experiments.toy_study.weights import (
     typical_distance,
 )
 
-# Of the figure; what lies outside is counted in the first or the last bin.
+# Of the plot; what lies outside is counted in the first or the last bin.
 BIN_EDGES = np.linspace(-2.0, 14.0, 129)
 
 
@@ -85,7 +85,7 @@ def run_seed(
 class _Clock:
     """Wall and CPU seconds of one part after the other."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.wall: dict[str, float] = {}
         self.cpu: dict[str, float] = {}
         self._last = (time.perf_counter(), time.process_time())

@@ -5,15 +5,15 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.experiments.reporting.markdown import to_table
+from kliep_tf.experiments.reporting.pages import Table
 from kliep_tf.experiments.toy_study.gan import GanSettings
 from kliep_tf.experiments.toy_study.report import Seeds, collapsed
 
 
-def describe_networks(
+def networks_table(
     found: Mapping[str, Seeds], settings: Mapping[str, GanSettings]
-) -> str:
-    """Returns Markdown, one line for each of the settings.
+) -> Table:
+    """Returns one line for each of the settings.
 
     Args:
         found: by setting, what `seed.run_seed` returned for each seed.
@@ -42,11 +42,11 @@ def describe_networks(
                 *_kliep_distances(seeds, 0),
             ]
         )
-    return to_table(header, lines)
+    return Table(header, lines)
 
 
-def describe_widths(seeds: Seeds) -> str:
-    """Returns Markdown, one line for each kernel width."""
+def widths_table(seeds: Seeds) -> Table:
+    """Returns one line for each kernel width."""
     header = [
         "width, times the median distance",
         "effective sample size",
@@ -67,9 +67,9 @@ def describe_widths(seeds: Seeds) -> str:
         )
     vanilla = [seed["vanilla"]["wasserstein"] for seed in seeds]
     lines.append(
-        ["none (vanilla GAN)", "100 %", "", *[_median_and_range(vanilla), ""]]
+        ["none (vanilla GAN)", "100 %", "", _median_and_range(vanilla), ""]
     )
-    return to_table(header, lines)
+    return Table(header, lines)
 
 
 def _kliep_distances(seeds: Seeds, index: int) -> list[str]:

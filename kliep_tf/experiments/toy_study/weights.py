@@ -109,7 +109,9 @@ def _fit(
         )
 
 
-def _some(points: np.ndarray, size: int, rng: np.random.Generator):
+def _some(
+    points: np.ndarray, size: int, rng: np.random.Generator
+) -> np.ndarray:
     if len(points) <= size:
         return points
     return points[np.sort(rng.choice(len(points), size, replace=False))]

@@ -6,21 +6,19 @@ import pytest
 
 from kliep_tf import cli
 from kliep_tf.errors import UserError
-from kliep_tf.evaluate import EvaluateConfig
 from kliep_tf.experiments import table1
-from kliep_tf.experiments.comparison import recipes
-from kliep_tf.experiments.running.jobs import Job, in_order
-from kliep_tf.train_segmenter import TrainSegmenterConfig
+from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.running.jobs import Job
 from tests.conftest import ROOT, write_records
-from tests.experiments.finished_programs import METHODS, study_jobs
+from tests.experiments.real_programs import jobs_of, parse_command
 
 
 def every_job(config: table1.Table1Config) -> dict[str, list[Job]]:
     """Returns the jobs of a table by the last part of their module."""
     setting = recipes.make_setting(config)
-    scored, judged = study_jobs(table1.make_study(config, setting), setting)
+    study = table1.make_study(config, setting)
     found: dict[str, list[Job]] = {}
-    for job in in_order([*scored.values(), *judged.values()]):
+    for job in jobs_of(study, setting, config.num_seeds):
         found.setdefault(job.module.rpartition(".")[2], []).append(job)
     return found
 
@@ -28,12 +26,14 @@ def every_job(config: table1.Table1Config) -> dict[str, list[Job]]:
 def test_validation_images_of_twice_the_size_are_seen_at_half(common):
     config = table1.Table1Config(output_dir="x", val_scale=0.5, **common)
     setting = recipes.make_setting(config)
-    scored, judged = study_jobs(table1.make_study(config, setting), setting)
+    study = table1.make_study(config, setting)
+    scored = rows.segmentations(setting, study.rows, config.num_seeds)
+    judged = rows.judgements(setting, study.rows, config.num_seeds)
     assert all(job.flags["scales"] == 0.5 for job in scored.values())
     # The judge sees the source's images as they are.
     assert not any("scales" in job.flags for job in judged.values())
-    words = scored["oracle", 0].command(Path("cache"))[2:]
-    assert cli.parse(EvaluateConfig, words).scales == ("0.5",)
+    parsed = parse_command(scored["oracle", 0], Path("cache"))
+    assert parsed.scales == ("0.5",)
 
 
 def test_pretrained_weights_are_for_the_rows_and_the_judge(common, tmp_path):
@@ -48,8 +48,7 @@ def test_pretrained_weights_are_for_the_rows_and_the_judge(common, tmp_path):
     others = [job for job in jobs if job is not features]
     assert len(others) == 5 * config.num_seeds
     for job in others:
-        words = job.command(Path("cache"))[2:]
-        parsed = cli.parse(TrainSegmenterConfig, words)
+        parsed = parse_command(job, Path("cache"))
         assert parsed.backbone_weights == str(weights)
 
 
@@ -95,10 +94,12 @@ def test_plain_cyclegan_is_shared_whatever_the_weights(common):
         for share in (0.1, 0.5)
     ]
     settings = [recipes.make_setting(config) for config in configs]
-    plain, weighted = recipes.parse_methods(METHODS)
     digests = [
-        [recipes.training(setting, method, 0).digest for setting in settings]
-        for method in (plain, weighted)
+        [
+            recipes.training(setting, translator, "any", 0).digest
+            for setting in settings
+        ]
+        for translator in (recipes.cyclegan(0, 0), recipes.cyclegan(1, 0.5))
     ]
     assert digests[0][0] == digests[0][1]
     assert digests[1][0] != digests[1][1]
@@ -109,7 +110,7 @@ def test_plain_cyclegan_is_shared_whatever_the_weights(common):
 )
 def test_methods_of_another_form_are_refused(bad):
     with pytest.raises(UserError, match="--methods: expected"):
-        recipes.parse_methods((bad,))
+        rows.parse_methods((bad,))
 
 
 @pytest.mark.parametrize("flag", ["source", "target", "val"])
@@ -137,4 +138,27 @@ def test_missing_flagfile_is_named(common):
         output_dir="x", **(common | {"train_flagfile": "none.flags"})
     )
     with pytest.raises(UserError, match=r"--train_flagfile=none\.flags"):
+        recipes.make_setting(config)
+
+
+def test_a_cohort_reads_the_weights_that_split_the_source(common):
+    setting = recipes.make_setting(
+        table1.Table1Config(output_dir="x", **common)
+    )
+    third = recipes.cyclegan(0.0, 0.0, cohort="low")
+    job = recipes.training(setting, third, "low", 0)
+    assert job.flags["source_cohort"] == "low"
+    assert job.flags["source_weight_exponent"] == 0.0
+    assert job.flags["weights_dir"].job is setting.weights
+    made = recipes.translation(setting, third, "low", 0)
+    assert made.flags["source_records"] is setting.source
+
+
+def test_watched_classes_that_the_records_lack_are_refused(common):
+    config = table1.Table1Config(
+        output_dir="x", watched_prediction="trees", **common
+    )
+    with pytest.raises(
+        UserError, match=r"expected a class of cityscapes .*trees"
+    ):
         recipes.make_setting(config)

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from kliep_tf.data.datasets import CLASS_NAMES
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES as CLASSES
 from kliep_tf.data.weights import ImportanceWeights
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.demo_run.numbers import (
@@ -13,18 +13,18 @@ from kliep_tf.experiments.demo_run.numbers import (
 
 
 def test_shares_as_trained_are_of_tempered_and_clipped_weights():
-    sky = CLASS_NAMES.index("sky")
-    shares = np.zeros((2, len(CLASS_NAMES)))
+    sky = CLASSES.index("sky")
+    shares = np.zeros((2, len(CLASSES)))
     shares[0, sky] = shares[1, 0] = 1.0
     weights = np.array([1.6, 0.4])
-    plain = class_shares(shares, weights, 1.0)
+    plain = class_shares(shares, weights, 1.0, 0.0, CLASSES)
     assert plain["unweighted"]["sky"] == pytest.approx(0.5)
     assert plain["weighted"]["sky"] == pytest.approx(0.8)
     assert plain["as_trained"]["sky"] == pytest.approx(0.8)
     # Roots of 1.6 and 0.4 are as 2 to 1; and 1.6 clipped to 1.2 leaves 0.8.
-    half = class_shares(shares, weights, 0.5)
+    half = class_shares(shares, weights, 0.5, 0.0, CLASSES)
     assert half["as_trained"]["sky"] == pytest.approx(2 / 3)
-    clipped = class_shares(shares, weights, 1.0, max_weight=1.2)
+    clipped = class_shares(shares, weights, 1.0, 1.2, CLASSES)
     assert clipped["weighted"]["sky"] == pytest.approx(0.8)
     assert clipped["as_trained"]["sky"] == pytest.approx(0.6)
 

@@ -3,12 +3,14 @@ import pytest
 from kliep_tf.experiments.demo_run.sentences import (
     comparison_sentences,
     distance_sentence,
-    sky_sentence,
     translation_sentence,
     verdict,
+    watched_sentence,
 )
-from kliep_tf.experiments.reporting.consistency import consistency_numbers
-from tests.experiments.reporting.test_consistency import confusion
+from tests.experiments.reporting.test_consistency import (
+    confusion,
+    consistency_numbers,
+)
 
 
 @pytest.mark.parametrize(
@@ -95,12 +97,12 @@ def test_what_became_of_the_sky_is_said_first():
         "without": consistency_numbers(confusion(60, 40)),
         "with": consistency_numbers(confusion(80, 15, 5)),
     }
-    sentence = sky_sentence(rows)
+    sentence = watched_sentence(rows)
     assert "60.0 % as sky when the translation was trained without" in sentence
-    assert "80.0 % when trained with them" in sentence
+    assert "80.0 % when it was trained with them" in sentence
     assert "40.0 % and 15.0 % became vegetation" in sentence
     rows["with"] = consistency_numbers(confusion(0, 0))
-    assert "No pixel" in sky_sentence(rows)
+    assert "No pixel" in watched_sentence(rows)
 
 
 def test_distance_sentence_says_whether_like_was_compared_with_like():

@@ -1,11 +1,13 @@
 import numpy as np
 import pytest
 
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.data.features import Features
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.feature_study import cells, plan
 
 SKY, ROAD = 10, 0
+NUMBER = 80
 
 
 def _shares(*skies: float) -> np.ndarray:
@@ -24,6 +26,7 @@ JUDGE = cells.Judge(
     filenames=_names(2),
     shares=_shares(0.8, 0.2),
     other_shares=_shares(0.35)[0],
+    classes=CITYSCAPES_CLASSES,
     true_ratio=np.array([0.5, 1.5]),
 )
 
@@ -50,16 +53,22 @@ def test_the_true_ratio_is_judged_perfect():
 def test_cell_recovers_a_ratio_that_is_known():
     # Sky of the source is uniform, that of the target of density 2 (1 - sky);
     # both taken at quantiles, so that there is no noise.
-    quantiles = (np.arange(80) + 0.5) / 80
+    quantiles = (np.arange(NUMBER) + 0.5) / NUMBER
     sky = {"source": quantiles, "target": 1 - np.sqrt(1 - quantiles)}
     ratio = 2 * (1 - quantiles)
     features, judges = [], []
     for domain, other in (("source", "target"), ("target", "source")):
         values = _shares(*sky[domain])
-        features.append(Features(_names(80), values, np.arange(19)))
+        features.append(Features(_names(NUMBER), values, np.arange(19)))
         true = ratio if domain == "source" else None
         judges.append(
-            cells.Judge(_names(80), values, _shares(*sky[other]).mean(0), true)
+            cells.Judge(
+                _names(NUMBER),
+                values,
+                _shares(*sky[other]).mean(0),
+                CITYSCAPES_CLASSES,
+                true,
+            )
         )
     setting = plan.Setting("wide", "1 x median", width=1.0)
     found = cells.run_cell(

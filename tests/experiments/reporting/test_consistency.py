@@ -1,12 +1,23 @@
 import numpy as np
 import pytest
 
-from kliep_tf.data.datasets import CLASS_NAMES
-from kliep_tf.experiments.reporting.consistency import consistency_numbers
-
-ROAD, VEGETATION, SKY = (
-    CLASS_NAMES.index(name) for name in ("road", "vegetation", "sky")
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
+from kliep_tf.errors import UserError
+from kliep_tf.experiments.reporting import consistency
+from kliep_tf.segmentation.consistency import (
+    SKY_TO_VEGETATION,
+    WatchedConfusion,
 )
+
+ROAD, VEGETATION, SKY = map(
+    CITYSCAPES_CLASSES.index, ("road", "vegetation", "sky")
+)
+
+
+def consistency_numbers(matrix):
+    return consistency.consistency_numbers(
+        matrix, CITYSCAPES_CLASSES, SKY_TO_VEGETATION
+    )
 
 
 def confusion(sky_kept: int, to_vegetation: int, to_road: int = 0):
@@ -41,3 +52,29 @@ def test_without_sky_its_shares_are_undefined():
     assert numbers["sky_kept"] is None
     assert numbers["sky_to_vegetation"] is None
     assert numbers["sky_to_other"] is None
+
+
+def test_other_classes_can_be_watched():
+    found = consistency.consistency_numbers(
+        confusion(60, 30, 10),
+        CITYSCAPES_CLASSES,
+        WatchedConfusion("sky", "road"),
+    )
+    assert found["sky_to_road"] == pytest.approx(0.1)
+    assert found["sky_to_other"] == pytest.approx(0.3)
+    assert "sky_to_vegetation" not in found
+
+
+def test_a_dataset_without_the_watched_classes_leaves_them_out():
+    two = ClassSet("two", CITYSCAPES_CLASSES.classes[:2])
+    found = consistency.consistency_numbers(
+        [[3, 1], [0, 0]], two, SKY_TO_VEGETATION
+    )
+    assert found["pixel_accuracy"] == pytest.approx(0.75)
+    assert not any(name.startswith("sky") for name in found)
+
+
+def test_an_evaluation_of_other_classes_is_refused(tmp_path):
+    (tmp_path / "report.json").write_text('{"confusion_matrix": [[1]]}')
+    with pytest.raises(UserError, match="of the 19 classes of cityscapes"):
+        consistency.read_confusion(tmp_path, CITYSCAPES_CLASSES)

@@ -1,7 +1,9 @@
+import dataclasses
 import json
 
 import pytest
 
+from kliep_tf import runs
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.running.jobs import (
     Job,
@@ -12,6 +14,7 @@ from kliep_tf.experiments.running.jobs import (
     write_manifest,
 )
 from tests.conftest import write_records
+from tests.experiments.running.tiny_program import TinyConfig
 
 
 def make(number=1, flagfile="", **flags):
@@ -29,7 +32,7 @@ def test_equal_jobs_share_one_output_and_others_do_not(tmp_path):
     assert make(1).output_dir(tmp_path) != make(2).output_dir(tmp_path)
 
 
-def test_title_and_place_do_not_change_the_identity(tmp_path):
+def test_a_title_does_not_change_the_identity(tmp_path):
     other = Job("x", make().module, "output_dir", {"number": 1})
     assert other.digest == make().digest
     assert make().output_dir(tmp_path).name == f"tiny_program-{make().digest}"
@@ -137,3 +140,27 @@ def test_manifest_names_output_and_command(tmp_path):
         "python -m tests.experiments.running.tiny_program "
         f"--output_dir={entry['output']} --number=2 --add={maker}/part"
     )
+
+
+def test_a_job_may_have_a_place_of_its_own(tmp_path):
+    job = dataclasses.replace(make(1), place="records/all")
+    assert job.output_dir(tmp_path) == tmp_path / "records" / "all"
+    assert job.digest != make(1).digest
+    reader = make(2, add=Output(job, "all-*"))
+    words = reader.command(tmp_path)
+    assert words[-1] == f"--add={tmp_path}/records/all/all-*"
+
+
+def test_parts_of_a_directory_are_complete_one_by_one(tmp_path):
+    parts = {
+        part: dataclasses.replace(make(1), place="records", part=part)
+        for part in ("train", "val")
+    }
+    config = TinyConfig(output_dir="")
+    directory = tmp_path / "records"
+    assert not parts["train"].is_complete(tmp_path)
+    with runs.claim(directory, "tiny", config, part="train") as claim:
+        assert not parts["train"].is_complete(tmp_path)
+        claim.finish()
+    assert parts["train"].is_complete(tmp_path)
+    assert not parts["val"].is_complete(tmp_path)

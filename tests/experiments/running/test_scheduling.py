@@ -9,17 +9,24 @@ import pytest
 
 from kliep_tf import runs
 from kliep_tf.errors import UserError
+from kliep_tf.experiments.running.boards import TIMINGS, LogBoard
 from kliep_tf.experiments.running.jobs import Job, Output
 from kliep_tf.experiments.running.scheduling import run_jobs
 from tests.conftest import ROOT
+from tests.experiments.running.run_a_stage import make_stage
 
 TINY = "tests.experiments.running.tiny_program"
+DRIVER = "tests.experiments.running.run_a_stage"
 
 
 def make(number, **flags):
     return Job(
         f"number {number}", TINY, "output_dir", {"number": number, **flags}
     )
+
+
+def run(cache, *jobs, **options):
+    run_jobs(jobs, cache, LogBoard(cache), **options)
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +40,7 @@ def result(job, cache, name="number"):
 
 def test_a_job_runs_after_those_it_reads(tmp_path, capfd):
     job = make(2, add=Output(make(1)))
-    run_jobs([job], tmp_path)
+    run(tmp_path, job)
     assert result(job, tmp_path) == "3"
     ends = [
         line.split(": ", 1)[1].split(";")[0]
@@ -44,10 +51,10 @@ def test_a_job_runs_after_those_it_reads(tmp_path, capfd):
 
 
 def test_what_is_complete_is_not_run_again(tmp_path, capfd):
-    run_jobs([make(1)], tmp_path)
+    run(tmp_path, make(1))
     before = (make(1).output_dir(tmp_path) / "number").stat().st_mtime_ns
     capfd.readouterr()
-    run_jobs([make(1)], tmp_path)
+    run(tmp_path, make(1))
     assert "1 of 1 jobs were done earlier" in capfd.readouterr().out
     after = (make(1).output_dir(tmp_path) / "number").stat().st_mtime_ns
     assert before == after
@@ -55,7 +62,7 @@ def test_what_is_complete_is_not_run_again(tmp_path, capfd):
 
 def test_failure_names_the_job_its_last_line_and_its_log(tmp_path):
     with pytest.raises(UserError) as caught:
-        run_jobs([make(1, fail=True)], tmp_path)
+        run(tmp_path, make(1, fail=True))
     message = str(caught.value)
     assert message.startswith(f"number 1: {TINY} ended with status 1")
     assert "error: told to fail" in message
@@ -66,9 +73,9 @@ def test_status_0_alone_does_not_make_a_job_complete(tmp_path):
     # What needs it would wait for ever, what reports on it read half of it.
     job = make(2, add=Output(make(1, incomplete=True)))
     with pytest.raises(UserError) as caught:
-        run_jobs([job], tmp_path)
+        run(tmp_path, job)
     message = str(caught.value)
-    assert message.startswith(f"number 1: {TINY} ended with status 0; expected")
+    assert message.startswith(f"number 1: {TINY} ended with status 0; ")
     assert f"{runs.CONFIG} to say complete" in message
 
 
@@ -78,7 +85,7 @@ def test_status_0_alone_does_not_make_a_job_complete(tmp_path):
 )
 def test_jobs_that_run_at_once_share_the_cores(tmp_path):
     jobs = [make(1), make(2)]
-    run_jobs(jobs, tmp_path, parallel=2)
+    run(tmp_path, *jobs, parallel=2)
     cores = [json.loads(result(job, tmp_path, "cores")) for job in jobs]
     assert not set(cores[0]) & set(cores[1])
     assert set(cores[0]) | set(cores[1]) == os.sched_getaffinity(0)
@@ -86,23 +93,17 @@ def test_jobs_that_run_at_once_share_the_cores(tmp_path):
 
 def test_each_named_device_has_one_job_at_a_time(tmp_path):
     jobs = [make(number) for number in (1, 2)]
-    run_jobs(jobs, tmp_path, devices=("3", "5"))
+    run(tmp_path, *jobs, devices=("3", "5"))
     assert [result(job, tmp_path, "device") for job in jobs] == ["3", "5"]
 
 
-def begin_in_a_process(job, number, cache, seconds) -> subprocess.Popen:
+def begin_in_a_process(cache, seconds) -> tuple[subprocess.Popen, Job]:
     """Runs a job from a process of its own, and waits until it is at work."""
-    code = (
-        # As in a shell's foreground, whatever runs these tests.
-        "import signal\n"
-        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
-        "from kliep_tf.experiments.running.scheduling import run_jobs\n"
-        "from tests.experiments.running.test_scheduling import make\n"
-        f"run_jobs([make({number}, seconds={seconds})], {str(cache)!r})\n"
-    )
-    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    command = [sys.executable, "-m", DRIVER, str(cache), str(seconds)]
+    process = subprocess.Popen(command, cwd=ROOT)
+    job = make_stage(seconds)
     wait_for(job.output_dir(cache) / "begun")
-    return process
+    return process, job
 
 
 def wait_for(path) -> None:
@@ -111,20 +112,21 @@ def wait_for(path) -> None:
         time.sleep(0.1)
 
 
-def test_ctrl_c_stops_the_jobs_and_the_next_call_continues(tmp_path):
-    job = make(1, seconds=60.0)
-    process = begin_in_a_process(job, 1, tmp_path, 60.0)
+def test_ctrl_c_leaves_jobs_the_time_to_save_and_is_timed(tmp_path):
+    process, job = begin_in_a_process(tmp_path, seconds=60.0)
     process.send_signal(signal.SIGINT)
     assert process.wait(timeout=120) != 0
-    log = (tmp_path / "logs" / f"{job.name}.log").read_text()
-    assert "interrupted; the same command again continues" in log
+    assert (job.output_dir(tmp_path) / "saved").exists()
     assert not job.is_complete(tmp_path)
+    entry = json.loads((tmp_path / TIMINGS).read_text())["stages"]["nap"]
+    assert not entry["complete"]
+    assert entry["attempts"] == 1
+    assert entry["seconds"] > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells a child")
 def test_jobs_of_a_killed_process_stop_as_by_ctrl_c(tmp_path):
-    job = make(1, seconds=600.0)
-    process = begin_in_a_process(job, 1, tmp_path, 600.0)
+    process, job = begin_in_a_process(tmp_path, seconds=600.0)
     process.kill()
     process.wait()
     saved = job.output_dir(tmp_path) / "saved"

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from kliep_tf.experiments.toy_study import figure, page, report, sweep
+from kliep_tf.experiments.reporting.pages import Section, to_markdown
+from kliep_tf.experiments.toy_study import page, plots, report, sweep
 from kliep_tf.experiments.toy_study.gan import GanSettings
 from kliep_tf.experiments.toy_study.seed import BIN_EDGES
 
@@ -48,6 +49,10 @@ def seed_result(vanilla: float, kliep: float, width=None) -> dict:
     }
 
 
+def text_of(*blocks) -> str:
+    return to_markdown("title", [Section("", blocks)])
+
+
 def test_pairs_by_hand():
     # Differences -1, -1, -4: mean -2, deviation sqrt(3), t = -2.
     found = report.pair([1.0, 2.0, 1.0], [2.0, 3.0, 5.0])
@@ -73,7 +78,7 @@ def test_collapsed_are_counted_and_stay_in_the_table():
     assert numbers["collapsed"]["vanilla"] == 1
     assert numbers["collapsed"]["kliep"] == 0
     assert numbers["rows"]["vanilla"]["wasserstein"] == [0.5, 6.5]
-    text = report.describe_reading(seeds)
+    text = text_of(*report.describe_reading(seeds))
     assert "vanilla GAN 1 of 2" in text
     assert "3.500 ±" in text  # the mean of 0.5 and 6.5
 
@@ -83,7 +88,7 @@ def test_diverged_training_counts_as_collapsed():
 
 
 def test_one_seed_has_no_interval_and_no_p_value():
-    text = report.describe_reading([seed_result(0.5, 0.4)])
+    text = text_of(*report.describe_reading([seed_result(0.5, 0.4)]))
     assert "nan" not in text
     assert "| vanilla GAN | 7.000 | 1.000 | 0.500 | 1.000 | 0.500 |" in text
     line = "| KLIEP GAN | Wasserstein | -0.100 | -20 % | -0.100 | - | - | 1 of"
@@ -92,12 +97,12 @@ def test_one_seed_has_no_interval_and_no_p_value():
 
 def test_diverged_trainings_are_said_to_be_so():
     seeds = [seed_result(float("nan"), 0.4), seed_result(0.5, 0.6)]
-    text = report.describe_reading(seeds)
+    text = text_of(*report.describe_reading(seeds))
     assert "nan" not in text
     assert "| vanilla GAN | 7.000 ± 0.000 | 1.000 ± 0.000 | - | - |" in text
     assert "| KLIEP GAN | Wasserstein | - | - | - | - | - | 0 of 2 |" in text
     settings = GanSettings(64, 2, 4e-3, 8e-3, 40, 200)
-    networks = sweep.describe_networks({"a": seeds}, {"a": settings})
+    networks = text_of(sweep.networks_table({"a": seeds}, {"a": settings}))
     assert "| 1 of 2 diverged |" in networks
 
 
@@ -124,18 +129,18 @@ def test_lines_of_the_sweep_are_of_the_same_seeds(tmp_path):
 def test_sweep_lines():
     settings = GanSettings(64, 2, 4e-3, 8e-3, 40, 200)
     seeds = [seed_result(0.5, 0.4, 2.0), seed_result(6.5, 0.6, 2.0)]
-    networks = sweep.describe_networks({"a": seeds}, {"a": settings})
+    networks = text_of(sweep.networks_table({"a": seeds}, {"a": settings}))
     last = networks.splitlines()[-1]
     assert last.startswith("| 2 of 64 | 0.004 | 0.008 | 3.50 (0.50 to 6.50)")
     assert "1 of 2" in last
-    widths = sweep.describe_widths(seeds).splitlines()
-    assert widths[2].startswith("| 2 | 8 % | 5.20 | 0.50 (0.40 to 0.60)")
+    widths = text_of(sweep.widths_table(seeds)).splitlines()
+    assert widths[4].startswith("| 2 | 8 % | 5.20 | 0.50 (0.40 to 0.60)")
 
 
 def test_figure_is_a_small_png():
     seeds = [seed_result(0.5, 0.4), seed_result(6.5, 0.6)]
-    drawn = figure.draw({"vectors": seeds, "scalars": seeds})
+    drawn = plots.draw({"vectors": seeds, "scalars": seeds})
     assert drawn.startswith(b"\x89PNG")
     diverged = [*seeds, seed_result(float("nan"), 0.5)]
-    assert figure.draw({"vectors": diverged}).startswith(b"\x89PNG")
+    assert plots.draw({"vectors": diverged}).startswith(b"\x89PNG")
     assert len(drawn) < 200_000

@@ -1,14 +1,15 @@
-"""The study's figure: what each kind of features recovers."""
+"""The study's plot: what each kind of features recovers."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import matplotlib
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kliep_tf.experiments.feature_study.page import shown_setting
 from kliep_tf.experiments.feature_study.plan import SETTINGS, VARIANTS, title_of
-from kliep_tf.experiments.reporting.figures import to_png
+from kliep_tf.experiments.reporting.plots import to_png
 
 _LABELS = {
     "rank_correlation": "rank correlation with the true ratio",
@@ -58,7 +59,9 @@ def draw(numbers: Mapping[str, Any]) -> bytes:
         return to_png(figure, dpi=90)
 
 
-def _draw_bars(axes, target: Mapping[str, Any], key: str, title: str) -> None:
+def _draw_bars(
+    axes: Axes, target: Mapping[str, Any], key: str, title: str
+) -> None:
     names, shown = list(target["cells"]), shown_setting(target)
     for offset, domain, label, color in (
         (-0.2, "source", "w, over the source", _SOURCE),
@@ -76,7 +79,7 @@ def _draw_bars(axes, target: Mapping[str, Any], key: str, title: str) -> None:
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.12), ncols=3)
 
 
-def _draw_lines(axes, target: Mapping[str, Any], key: str) -> None:
+def _draw_lines(axes: Axes, target: Mapping[str, Any], key: str) -> None:
     """Draws the mean of both directions, a line for each kind of features."""
     for name, settings in target["cells"].items():
         titles = [_SETTING_TITLES[setting] for setting in settings]
@@ -91,7 +94,7 @@ def _draw_lines(axes, target: Mapping[str, Any], key: str) -> None:
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1.0), fontsize=8)
 
 
-def _draw_equal(draw_line: Callable, value: float) -> None:
+def _draw_equal(draw_line: Callable[..., Any], value: float) -> None:
     draw_line(value, color="black", linewidth=1, label="equal weights")
 
 

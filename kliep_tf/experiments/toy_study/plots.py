@@ -1,4 +1,4 @@
-"""The toy's figure: distributions as in Fig. 3, and every pair of GANs."""
+"""The toy's plot: distributions as in Fig. 3, and every pair of GANs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from kliep_tf.experiments.reporting.figures import to_png
+from kliep_tf.experiments.reporting.plots import to_png
 from kliep_tf.experiments.toy_study.seed import BIN_EDGES
 
 # Told apart in every common kind of colour blindness.

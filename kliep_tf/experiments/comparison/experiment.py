@@ -8,13 +8,10 @@ from typing import Any
 from kliep_tf import runs
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
-from kliep_tf.experiments.reporting.markdown import Section, write_report
-from kliep_tf.experiments.running.jobs import (
-    Job,
-    Tensors,
-    flagfile_digest,
-    write_manifest,
-)
+from kliep_tf.experiments.reporting.pages import Section, write_report
+from kliep_tf.experiments.running.boards import LogBoard
+from kliep_tf.experiments.running.flagfiles import flagfile_digest
+from kliep_tf.experiments.running.jobs import Job, Tensors, write_manifest
 from kliep_tf.experiments.running.scheduling import run_jobs
 
 # Takes the cache; returns the report's sections and the numbers of its JSON.
@@ -53,6 +50,7 @@ def run_comparison(
         run_jobs(
             list(jobs.values()),
             cache,
+            LogBoard(cache),
             parallel=config.parallel,
             devices=config.devices,
         )

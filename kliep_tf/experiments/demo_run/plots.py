@@ -1,35 +1,23 @@
 """The pictures of the demo's report."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import matplotlib
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
-from kliep_tf.data import png
-from kliep_tf.data.datasets import (
-    CLASS_NAMES,
-    CLASSES,
-    IGNORE_LABEL,
-    color_table,
-)
-from kliep_tf.experiments.reporting.figures import to_png
+from kliep_tf.data.class_sets import ClassSet
+from kliep_tf.experiments.reporting.plots import to_png
+from kliep_tf.segmentation.consistency import WatchedConfusion
 
-# Told apart in every common kind of colour blindness, and from grey.
-FLIP_COLORS = {
-    "sky to vegetation": (255, 0, 160),
-    "sky to another class": (255, 170, 0),
-    "any other flip": (40, 120, 255),
-}
 # Weights below this are drawn at it: 0 has no place on a logarithmic axis.
 LEAST_DRAWN = 1e-3
 
-_SKY = CLASS_NAMES.index("sky")
-_VEGETATION = CLASS_NAMES.index("vegetation")
-# Small frames are enlarged to about this width, without smoothing.
-_SHOWN_WIDTH = 384
+# Told apart in every common kind of colour blindness, and from grey.
+_TURNED, _LOST, _FLIPPED = (255, 0, 160), (255, 170, 0), (40, 120, 255)
 
 
 class JudgedFrame(NamedTuple):
@@ -37,13 +25,26 @@ class JudgedFrame(NamedTuple):
 
     filename: str
     source: np.ndarray  # uint8 [H, W, 3]
-    label: np.ndarray  # uint8 [H, W] train ids or 255
+    label: np.ndarray  # uint8 [H, W] train ids or the ignore label
     translations: Mapping[str, np.ndarray]  # by method, uint8 [H, W, 3]
     predictions: Mapping[str, np.ndarray]  # by method, uint8 [H, W] train ids
 
 
+def flip_colors(watched: WatchedConfusion) -> dict[str, tuple[int, int, int]]:
+    """Returns what the colours of `flip_overlay` mean."""
+    return {
+        f"{watched.label} to {watched.prediction}": _TURNED,
+        f"{watched.label} to another class": _LOST,
+        "any other flip": _FLIPPED,
+    }
+
+
 def flip_overlay(
-    image: np.ndarray, label: np.ndarray, prediction: np.ndarray
+    image: np.ndarray,
+    label: np.ndarray,
+    prediction: np.ndarray,
+    classes: ClassSet,
+    watched: WatchedConfusion,
 ) -> np.ndarray:
     """Returns uint8 [H, W, 3]: the image in pale grey, flipped labels coloured.
 
@@ -52,62 +53,44 @@ def flip_overlay(
 
     Args:
         image: uint8 [H, W, 3].
-        label: uint8 [H, W], train ids or 255.
+        label: uint8 [H, W], train ids or the ignore label.
         prediction: uint8 [H, W], train ids.
+        classes: what the train ids mean.
+        watched: the flips with colours of their own.
     """
     gray = image.mean(axis=2, keepdims=True)
     overlay = np.repeat(np.rint(120 + gray * 0.5), 3, axis=2).astype(np.uint8)
-    flipped = (prediction != label) & (label != IGNORE_LABEL)
-    sky = flipped & (label == _SKY)
-    to_vegetation = sky & (prediction == _VEGETATION)
-    overlay[flipped] = FLIP_COLORS["any other flip"]
-    overlay[sky] = FLIP_COLORS["sky to another class"]
-    overlay[to_vegetation] = FLIP_COLORS["sky to vegetation"]
+    flipped = (prediction != label) & (label != classes.ignore_label)
+    lost = flipped & (label == classes.index(watched.label))
+    overlay[flipped] = _FLIPPED
+    overlay[lost] = _LOST
+    overlay[lost & (prediction == classes.index(watched.prediction))] = _TURNED
     return overlay
 
 
-def sky_shares(label: np.ndarray, prediction: np.ndarray) -> tuple[float, ...]:
-    """Returns the shares of sky pixels judged sky, and judged vegetation.
+def watched_shares(
+    label: np.ndarray,
+    prediction: np.ndarray,
+    classes: ClassSet,
+    watched: WatchedConfusion,
+) -> tuple[float, ...]:
+    """Returns the shares of the watched class judged as it, and as the other.
 
-    NaN where nothing is labelled sky.
+    NaN where nothing is labelled so.
     """
-    seen = prediction[label == _SKY]
+    own, other = map(classes.index, (watched.label, watched.prediction))
+    seen = prediction[label == own]
     if not seen.size:
         return float("nan"), float("nan")
-    return float(np.mean(seen == _SKY)), float(np.mean(seen == _VEGETATION))
+    return float(np.mean(seen == own)), float(np.mean(seen == other))
 
 
-def sky_share(label: np.ndarray) -> float:
-    """Returns the share of sky in the labelled pixels; NaN without any."""
-    labelled = label[label != IGNORE_LABEL]
-    return float(np.mean(labelled == _SKY)) if labelled.size else float("nan")
-
-
-def label_colors(label: np.ndarray) -> np.ndarray:
-    """Returns uint8 [H, W, 3] in Cityscapes colours; ignored is black."""
-    return color_table()[label]
-
-
-def class_colors(
-    frames: Sequence[JudgedFrame],
-) -> dict[str, tuple[int, int, int]]:
-    """Returns the colours of the classes labelled in these frames, by name."""
-    found = set().union(*(np.unique(frame.label) for frame in frames))
-    return {
-        entry.name: entry.color
-        for train_id, entry in enumerate(CLASSES)
-        if train_id in found
-    }
-
-
-def enlarged_png(image: np.ndarray) -> bytes:
-    """Returns the PNG of an image, enlarged by a whole factor if it is small.
-
-    Args:
-        image: uint8 [H, W, 3].
-    """
-    factor = max(1, round(_SHOWN_WIDTH / image.shape[1]))
-    return png.encode_png(image.repeat(factor, axis=0).repeat(factor, axis=1))
+def labelled_share(label: np.ndarray, name: str, classes: ClassSet) -> float:
+    """Returns a class's share of the labelled pixels; NaN without any."""
+    labelled = label[label != classes.ignore_label]
+    if not labelled.size:
+        return float("nan")
+    return float(np.mean(labelled == classes.index(name)))
 
 
 def draw_true_weights(numbers: Mapping[str, Mapping[str, Any]]) -> bytes:
@@ -128,7 +111,7 @@ def draw_true_weights(numbers: Mapping[str, Mapping[str, Any]]) -> bytes:
         return to_png(figure, dpi=100)
 
 
-def _draw_scatter(axis: Any, numbers: Mapping[str, Any], title: str) -> None:
+def _draw_scatter(axis: Axes, numbers: Mapping[str, Any], title: str) -> None:
     true = np.asarray(numbers["true"])
     estimated = np.maximum(numbers["estimated"], LEAST_DRAWN)
     low = 0.7 * min(true.min(), estimated.min())
