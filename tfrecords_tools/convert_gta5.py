@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from kliep_tf import cli
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from tfrecords_tools import conversion, raw_files
 from tfrecords_tools.encoding import RawFrame
 from tfrecords_tools.label_maps import LabelMap, load_label_map
@@ -137,7 +137,7 @@ def _split_names(path: Path, split: str) -> Sequence[str]:
         zlib.error,
         MatReadError,
     ) as error:
-        raise UserError(
+        raise DataError(
             f"{path}: expected a MATLAB file with {_SPLIT_KEYS[split]}, found "
             f"something else ({' '.join(str(error).split())[:80]})"
         ) from error

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 
 from kliep_tf.data import png
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 from tfrecords_tools.label_maps import LabelMap
 from tfrecords_tools.labels import read_train_ids
 
@@ -86,7 +86,7 @@ def encode_frame(
         image_format: "png" or "jpeg".
 
     Raises:
-        UserError: a file is damaged or holds something else.
+        DataError: a file is damaged or holds something else.
     """
     data = frame.image_path.read_bytes()
     image = decode_image(frame.image_path, data)
@@ -126,7 +126,7 @@ def decode_image(path: str | os.PathLike, data: bytes) -> Image.Image:
     """Returns the decoded image of a file's bytes, as it is stored.
 
     Raises:
-        UserError: they are no image, or are damaged.
+        DataError: they are no image, or are damaged.
     """
     try:
         image = Image.open(io.BytesIO(data))
@@ -135,12 +135,12 @@ def decode_image(path: str | os.PathLike, data: bytes) -> Image.Image:
         detail = " ".join(str(error).split())
         if isinstance(error, UnidentifiedImageError):
             detail = f"{len(data)} bytes of something else"
-        raise UserError(
+        raise DataError(
             f"{path}: expected a whole image, found damage ({detail})"
         ) from error
     broken = png.broken_chunk(data)
     if broken:
-        raise UserError(
+        raise DataError(
             f"{path}: expected a whole image, found damage (the checksum of "
             f"{broken} is another)"
         )
@@ -161,7 +161,7 @@ def _read_label(
     data = path.read_bytes()
     image = decode_image(path, data)
     if image.size[::-1] != source_size:
-        raise UserError(
+        raise DataError(
             f"{path}: expected the image's size "
             f"{source_size[0]}x{source_size[1]}, found "
             f"{image.height}x{image.width}"
@@ -182,7 +182,7 @@ def _to_rgb(path: str | os.PathLike, image: Image.Image) -> Image.Image:
     if image.mode == "I;16":
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
-        raise UserError(
+        raise DataError(
             f"{path}: expected an RGB or gray image, found mode {image.mode}"
         )
     return image.convert("RGB") if image.mode != "RGB" else image

@@ -1,7 +1,7 @@
 """Shows what records hold and names every broken one.
 
 Prints shards, image sizes, formats, labels, class shares and importance
-weights. Exit status 1 if a record is damaged, an image or a label cannot be
+weights. Exit status 65 if a record is damaged, an image or a label cannot be
 decoded or has the wrong size or values, a filename occurs twice, or
 dataset.json lists other filenames.
 """
@@ -13,7 +13,7 @@ from collections import Counter
 import numpy as np
 
 from kliep_tf import cli
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from tfrecords_tools import inspection, workers
 
 # Worker processes import this module again: nothing here may import
@@ -59,7 +59,7 @@ def inspect_records(config: InspectRecordsConfig) -> None:
     print("\n".join(describe(found)))
     if found.problems:
         first = found.problems[0]
-        raise UserError(
+        raise DataError(
             f"--records={config.records}: expected nothing broken, found "
             f"{len(found.problems)} problems, the first in {first.shard}"
         )

@@ -13,7 +13,7 @@ import numpy as np
 
 from kliep_tf.data import framing, summaries
 from kliep_tf.data.class_sets import ClassSet
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
 from tfrecords_tools.record_checks import (
@@ -155,7 +155,7 @@ def _refuse(paths: Sequence[str], found: Inspection) -> None:
         where = paths[0]
     if not found.problems:
         raise UserError(f"{where}: expected examples, found none")
-    raise UserError(f"{where}: {found.problems[0].reason}")
+    raise DataError(f"{where}: {found.problems[0].reason}")
 
 
 def _compare_with_summary(

@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from kliep_tf.data import png
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 from tfrecords_tools.label_maps import ID, RED, LabelMap
 
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
@@ -69,7 +69,7 @@ def resize_nearest(label: np.ndarray, height: int, width: int) -> np.ndarray:
 
 def _refuse_lossy(image: Image.Image, path: str | os.PathLike) -> None:
     if image.format == "JPEG":
-        raise UserError(
+        raise DataError(
             f"{path}: expected a label stored without loss, such as PNG, found "
             "a JPEG, in which values at edges are mixtures"
         )
@@ -90,7 +90,7 @@ def _ids(
         if values.min() >= 0 and values.max() < 2**16:
             return values.astype(np.uint16)
         found = f"values up to {values.max()}"
-    raise UserError(
+    raise DataError(
         f"{path}: expected a label of one channel or a palette, found {found}"
         + _hint(image)
     )
@@ -109,7 +109,7 @@ def _red_ids(
     if image.mode in _SIXTEEN_BITS:
         return _ids(image, path, header)
     if image.mode not in ("RGB", "RGBA", "P", "L"):
-        raise UserError(
+        raise DataError(
             f"{path}: expected a label in the red channel, found mode "
             f"{image.mode}"
         )
@@ -136,7 +136,7 @@ def _low_bytes(path: str | os.PathLike) -> np.ndarray:
 def _colors(image: Image.Image, path: str | os.PathLike) -> np.ndarray:
     """Returns uint32 [H, W], colours as 0xRRGGBB."""
     if image.mode not in ("RGB", "RGBA", "P", "L", "1"):
-        raise UserError(
+        raise DataError(
             f"{path}: expected a label of 8-bit colors, found mode {image.mode}"
         )
     rgb = np.asarray(image.convert("RGB")).astype(np.uint32)
@@ -191,7 +191,7 @@ def palette_train_ids(
         return {index: known[gray] for index, gray in grays.items()}
     for index, color in colors.items():
         if by_color.get(color, known.get(index)) != known.get(index):
-            raise UserError(
+            raise DataError(
                 f"{path}: expected a palette that colors the ids of the label "
                 f"map {label_map.name}, or none of them, found at {index} the "
                 f"color #{color:06x} of another"

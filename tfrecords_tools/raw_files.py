@@ -14,7 +14,7 @@ from PIL import ExifTags, Image
 
 from kliep_tf.data import png
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools.encoding import (
     DAMAGE,
@@ -218,7 +218,7 @@ def refuse_train_ids(frames: Sequence[RawFrame]) -> None:
     ):
         first, label_map = asked[0].label_path, asked[0].label_map
         assert label_map is not None
-        raise UserError(
+        raise DataError(
             f"{first} and others: expected label ids (road is 7, sky 23), "
             f"found only {', '.join(map(str, ids))}, as in labels of train ids "
             "(road is 0, sky 10); name what they hold by "
@@ -259,7 +259,7 @@ def _read_header(path: Path) -> _Header:
                 width, height = height, width
             is_jpeg = image.format == "JPEG"
     except DAMAGE as error:
-        raise UserError(
+        raise DataError(
             f"{path}: expected an image, found something else "
             f"({type(error).__name__})"
         ) from error
@@ -268,7 +268,7 @@ def _read_header(path: Path) -> _Header:
             size = file.seek(0, os.SEEK_END)
             file.seek(max(0, size - _TAIL_BYTES))
             if _END_OF_JPEG not in file.read():
-                raise UserError(
+                raise DataError(
                     f"{path}: expected a whole JPEG image, found one cut off "
                     f"after {size} bytes"
                 )

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 IGNORE_LABEL = 255
 # A label is one byte, and one of its values means "ignored".
@@ -206,7 +206,7 @@ class ClassSet:
             )
             return cls(str(value["name"]), classes, int(value["ignore_label"]))
         except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
+            raise DataError(
                 f"{where}: expected classes, each with name, color and "
                 f"raw_ids, found something else ({error})"
             ) from None

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from kliep_tf import runs
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -69,7 +69,7 @@ def load_confusions(path: str | os.PathLike) -> FrameConfusions:
             "found no file"
         ) from None
     except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UserError(
+        raise DataError(
             f"{path}: expected the confusion matrices that evaluate writes, "
             "found something else"
         ) from error

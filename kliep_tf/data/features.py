@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import runs
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -49,6 +49,6 @@ def load_features(path: str | os.PathLike) -> Features:
         with np.load(path) as file:
             return Features(file["filenames"], file["values"], file["names"])
     except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        raise UserError(
+        raise DataError(
             f"{path}: expected features by filename, found something else"
         ) from None

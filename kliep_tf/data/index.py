@@ -15,7 +15,7 @@ import tensorflow as tf
 from kliep_tf.data import framing, records
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.summaries import class_set_of, read_shard_summaries
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +91,7 @@ def build_index(paths: Sequence[str]) -> RecordIndex:
         lengths.extend(length for _, length in spans)
         filenames.extend(names)
     if not offsets:
-        raise UserError(
+        raise DataError(
             f"{os.path.dirname(paths[0]) or '.'}: expected examples, found "
             f"{len(paths)} empty shards"
         )
@@ -144,7 +144,7 @@ def _refuse_duplicates(index: RecordIndex) -> None:
     names, counts = np.unique(index.filenames, return_counts=True)
     if counts.max() > 1:
         name = names[np.argmax(counts)]
-        raise UserError(
+        raise DataError(
             f"{os.path.dirname(index.paths[0]) or '.'}: expected unique "
             f"filenames, found {str(name)!r} {counts.max()} times"
         )
@@ -156,7 +156,7 @@ def _stored_size(index: RecordIndex, row: int) -> tuple[int, int]:
     for key in (records.HEIGHT, records.WIDTH):
         values = example.features.feature[key].int64_list.value
         if not values:
-            raise UserError(
+            raise DataError(
                 f"{index.paths[index.shards[row]]}: expected examples with the "
                 f"key {key}, found none in {str(index.filenames[row])!r}"
             )

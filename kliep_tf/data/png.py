@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _GRAY, _RGB, _PALETTE = 0, 2, 3
@@ -102,12 +102,12 @@ def read_header(path: str | os.PathLike) -> PngHeader:
         file.seek(max(0, size - _TAIL_BYTES))
         tail = file.read()
     if header is None:
-        raise UserError(
+        raise DataError(
             f"{path}: expected a PNG image, found {size} bytes of something "
             "else"
         )
     if b"IEND" not in tail:
-        raise UserError(
+        raise DataError(
             f"{path}: expected a whole PNG image, found one cut off after "
             f"{size} bytes"
         )

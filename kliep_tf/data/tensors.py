@@ -9,7 +9,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from kliep_tf.data.torch_files import read_torch
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 
 def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
@@ -47,7 +47,7 @@ def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
         zipfile.BadZipFile,
         safetensors.SafetensorError,
     ) as error:
-        raise UserError(
+        raise DataError(
             f"{path}: expected arrays by name, found something else ({error})"
         ) from error
 
@@ -77,7 +77,7 @@ def _read_checkpoint(path: str) -> dict[str, np.ndarray]:
         }
     except (tf.errors.OpError, ValueError) as error:
         reason = str(error).strip().splitlines()[0]
-        raise UserError(
+        raise DataError(
             f"{path}: expected a whole TensorFlow checkpoint, found a damaged "
             f"one ({reason})"
         ) from error

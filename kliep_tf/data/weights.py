@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kliep_tf import runs
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 DOMAINS = ("source", "target")
 # Equal parts of a domain by importance, the least typical images first.
@@ -206,7 +206,7 @@ def load_weights(
             "no file"
         ) from None
     except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        raise UserError(
+        raise DataError(
             f"{path}: expected the weights that estimate_weights writes, found "
             "something else"
         ) from None
@@ -223,20 +223,20 @@ def _check(weights: ImportanceWeights, where: str) -> None:
     values = np.asarray(weights.weights)
     names = np.asarray(weights.filenames)
     if len(values) != len(names) or not len(values):
-        raise UserError(
+        raise DataError(
             f"{where}: expected a weight a filename, found {len(values)} "
             f"weights and {len(names)} filenames"
         )
     bad = ~np.isfinite(values) | (values < 0)
     if bad.any():
         row = int(np.argmax(bad))
-        raise UserError(
+        raise DataError(
             f"{where}: expected finite weights of 0 or more, found "
             f"{values[row]} for {str(names[row])!r}"
         )
     unique, counts = np.unique(names, return_counts=True)
     if (counts > 1).any():
-        raise UserError(
+        raise DataError(
             f"{where}: expected unique filenames, found "
             f"{str(unique[np.argmax(counts)])!r} {counts.max()} times"
         )

@@ -11,7 +11,7 @@ import tensorflow as tf
 from kliep_tf.data import records
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.weights import load_weights, temper
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 USES = ("none", "loss", "sample")
 
@@ -77,7 +77,7 @@ def _attached_weights(index: RecordIndex) -> np.ndarray:
     bad = ~np.isfinite(weights) | (weights < 0)
     if bad.any():
         row = int(np.argmax(bad))
-        raise UserError(
+        raise DataError(
             f"{records.IMPORTANCE_WEIGHT}: expected finite weights of 0 or "
             f"more, found {weights[row]} in {str(index.filenames[row])!r}"
         )

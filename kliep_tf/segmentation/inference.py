@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from kliep_tf.data import images
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from kliep_tf.training import saved_models
 
 # uint8 [N, H, W, 3] -> float32 [N, H, W, C], summing to 1
@@ -99,7 +99,7 @@ def segmenter_classes(path: str | os.PathLike) -> ClassSet | None:
     except FileNotFoundError:
         return None
     except ValueError as error:
-        raise UserError(
+        raise DataError(
             f"{asset}: expected the classes of a segmenter, found something "
             f"else ({error})"
         ) from None

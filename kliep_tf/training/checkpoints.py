@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 
 # What TensorFlow raises for files cut short, altered, missing, or of another
 # model: its readers translate some of their errors to Python's.
@@ -73,7 +73,7 @@ class Checkpoints:
                 reason = str(error).strip().splitlines()[0]
                 print(f"{path}: damaged, trying the one before ({reason})")
         if paths:
-            raise UserError(
+            raise DataError(
                 f"{self._manager.directory}: expected a readable checkpoint, "
                 f"found {len(paths)} damaged ones"
             )

@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from kliep_tf import runs
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from kliep_tf.training.checkpoints import DAMAGE
 
 # TensorFlow's name for files that travel with a model and are no part of it.
@@ -82,7 +82,7 @@ def load(directory: str | os.PathLike, flag: str = "") -> tf.Module:
         return tf.saved_model.load(os.fspath(directory))
     except (OSError, *DAMAGE) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-        raise UserError(
+        raise DataError(
             f"{where}: expected a whole SavedModel, found one that does not "
             f"load ({reason})"
         ) from error

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import images, reading, records
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from kliep_tf.ordered_map import ordered_map
 from kliep_tf.training import saved_models
 from kliep_tf.translation.exporting import encode_png
@@ -50,7 +50,7 @@ class TranslatedImage:
         try:
             return images.decode_label(encoded).numpy()[:, :, 0]
         except tf.errors.InvalidArgumentError as error:
-            raise UserError(
+            raise DataError(
                 f"{self.filename}: expected a label in PNG, found "
                 f"{len(encoded.numpy())} bytes of something else"
             ) from error

@@ -240,7 +240,7 @@ def test_full_disk_ends_the_run_and_leaves_the_checkpoint_before(
     limits = resource.prlimit(process.pid, resource.RLIMIT_FSIZE)
     resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (100_000, limits[1]))
     _, stderr = process.communicate(timeout=300)
-    assert process.returncode == 1
+    assert process.returncode == 74
     (message,) = [
         line for line in stderr.splitlines() if line.startswith("error: ")
     ]
