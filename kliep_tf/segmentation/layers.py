@@ -28,7 +28,7 @@ class Resize(keras.layers.Layer):
 class Enlarge(keras.layers.Layer):
     """Resizes [N, H, W, C] bilinearly to a multiple of its height and width."""
 
-    def __init__(self, factor: int, **options):
+    def __init__(self, factor: int, **options: Any) -> None:
         """Sets the factor."""
         super().__init__(**options)
         self.factor = factor
