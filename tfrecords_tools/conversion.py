@@ -8,6 +8,7 @@ alone, never on the number of workers or on an earlier interruption.
 import dataclasses
 import functools
 import itertools
+import os
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -120,6 +121,7 @@ def convert(
         UserError: a flag, a file or the output directory cannot be used.
     """
     _check_flags(config)
+    _check_filenames(listing.frames)
     # All that can be wrong with the input is found before the output directory
     # is claimed: a claim is bound to the files as they are.
     frames, mismatched = check_files(
@@ -167,8 +169,21 @@ def _check_flags(config: ConversionConfig) -> None:
         )
 
 
+def _check_filenames(frames: Sequence[RawFrame]) -> None:
+    """Raises a UserError for a name that records cannot hold."""
+    for frame in frames:
+        try:
+            frame.filename.encode()
+        except UnicodeEncodeError:
+            folder = frame.image_path.parent
+            raise UserError(
+                f"{folder}: expected names of files in UTF-8, found "
+                f"{os.fsencode(frame.image_path.name)!r}"
+            ) from None
+
+
 def _fingerprints(frames: Sequence[RawFrame]) -> dict[str, str]:
-    labels = [frame.label_path for frame in frames if frame.label_path]
+    labels = [frame.label.path for frame in frames if frame.label]
     return {
         "images": runs.fingerprint(frame.image_path for frame in frames),
         "labels": runs.fingerprint(labels),

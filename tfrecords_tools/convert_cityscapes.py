@@ -15,7 +15,7 @@ from pathlib import Path
 from kliep_tf import cli
 from kliep_tf.errors import UserError
 from tfrecords_tools import conversion, raw_files
-from tfrecords_tools.encoding import RawFrame
+from tfrecords_tools.encoding import RawFrame, RawLabel
 from tfrecords_tools.label_maps import load_label_map
 
 # Worker processes import this module again: nothing here may import
@@ -108,14 +108,16 @@ def list_frames(
     frames, skipped = [], []
     for name, path in images.items():
         if name in label_ids:
-            frames.append(RawFrame(name, path, label_ids[name], of_label_ids))
+            label = RawLabel(label_ids[name], of_label_ids)
+            frames.append(RawFrame(name, path, label))
         elif name in train_ids:
-            frames.append(RawFrame(name, path, train_ids[name], of_train_ids))
+            label = RawLabel(train_ids[name], of_train_ids)
+            frames.append(RawFrame(name, path, label))
         elif keep_unlabelled:
             frames.append(RawFrame(name, path))
         else:
             skipped.append(raw_files.skip(path, input_dir, "has no label"))
-    if not any(frame.label_path for frame in frames):
+    if not any(frame.label for frame in frames):
         raise UserError(
             f"{label_dir}: expected labels such as "
             f"aachen/aachen_000000_000019{_LABEL_IDS_SUFFIX}, found none for "

@@ -32,7 +32,7 @@ from kliep_tf import cli
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from tfrecords_tools import conversion, raw_files
-from tfrecords_tools.encoding import RawFrame
+from tfrecords_tools.encoding import RawFrame, RawLabel
 from tfrecords_tools.label_maps import LabelMap, load_label_map
 
 # Worker processes import this module again: nothing here may import
@@ -124,12 +124,13 @@ def list_frames(
     frames, skipped = [], []
     for key, path in images.items():
         if key in labels:
-            frames.append(RawFrame(key, path, labels[key], label_map))
+            label = RawLabel(labels[key], label_map)
+            frames.append(RawFrame(key, path, label))
         elif config.keep_unlabelled:
             frames.append(RawFrame(key, path))
         else:
             skipped.append(raw_files.skip(path, root, "has no label"))
-    if not any(frame.label_path for frame in frames):
+    if not any(frame.label for frame in frames):
         raise UserError(
             f"--labels={config.labels}: expected labels with the keys of "
             f"images, found {_shown(labels)} and, of images, {_shown(images)}; "

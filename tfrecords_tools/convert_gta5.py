@@ -17,7 +17,7 @@ from pathlib import Path
 from kliep_tf import cli
 from kliep_tf.errors import DataError, UserError
 from tfrecords_tools import conversion, raw_files
-from tfrecords_tools.encoding import RawFrame
+from tfrecords_tools.encoding import RawFrame, RawLabel
 from tfrecords_tools.label_maps import LabelMap, load_label_map
 
 # Worker processes import this module again: nothing here may import
@@ -95,7 +95,8 @@ def list_frames(
     frames, skipped = [], []
     for name in names:
         if name in images and name in labels:
-            frames.append(RawFrame(name, images[name], labels[name], label_map))
+            label = RawLabel(labels[name], label_map)
+            frames.append(RawFrame(name, images[name], label))
         elif name in images and keep_unlabelled:
             frames.append(RawFrame(name, images[name]))
         elif name in images:

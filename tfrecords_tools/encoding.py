@@ -30,20 +30,31 @@ DAMAGE = (
 
 
 @dataclasses.dataclass(frozen=True)
+class RawLabel:
+    """One label file.
+
+    Attributes:
+        path: of the file.
+        label_map: what its values mean.
+    """
+
+    path: Path
+    label_map: LabelMap
+
+
+@dataclasses.dataclass(frozen=True)
 class RawFrame:
     """One frame of a raw dataset, on disk.
 
     Attributes:
         filename: the example's key: a stem, unique in the dataset.
         image_path: the image file.
-        label_path: the label file, None for an unlabelled frame.
-        label_map: what the label file's values mean; None without a label.
+        label: None for an unlabelled frame.
     """
 
     filename: str
     image_path: Path
-    label_path: Path | None = None
-    label_map: LabelMap | None = None
+    label: RawLabel | None = None
 
 
 @dataclasses.dataclass(frozen=True)
@@ -106,11 +117,11 @@ def encode_frame(
         rgb = _to_rgb(frame.image_path, upright)
         data = _encode_image(rgb, size, image_format)
     label, class_pixels = None, np.zeros(0, np.int64)
-    if frame.label_path is not None and frame.label_map is not None:
-        train_ids = _read_label(frame, source_size[::-1], size[::-1])
+    if frame.label is not None:
+        train_ids = _read_label(frame.label, source_size[::-1], size[::-1])
         label = png.encode_png(train_ids)
         counts = np.bincount(train_ids.ravel(), minlength=256)
-        class_pixels = counts[: len(frame.label_map.classes)].astype(np.int64)
+        class_pixels = counts[: len(frame.label.label_map.classes)]
     return EncodedFrame(
         frame.filename,
         data,
@@ -153,21 +164,19 @@ def is_turned(image: Image.Image) -> bool:
 
 
 def _read_label(
-    frame: RawFrame, source_size: tuple[int, int], size: tuple[int, int]
+    label: RawLabel, source_size: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
-    """Returns uint8 [H, W] of `size`, the train ids of a frame's label."""
-    path, label_map = frame.label_path, frame.label_map
-    assert path is not None and label_map is not None
-    data = path.read_bytes()
-    image = decode_image(path, data)
+    """Returns uint8 [H, W] of `size`, the train ids of a label."""
+    data = label.path.read_bytes()
+    image = decode_image(label.path, data)
     if image.size[::-1] != source_size:
         raise DataError(
-            f"{path}: expected the image's size "
+            f"{label.path}: expected the image's size "
             f"{source_size[0]}x{source_size[1]}, found "
             f"{image.height}x{image.width}"
         )
     header = png.parse_header(data)
-    return read_train_ids(image, path, header, label_map, size)
+    return read_train_ids(image, label.path, header, label.label_map, size)
 
 
 def _is_plain(image: Image.Image, data: bytes, image_format: str) -> bool:

@@ -191,24 +191,22 @@ def refuse_train_ids(frames: Sequence[RawFrame]) -> None:
     usually hold decides; some labels from all over the dataset are read.
     """
     asked = [
-        frame
+        frame.label
         for frame in frames
-        if frame.label_map is not None
-        and frame.label_map.key == ID
-        and frame.label_map.classes == CITYSCAPES_CLASSES
-        and len(frame.label_map.values) > _NUM_TRAIN_IDS
+        if frame.label is not None
+        and frame.label.label_map.key == ID
+        and frame.label.label_map.classes == CITYSCAPES_CLASSES
+        and len(frame.label.label_map.values) > _NUM_TRAIN_IDS
     ]
     step = max(1, len(asked) // _LABELS_LOOKED_AT)
     present = np.zeros(256, bool)
-    for frame in asked[::step][:_LABELS_LOOKED_AT]:
-        path, label_map = frame.label_path, frame.label_map
-        assert path is not None and label_map is not None
-        image = decode_image(path, path.read_bytes())
+    for label in asked[::step][:_LABELS_LOOKED_AT]:
+        image = decode_image(label.path, label.path.read_bytes())
         if image.mode not in ("P", "L"):
             continue  # refused by name when it is read
         values = np.asarray(image)
         if image.mode == "P" and palette_train_ids(
-            image, values, path, label_map
+            image, values, label.path, label.label_map
         ):
             continue  # the palette says what they are
         present[np.unique(values)] = True
@@ -216,14 +214,12 @@ def refuse_train_ids(frames: Sequence[RawFrame]) -> None:
     if present[list(_LIKE_TRAIN_IDS)].any() and not (
         present[len(CITYSCAPES_CLASSES) : 255].any()
     ):
-        first, label_map = asked[0].label_path, asked[0].label_map
-        assert label_map is not None
+        found = ", ".join(map(str, ids))
         raise DataError(
-            f"{first} and others: expected label ids (road is 7, sky 23), "
-            f"found only {', '.join(map(str, ids))}, as in labels of train ids "
-            "(road is 0, sky 10); name what they hold by "
-            "--label_map=cityscapes_train_ids or --label_map="
-            f"{label_map.name}"
+            f"{asked[0].path} and others: expected label ids (road is 7, sky "
+            f"23), found only {found}, as in labels of train ids (road is 0, "
+            "sky 10); name what they hold by --label_map=cityscapes_train_ids "
+            f"or --label_map={asked[0].label_map.name}"
         )
 
 
@@ -240,8 +236,8 @@ def _long_check_bar(num_frames: int) -> contextlib.AbstractContextManager:
 
 def _headers(frame: RawFrame) -> tuple[_Header, _Header | None]:
     label = None
-    if frame.label_path is not None:
-        label = _read_header(frame.label_path)
+    if frame.label is not None:
+        label = _read_header(frame.label.path)
     return _read_header(frame.image_path), label
 
 

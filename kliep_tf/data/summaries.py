@@ -19,9 +19,10 @@ from kliep_tf.data.class_sets import (
     ClassSet,
     require_same_classes,
 )
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError
 
 DATASET_JSON = "dataset.json"
+_IMAGE_SIZE = re.compile(r"[1-9]\d*x[1-9]\d*")
 SHARD_NAME = re.compile(
     r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord"
 )
@@ -94,7 +95,7 @@ def read_summary(
     """Returns one split's summary, or None where dataset.json has none.
 
     Raises:
-        UserError: dataset.json is there but is not ours.
+        DataError: dataset.json is there but is not ours, or is damaged.
     """
     path = Path(directory) / DATASET_JSON
     entry = _read(path).get(split)
@@ -108,9 +109,13 @@ def read_summary(
             known["classes"] = ClassSet.from_json(
                 known["classes"], f"{path}: {split}"
             )
-        return SplitSummary(**known)
+        summary = SplitSummary(**known)
     except TypeError:
         raise _not_ours(path) from None
+    problem = _problem(summary)
+    if problem:
+        raise DataError(f"{path}: {split}: {problem}")
+    return summary
 
 
 def read_shard_summaries(
@@ -162,16 +167,45 @@ def class_set_of(paths: Sequence[str]) -> ClassSet:
     return compared.get(first, CITYSCAPES_CLASSES)
 
 
+def _problem(summary: SplitSummary) -> str:
+    """Returns what is wrong with a summary that was read, "" for nothing."""
+    shards, sizes = summary.shards, summary.image_sizes
+    if not (
+        isinstance(shards, dict)
+        and all(isinstance(names, list) for names in shards.values())
+        and all(
+            isinstance(name, str) for names in shards.values() for name in names
+        )
+    ):
+        return "expected a list of filenames for each shard, found another"
+    if not (
+        isinstance(sizes, dict)
+        and all(_IMAGE_SIZE.fullmatch(size) for size in sizes)
+        and all(_is_count(number) for number in sizes.values())
+    ):
+        return (
+            "expected numbers of images by size, such as 512x1024, found "
+            f"{sizes}"
+        )
+    if not _is_count(summary.labelled):
+        return f"expected a number of labelled images, found {summary.labelled}"
+    return ""
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
 def _read(path: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(path.read_text())["splits"])
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError):
+    except (ValueError, KeyError, TypeError, RecursionError):
         raise _not_ours(path) from None
 
 
-def _not_ours(path: Path) -> UserError:
-    return UserError(
+def _not_ours(path: Path) -> DataError:
+    return DataError(
         f"{path}: expected a summary of records, found something else"
     )

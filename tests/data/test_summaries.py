@@ -71,3 +71,33 @@ def test_unlabelled_images_agree_with_any_classes(tmp_path):
     labelled = write(tmp_path / "labelled", classes=THREE)
     assert class_set_of([images, labelled]) == THREE
     assert class_set_of([images]) == CITYSCAPES_CLASSES
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("image_sizes", {"32xabc": 2}, "by size, such as 512x1024"),
+        ("image_sizes", {"32x48": "two"}, "by size, such as 512x1024"),
+        ("image_sizes", 3, "by size, such as 512x1024"),
+        ("shards", {"train-00000-of-00001.tfrecord": "00000"}, "filenames"),
+        ("shards", {"train-00000-of-00001.tfrecord": [7]}, "filenames"),
+        ("labelled", "all", "number of labelled images, found all"),
+        ("labelled", -1, "number of labelled images, found -1"),
+    ],
+)
+def test_damaged_entries_are_one_line(tmp_path, key, value, message):
+    path = write(tmp_path)
+    file = tmp_path / "dataset.json"
+    content = json.loads(file.read_text())
+    content["splits"]["train"][key] = value
+    file.write_text(json.dumps(content))
+    with pytest.raises(UserError, match=rf"dataset\.json.*{message}") as error:
+        class_set_of([path])
+    assert "\n" not in str(error.value)
+
+
+def test_json_too_deep_to_read_is_one_line(tmp_path):
+    path = write(tmp_path)
+    (tmp_path / "dataset.json").write_text("[" * 100_000)
+    with pytest.raises(UserError, match="expected a summary"):
+        class_set_of([path])

@@ -1,3 +1,5 @@
+import os
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -197,4 +199,16 @@ def test_a_cut_off_jpeg_is_found_before_anything_is_written(drive):
     path.write_bytes(path.read_bytes()[:-20])
     with pytest.raises(UserError, match=r"0_rgb\.JPG: expected a whole JPEG"):
         one_sequence(drive)
+    assert not (drive.parent / "out").exists()
+
+
+def test_file_name_that_is_no_utf8_is_told_in_one_line(drive):
+    folder = bytes(drive / "one" / "rgb")
+    try:
+        os.rename(folder + b"/0_rgb.JPG", folder + b"/caf\xe9_rgb.JPG")
+    except OSError:
+        pytest.skip("this file system keeps such names out itself")
+    with pytest.raises(UserError, match=r"in UTF-8, found b'caf\\xe9_rgb") as e:
+        one_sequence(drive, labels="", label_map="")
+    str(e.value).encode()
     assert not (drive.parent / "out").exists()

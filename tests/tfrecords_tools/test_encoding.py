@@ -138,7 +138,7 @@ def test_gray_images_become_rgb(tmp_path):
 
 def test_colored_labels_are_refused(tmp_path):
     frame = write_frame(tmp_path, random_pixels(4, 6, 3), np.zeros((4, 6)))
-    Image.new("RGB", (6, 4)).save(frame.label_path)
+    Image.new("RGB", (6, 4)).save(frame.label.path)
     with pytest.raises(UserError, match=r"label\.png: .*found mode RGB"):
         encoding.encode_frame(frame, height=0, width=0, image_format="png")
 
@@ -174,7 +174,7 @@ def test_gray_labels_of_few_bits_are_refused(tmp_path):
     pixels = zlib.compress(bytes([0, 0x07, 0x78]))
     header = struct.pack(">IIBBBBB", 4, 1, 4, 0, 0, 0, 0)
     frame = write_frame(tmp_path, random_pixels(1, 4, 3), np.zeros((1, 4)))
-    path = frame.label_path
+    path = frame.label.path
     path.write_bytes(
         b"\x89PNG\r\n\x1a\n"
         + chunk(b"IHDR", header)
@@ -192,14 +192,10 @@ def chunk(kind, data):
 
 
 def write_frame(folder, image, label):
-    frame = encoding.RawFrame(
-        "frame",
-        folder / "image.png",
-        folder / "label.png",
-        load_label_map("gta5"),
-    )
+    raw_label = encoding.RawLabel(folder / "label.png", load_label_map("gta5"))
+    frame = encoding.RawFrame("frame", folder / "image.png", raw_label)
     Image.fromarray(image).save(frame.image_path)
-    Image.fromarray(label.astype(np.uint8)).save(frame.label_path)
+    Image.fromarray(label.astype(np.uint8)).save(frame.label.path)
     return frame
 
 

@@ -16,14 +16,14 @@ from PIL import Image
 from kliep_tf import runs
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.data.png import encode_png
-from tfrecords_tools.city import canvas, looks
+from tfrecords_tools.city import looks
 from tfrecords_tools.city.parameters import (
     SOURCE,
     SceneParameters,
     log_density_ratio,
     sample_parameters,
 )
-from tfrecords_tools.city.scene import compose_scene
+from tfrecords_tools.city.scene import SUPERSAMPLING, compose_scene, paint
 from tfrecords_tools.city.sketch import LABEL_IDS
 
 # Part of every frame's seed: another number means other streets.
@@ -93,11 +93,11 @@ def render_frame(frame: CityFrame) -> tuple[np.ndarray, np.ndarray]:
     sketch = compose_scene(
         scene_parameters(frame),
         layout_generator,
-        canvas.SUPERSAMPLING * frame.width,
-        canvas.SUPERSAMPLING * frame.height,
+        SUPERSAMPLING * frame.width,
+        SUPERSAMPLING * frame.height,
     )
     look = looks.ENGINE if frame.domain == SOURCE else looks.CAMERA
-    picture, labels = canvas.paint(
+    picture, labels = paint(
         sketch.shapes(), look.color, frame.width, frame.height
     )
     return look.finish(picture, labels, look_generator), labels

@@ -1,6 +1,9 @@
-"""One street scene: parameters in, polygons from back to front out."""
+"""One street scene: parameters in, polygons and then pixels out."""
+
+from collections.abc import Callable, Sequence
 
 import numpy as np
+from PIL import Image, ImageDraw
 
 from tfrecords_tools.city import (
     buildings,
@@ -11,7 +14,13 @@ from tfrecords_tools.city import (
 )
 from tfrecords_tools.city import street as streets
 from tfrecords_tools.city.parameters import SceneParameters
-from tfrecords_tools.city.sketch import Camera, Sketch
+from tfrecords_tools.city.sketch import Camera, Shape, Sketch
+
+# The picture is drawn this many times larger and averaged down, which smooths
+# its edges; the labels are drawn as large and sampled, never averaged.
+SUPERSAMPLING = 2
+
+Color = tuple[int, int, int]
 
 
 def compose_scene(
@@ -43,6 +52,39 @@ def compose_scene(
     vehicles.draw_vehicles(sketch, street, parameters, generator)
     people.draw_people(sketch, street, parameters, generator)
     return sketch
+
+
+def paint(
+    shapes: Sequence[Shape],
+    color: Callable[[Shape], Color],
+    width: int,
+    height: int,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paints shapes given at SUPERSAMPLING times the picture's size.
+
+    Args:
+        shapes: from back to front.
+        color: a look's colour of a shape.
+        width: of the picture in pixels.
+        height: of the picture in pixels.
+
+    Returns:
+        The picture, uint8 [height, width, 3], and the label ids, uint8
+        [height, width].
+    """
+    size = (SUPERSAMPLING * width, SUPERSAMPLING * height)
+    picture = Image.new("RGB", size)
+    labels = Image.new("L", size)
+    pen, label_pen = ImageDraw.Draw(picture), ImageDraw.Draw(labels)
+    for shape in shapes:
+        pen.polygon(shape.points, fill=color(shape))
+        if shape.label_id is not None:
+            label_pen.polygon(shape.points, fill=shape.label_id)
+    half = SUPERSAMPLING // 2
+    return (
+        np.asarray(picture.reduce(SUPERSAMPLING)),
+        np.asarray(labels)[half::SUPERSAMPLING, half::SUPERSAMPLING],
+    )
 
 
 def _horizon(
