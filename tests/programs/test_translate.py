@@ -13,7 +13,7 @@ from PIL import Image
 
 from kliep_tf import runs
 from kliep_tf.data import records, weights
-from kliep_tf.data.datasets import CLASSES
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from kliep_tf.translate import TranslateConfig, translate
 from tests.conftest import ROOT, SIZE
@@ -281,7 +281,9 @@ def test_png_folder_has_gta5s_layout(config, tmp_path, source_records):
     png_dir = tmp_path / "png"
     translate(dataclasses.replace(config, png_dir=str(png_dir)))
     before, after = read(source_records), read(tmp_path / "translated")
-    ids = np.array([entry.label_id for entry in CLASSES], np.uint8)
+    ids = np.array(
+        [one.raw_ids[0] for one in CITYSCAPES_CLASSES.classes], np.uint8
+    )
     for name in before:
         image = np.asarray(Image.open(png_dir / "images" / f"{name}.png"))
         np.testing.assert_array_equal(
