@@ -20,7 +20,7 @@ from typing import Any
 import tensorflow as tf
 
 from kliep_tf.data import reading
-from kliep_tf.errors import DataError, UserError
+from kliep_tf.errors import DataError, Terminated, UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.scalars import ScalarWriter
@@ -90,7 +90,7 @@ def run_steps(
     """Trains from the newest checkpoint to `settings.num_steps`.
 
     Ctrl-C or SIGTERM ends the step in hand, saves and raises
-    KeyboardInterrupt, so that nothing is lost.
+    KeyboardInterrupt or its kind Terminated, so that nothing is lost.
 
     Args:
         train_step: takes a batch, changes the state, returns scalar figures.
@@ -115,7 +115,7 @@ def run_steps(
     """
     team = team or Team()
     is_chief = team.worker.is_chief
-    with loss_as_user_error(team.worker), _stop_requests() as stop_requested:
+    with loss_as_user_error(team.worker), _stop_requests() as stop_requests:
         start = checkpoints.restore()
         team.require_same(start, "step to continue from")
         if checkpoints.is_empty and is_chief:
@@ -144,12 +144,12 @@ def run_steps(
                 means.add(step, train_step(batch))
                 checkpoints.step.assign(step)
                 report(step, means)
-                stopping = team.any(stop_requested())
+                stopping = team.any(bool(stop_requests))
                 due = settings.is_due(step, settings.checkpoint_every)
                 if is_chief and (due or stopping):
                     checkpoints.save()
                 if stopping and step < settings.num_steps:
-                    raise KeyboardInterrupt
+                    raise stop_requests.exception()
     return start
 
 
@@ -271,23 +271,32 @@ def _reporting(
         yield _Report(settings, bar, hooks, see_figures, scalars)
 
 
+class _StopRequests(list[int]):
+    """The numbers of the signals that asked for an end."""
+
+    def exception(self) -> KeyboardInterrupt:
+        """Returns what the last of them raises."""
+        terminated = self[-1:] == [signal.SIGTERM]
+        return Terminated() if terminated else KeyboardInterrupt()
+
+
 @contextlib.contextmanager
-def _stop_requests() -> Iterator[Callable[[], bool]]:
+def _stop_requests() -> Iterator["_StopRequests"]:
     """Turns the first Ctrl-C or SIGTERM into a request; a second one kills."""
-    requested = threading.Event()
+    requests = _StopRequests()
     if threading.current_thread() is not threading.main_thread():
-        yield requested.is_set
+        yield requests
         return
 
     def request(number: int, frame: types.FrameType | None) -> None:
-        if requested.is_set():
-            raise KeyboardInterrupt
-        requested.set()
+        requests.append(number)
+        if len(requests) > 1:
+            raise requests.exception()
 
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    previous = {number: signal.signal(number, request) for number in numbers}
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    previous = {kind: signal.signal(kind, request) for kind in kinds}
     try:
-        yield requested.is_set
+        yield requests
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for kind, handler in previous.items():
+            signal.signal(kind, handler)

@@ -1,12 +1,14 @@
 """What a run leaves on disk when it ends in the middle of something."""
 
 import itertools
+import os
+import signal
 
 import keras
 import pytest
 import tensorflow as tf
 
-from kliep_tf.errors import UserError
+from kliep_tf.errors import Terminated, UserError
 from kliep_tf.training import saved_models
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.loop import LoopSettings, run_steps
@@ -20,13 +22,15 @@ class Killed(BaseException):
     """Nothing catches it: like a kill, it leaves no time to save."""
 
 
-def run(directory, die_at):
+def run(directory, die_at, die=Killed):
     counter = tf.Variable(0)
     checkpoints = Checkpoints(directory / "ckpt", {"counter": counter}, keep=2)
 
     def train_step(batch):
         if batch == die_at:
-            raise Killed
+            if die is Killed:
+                raise Killed
+            os.kill(os.getpid(), die)
         return {"loss": tf.cast(counter.assign_add(1), tf.float32)}
 
     run_steps(
@@ -49,6 +53,18 @@ def test_only_whole_checkpoint_is_not_written_over(tmp_path):
     with pytest.raises(Killed):
         run(tmp_path, die_at=2)
     assert {path: path.stat().st_mtime_ns for path in files} == before
+    assert run(tmp_path, die_at=None) == 3
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [(signal.SIGINT, KeyboardInterrupt), (signal.SIGTERM, Terminated)],
+)
+def test_a_signal_ends_the_step_and_saves_it(tmp_path, number, kind):
+    with pytest.raises(KeyboardInterrupt) as raised:
+        run(tmp_path, die_at=2, die=number)
+    assert raised.type is kind
+    assert (tmp_path / "ckpt" / "ckpt-2.index").exists()
     assert run(tmp_path, die_at=None) == 3
 
 
