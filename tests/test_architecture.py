@@ -46,6 +46,7 @@ EXPERIMENT_FLOORS = {
     "comparison": 2,
     "demo_run": 2,
     "feature_study": 2,
+    "label_study": 2,
     "toy_study": 2,
 }
 EXPERIMENT_PROGRAM_FLOOR = 3

@@ -1,0 +1,1 @@
+"""What labels of the target buy: hiding them, estimating, judging."""

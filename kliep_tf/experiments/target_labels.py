@@ -1,0 +1,157 @@
+"""What labels of the target buy: weights by none, some and all of them.
+
+    python -m kliep_tf.experiments.target_labels --output_dir=results/labels \
+        --source_records=records/gta5 \
+        --target_records=records/cityscapes/train-*
+
+Hides the target's labels but for those of a few images, lets estimate_weights
+find its features by itself, and judges the weights by all labels: how far the
+domains' mean class shares lie apart, without weights and with. Writes
+target_labels.md, target_labels.png and target_labels.json. The same command
+again continues.
+"""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+from kliep_tf import cli, estimate_weights, runs
+from kliep_tf.data.features import Features
+from kliep_tf.data.index import build_index
+from kliep_tf.data.reading import make_example_dataset
+from kliep_tf.data.records import resolve_records
+from kliep_tf.data.weights import load_weights
+from kliep_tf.density_ratio.extraction import ExtractionSettings
+from kliep_tf.density_ratio.label_features import class_histogram
+from kliep_tf.experiments.label_study import hiding, page
+from kliep_tf.experiments.label_study.judging import Judge
+from kliep_tf.experiments.label_study.plan import (
+    LabelStudyConfig,
+    Row,
+    rows,
+)
+from kliep_tf.experiments.reporting.pages import Chart, write_report
+from kliep_tf.experiments.reporting.true_ratios import (
+    in_order,
+    read_true_ratios,
+)
+
+PROGRAM = "kliep_tf.experiments.target_labels"
+
+_NAME = "target_labels"
+_TITLE = "What labels of the target buy"
+_DOMAINS = ("source", "target")
+
+
+def study(config: LabelStudyConfig) -> None:
+    """Estimates and judges all rows and writes the page."""
+    asked = rows(config)
+    shards = {
+        name: resolve_records(
+            getattr(config, f"{name}_records"), f"{name}_records"
+        )
+        for name in _DOMAINS
+    }
+    inputs = {
+        f"{name} records": runs.fingerprint(paths)
+        for name, paths in shards.items()
+    }
+    with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
+        if claim.finished and (claim.directory / f"{_NAME}.md").exists():
+            print(f"{config.output_dir}: already done")
+            return
+        judge = _judge(config, shards)
+        numbers = {
+            "images": judge.sizes,
+            "equal": judge.equal_weights(),
+            "rows": [
+                {
+                    **dataclasses.asdict(row),
+                    **_run(config, row, shards, judge, claim.directory),
+                }
+                for row in asked
+            ],
+        }
+        chart = Chart(
+            page.draw(numbers), "how near the domains come", f"{_NAME}.png"
+        )
+        command = cli.command_text(PROGRAM, config)
+        written = write_report(
+            claim.directory,
+            _NAME,
+            _TITLE,
+            page.make_sections(numbers, chart, command),
+            numbers,
+        )
+        claim.finish()
+    print(written)
+
+
+def _run(
+    config: LabelStudyConfig,
+    row: Row,
+    shards: dict[str, list[str]],
+    judge: Judge,
+    directory: Path,
+) -> dict[str, Any]:
+    """Estimates the weights of a row and returns how good they are."""
+    target = config.target_records
+    if row.labelled is not None:
+        hidden = directory / "records" / f"{row.labelled}-{row.draw}"
+        names = hiding.draw_names(
+            judge.filenames["target"], row.labelled, config.seed, row.draw
+        )
+        hiding.hide_labels(shards["target"], set(names), hidden)
+        target = str(hidden)
+    segmenter = ""
+    if row.segmenter_of:
+        trained = directory / "weights" / row.segmenter_of / "segmenter"
+        segmenter = str(trained / runs.SAVED_MODEL)
+    weights_dir = directory / "weights" / row.name
+    estimate_weights.estimate(
+        estimate_weights.EstimateConfig(
+            source_records=config.source_records,
+            target_records=target,
+            weights_dir=str(weights_dir),
+            features=row.features,
+            segmenter=segmenter,
+            segmenter_backbone=config.segmenter_backbone,
+            segmenter_steps=config.segmenter_steps,
+            min_ess=config.min_ess,
+            seed=config.seed + row.draw,
+        )
+    )
+    found = {domain: load_weights(weights_dir, domain) for domain in _DOMAINS}
+    signs = weights_dir / "signs.json"
+    return {
+        **judge.judge(found["source"], found["target"]),
+        "signs": json.loads(signs.read_text()) if signs.exists() else [],
+        "equal_because": found["source"].summary.get("equal_because", ""),
+    }
+
+
+def _judge(config: LabelStudyConfig, shards: dict[str, list[str]]) -> Judge:
+    shares = {name: _label_shares(name, shards[name]) for name in _DOMAINS}
+    ratios = {}
+    for domain, found in shares.items():
+        if path := getattr(config, f"{domain}_scenes"):
+            ratios[domain] = in_order(
+                read_true_ratios(path, domain),
+                found.filenames,
+                path,
+                "image of the records",
+            )
+    return Judge(shares, ratios)
+
+
+def _label_shares(domain: str, paths: list[str]) -> Features:
+    index = build_index(paths)
+    settings = ExtractionSettings(
+        flag=f"{domain}_records", classes=index.classes
+    )
+    return class_histogram(make_example_dataset(paths), len(index), settings)
+
+
+if __name__ == "__main__":
+    cli.run(study, LabelStudyConfig)
