@@ -1,26 +1,33 @@
-"""The flags of kliep_tf.train_segmenter, and checks of their values."""
+"""Flags that the programs share which train a segmenter, and their checks."""
 
 import dataclasses
 
-from kliep_tf import cli
-from kliep_tf.errors import UserError
+from kliep_tf import cli, runs
+from kliep_tf.data import records
+from kliep_tf.data.class_sets import ClassSet, require_same_classes
+from kliep_tf.data.reading import require_labels
+from kliep_tf.data.summaries import class_set_of
+from kliep_tf.data.tensors import tensor_files
 from kliep_tf.segmentation import example_weights
-from kliep_tf.segmentation.networks import NETWORKS
-from kliep_tf.segmentation.optimizers import OPTIMIZERS, SCHEDULES
+from kliep_tf.segmentation.monitoring import Monitoring
+from kliep_tf.segmentation.networks import NETWORKS, NetworkSettings
+from kliep_tf.segmentation.optimizers import (
+    OPTIMIZERS,
+    SCHEDULES,
+    OptimizerSettings,
+)
 from kliep_tf.training import distribution
+from kliep_tf.training.loop import LoopSettings
 
 
-@dataclasses.dataclass(frozen=True)
-class TrainSegmenterConfig:
-    """The flags of train_segmenter."""
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SegmenterFlags:
+    """The flags of any training of a segmenter.
 
-    train_records: str = cli.flag("Labelled records: a directory or a glob.")
+    Keyword-only, so that a class that inherits them may have required flags.
+    """
+
     run_dir: str = cli.flag("Where checkpoints, logs and the model go.")
-    labelled_only: bool = cli.flag(
-        "Train on the labelled images of records of which only a part is "
-        "labelled. Without it such records are refused.",
-        default=False,
-    )
     network: str = cli.flag(
         "The segmentation network.", default="tiny", choices=tuple(NETWORKS)
     )
@@ -42,11 +49,6 @@ class TrainSegmenterConfig:
         default=False,
     )
     steps: int = cli.flag("Number of training steps.", default=1200, minimum=1)
-    epochs: int = cli.flag(
-        "Number of passes over the images; 0 trains for --steps.",
-        default=0,
-        minimum=0,
-    )
     batch_size: int = cli.flag(
         "Images in a step, over all devices.", default=8, minimum=1
     )
@@ -62,7 +64,8 @@ class TrainSegmenterConfig:
     )
     schedule: str = cli.flag(
         "poly multiplies the learning rate by (1 - step / steps)^0.9; step "
-        "divides it by ten after each --drop_every of the steps.",
+        "divides it by ten after each --drop_every of the steps; constant "
+        "keeps it.",
         default="poly",
         choices=SCHEDULES,
     )
@@ -97,32 +100,12 @@ class TrainSegmenterConfig:
     crop_width: int | None = cli.flag(
         "Width of a random crop; with --crop_height.", default=None
     )
-    min_scale: float = cli.flag(
-        "Least random scale of an image, before the crop. Where the image is "
-        "then smaller than the crop, it is padded with grey, ignored pixels.",
-        default=1.0,
-        above=0,
-    )
-    max_scale: float = cli.flag(
-        "Largest random scale of an image.", default=1.0, above=0
-    )
     flip: bool = cli.flag("Mirror half of the images, at random.", default=True)
     color_jitter: float = cli.flag(
         "Strength of random colour changes: 0 is none, 1 strong. They make a "
         "segmenter work in a domain with other colours.",
         default=1.0,
         minimum=0,
-    )
-    example_weights: str = cli.flag(
-        "Use of importance weights: loss multiplies each image's loss by its "
-        "weight, sample draws images in proportion to them.",
-        default="none",
-        choices=example_weights.USES,
-    )
-    weights_dir: str = cli.flag(
-        "Directory that estimate_weights wrote; its source weights are used. "
-        "The default uses image/importance_weight of the records.",
-        default="",
     )
     val_records: str = cli.flag(
         "Labelled records for IoU curves in TensorBoard.",
@@ -166,12 +149,116 @@ class TrainSegmenterConfig:
     )
 
 
-def check_flags(config: TrainSegmenterConfig) -> None:
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class TrainSegmenterConfig(SegmenterFlags):
+    """The flags of train_segmenter."""
+
+    train_records: str = cli.flag("Labelled records: a directory or a glob.")
+    labelled_only: bool = cli.flag(
+        "Train on the labelled images of records of which only a part is "
+        "labelled. Without it such records are refused.",
+        default=False,
+    )
+    epochs: int = cli.flag(
+        "Number of passes over the images; 0 trains for --steps.",
+        default=0,
+        minimum=0,
+    )
+    min_scale: float = cli.flag(
+        "Least random scale of an image, before the crop. Where the image is "
+        "then smaller than the crop, it is padded with grey, ignored pixels.",
+        default=1.0,
+        above=0,
+    )
+    max_scale: float = cli.flag(
+        "Largest random scale of an image.", default=1.0, above=0
+    )
+    example_weights: str = cli.flag(
+        "Use of importance weights: loss multiplies each image's loss by its "
+        "weight, sample draws images in proportion to them.",
+        default="none",
+        choices=example_weights.USES,
+    )
+    weights_dir: str = cli.flag(
+        "Directory that estimate_weights wrote; its source weights are used. "
+        "The default uses image/importance_weight of the records.",
+        default="",
+    )
+
+
+def check_flags(config: SegmenterFlags) -> None:
     """Raises a UserError for a flag with an unusable value."""
     cli.check(config)
     cli.require_seed(config)
-    if config.example_weights == "none" and config.weights_dir:
-        raise UserError(
-            f"--weights_dir={config.weights_dir}: expected --example_weights="
-            "loss or sample, found none"
-        )
+    optimizer_settings(config, config.steps).check()
+
+
+def network_settings(
+    config: SegmenterFlags, classes: ClassSet
+) -> NetworkSettings:
+    """Returns which network the flags ask for."""
+    return NetworkSettings(
+        name=config.network,
+        seed=config.seed,
+        num_classes=len(classes),
+        mixed_precision=config.mixed_precision,
+        backbone_weights=config.backbone_weights,
+        freeze_batch_norm=config.freeze_batch_norm,
+        freeze_backbone=config.freeze_backbone,
+    )
+
+
+def optimizer_settings(
+    config: SegmenterFlags, num_steps: int
+) -> OptimizerSettings:
+    """Returns the optimizer, whose rate falls over `num_steps`."""
+    return OptimizerSettings(
+        num_steps=num_steps,
+        learning_rate=config.learning_rate,
+        optimizer=config.optimizer,
+        momentum=config.momentum,
+        schedule=config.schedule,
+        drop_every=config.drop_every,
+        weight_decay=config.weight_decay,
+        head_learning_rate_factor=config.head_learning_rate_factor,
+    )
+
+
+def loop_settings(config: SegmenterFlags, num_steps: int) -> LoopSettings:
+    """Returns how long to train and how often to save."""
+    return LoopSettings(
+        num_steps=num_steps,
+        batch_size=config.batch_size,
+        checkpoint_every=config.checkpoint_every,
+        log_every=config.log_every,
+    )
+
+
+def monitoring(
+    config: SegmenterFlags, classes: ClassSet, trained_on: str
+) -> Monitoring:
+    """Returns what TensorBoard shows beside the losses.
+
+    Args:
+        config: the flags.
+        classes: of the training records.
+        trained_on: the flag that names them, for messages.
+
+    Raises:
+        UserError: --val_records have no labels, or labels of other classes.
+    """
+    paths: list[str] = []
+    if config.val_records:
+        paths = records.resolve_records(config.val_records, "val_records")
+        require_labels(paths, "val_records")
+        found = class_set_of(paths)
+        require_same_classes(classes, f"--{trained_on}", found, "--val_records")
+    return Monitoring(config.picture_every, config.val_every, tuple(paths))
+
+
+def backbone_fingerprint(config: SegmenterFlags) -> dict[str, str]:
+    """Returns what shows that --backbone_weights were replaced."""
+    if not config.backbone_weights:
+        return {}
+    files = tensor_files(config.backbone_weights)
+    return {"backbone_weights": runs.fingerprint(files)}

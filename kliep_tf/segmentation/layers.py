@@ -52,15 +52,24 @@ class Enlarge(keras.layers.Layer):
 class CountedDropout(keras.layers.Layer):
     """Dropout whose mask is a function of (seed, step, replica).
 
+    With `whole_channels` it drops channels of an image rather than values.
+
     The step is a variable, so that it is checkpointed and a continued run draws
     what an undisturbed one would have drawn: the state of Keras's Dropout is no
     part of a tf.train.Checkpoint.
     """
 
-    def __init__(self, rate: float, seed: int, **options: Any):
+    def __init__(
+        self,
+        rate: float,
+        seed: int,
+        whole_channels: bool = False,
+        **options: Any,
+    ):
         """Sets the share of values that become 0, and the seed."""
         super().__init__(**options)
         self.rate, self.seed = rate, seed
+        self.whole_channels = whole_channels
         self.step = self.add_weight(
             name="step",
             dtype="int32",
@@ -76,7 +85,10 @@ class CountedDropout(keras.layers.Layer):
         context = tf.distribute.get_replica_context()
         replica = context.replica_id_in_sync_group if context else 0
         seed = [self.seed + replica, self.step.value]
-        uniform = tf.random.stateless_uniform(tf.shape(x), seed)
+        shape = tf.shape(x)
+        if self.whole_channels:
+            shape = tf.stack([shape[0], 1, 1, shape[3]])
+        uniform = tf.random.stateless_uniform(shape, seed)
         self.step.assign_add(1)
         kept = tf.cast(uniform >= self.rate, x.dtype)
         return x * kept / tf.cast(1.0 - self.rate, x.dtype)

@@ -1,5 +1,6 @@
 """What TensorBoard shows of a network in training: IoU curves, pictures."""
 
+import dataclasses
 import functools
 from collections.abc import Callable, Sequence
 
@@ -15,6 +16,7 @@ from kliep_tf.data.pipeline import make_image_dataset
 from kliep_tf.data.reading import equal_size_batches, read_all
 from kliep_tf.segmentation import metrics
 from kliep_tf.segmentation.plots import triptych
+from kliep_tf.training.loop import Hook
 from kliep_tf.training.scalars import ScalarWriter
 
 # What a segmenter's scalars are; see `kliep_tf.training.scalars`.
@@ -46,6 +48,44 @@ DESCRIPTIONS = {
 
 _BATCH_SIZE = 4
 _NUM_PICTURES = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Monitoring:
+    """What TensorBoard shows beside the losses.
+
+    Attributes:
+        picture_every: steps between pictures.
+        val_every: steps between points of the IoU curves.
+        val_paths: shards of labelled examples for IoU curves; may be empty.
+    """
+
+    picture_every: int
+    val_every: int
+    val_paths: tuple[str, ...] = ()
+
+    def hooks(
+        self,
+        network: keras.Model,
+        index: RecordIndex,
+        augmentation: Augmentation,
+        seed: int,
+    ) -> list[Hook]:
+        """Returns the hooks of a training run.
+
+        Args:
+            network: maps float32 images [N, H, W, 3] in [-1, 1] to logits.
+            index: labelled examples, the first of which are shown.
+            augmentation: of the training; pictures have no random colours.
+            seed: of the crops.
+        """
+        fixed = augmentation.without_chance()
+        show = make_pictures(network, index, fixed, seed)
+        hooks = [Hook(self.picture_every, show)]
+        if self.val_paths:
+            validate = make_validation(network, self.val_paths, index.classes)
+            hooks.append(Hook(self.val_every, validate))
+        return hooks
 
 
 def make_validation(

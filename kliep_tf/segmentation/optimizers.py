@@ -11,7 +11,7 @@ import tensorflow as tf
 from kliep_tf.errors import UserError
 
 OPTIMIZERS = ("adam", "sgd")
-SCHEDULES = ("poly", "step")
+SCHEDULES = ("poly", "step", "constant")
 
 _POWER = 0.9
 _DROP_FACTOR = 0.1
@@ -27,7 +27,8 @@ class OptimizerSettings:
         optimizer: "adam", or "sgd" with momentum.
         momentum: of SGD.
         schedule: "poly", DeepLab's rate * (1 - step / num_steps)^0.9, or
-            "step", a tenth of the rate after each `drop_every` of the steps.
+            "step", a tenth of the rate after each `drop_every` of the steps,
+            or "constant".
         drop_every: share of the steps between two drops of "step".
         weight_decay: d of the penalty d/2 |kernel|^2; depthwise kernels,
             biases and normalisation are spared, as DeepLab does.
@@ -71,13 +72,37 @@ def make_optimizer(
 
     The last step's learning rate is small but not zero.
     """
-    rate = _schedule(settings)
+    rate = learning_rate_of(settings)
     if settings.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(rate, momentum=settings.momentum)
     else:
         optimizer = keras.optimizers.Adam(rate)
     optimizer.build(network.trainable_variables)
     return optimizer
+
+
+def learning_rate_of(
+    settings: OptimizerSettings,
+) -> float | keras.optimizers.schedules.LearningRateSchedule:
+    """Returns the learning rate as a Keras optimizer takes it."""
+    steps, rate = settings.num_steps, settings.learning_rate
+    if settings.schedule == "constant":
+        return rate
+    if settings.schedule == "poly":
+        return keras.optimizers.schedules.PolynomialDecay(
+            rate, steps, end_learning_rate=0.0, power=_POWER
+        )
+    # The last of these is never reached: Keras wants at least one.
+    num_drops = math.ceil(1 / settings.drop_every)
+    drops = [
+        round(number * settings.drop_every * steps)
+        for number in range(1, num_drops + 1)
+    ]
+    # Keras's boundary is the last step of the old rate.
+    return keras.optimizers.schedules.PiecewiseConstantDecay(
+        [drop - 1 for drop in drops],
+        [rate * _DROP_FACTOR**power for power in range(num_drops + 1)],
+    )
 
 
 class GradientRule:
@@ -151,24 +176,3 @@ def _convolution_kernels(network: keras.Model) -> list[keras.Variable]:
         for layer in leaf_layers(network)
         if isinstance(layer, keras.layers.Conv2D)
     ]
-
-
-def _schedule(
-    settings: OptimizerSettings,
-) -> keras.optimizers.schedules.LearningRateSchedule:
-    steps, rate = settings.num_steps, settings.learning_rate
-    if settings.schedule == "poly":
-        return keras.optimizers.schedules.PolynomialDecay(
-            rate, steps, end_learning_rate=0.0, power=_POWER
-        )
-    # The last of these is never reached: Keras wants at least one.
-    num_drops = math.ceil(1 / settings.drop_every)
-    drops = [
-        round(number * settings.drop_every * steps)
-        for number in range(1, num_drops + 1)
-    ]
-    # Keras's boundary is the last step of the old rate.
-    return keras.optimizers.schedules.PiecewiseConstantDecay(
-        [drop - 1 for drop in drops],
-        [rate * _DROP_FACTOR**power for power in range(num_drops + 1)],
-    )

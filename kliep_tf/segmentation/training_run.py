@@ -13,11 +13,7 @@ from kliep_tf import runs
 from kliep_tf.data import pipeline
 from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import RecordIndex
-from kliep_tf.segmentation.monitoring import (
-    DESCRIPTIONS,
-    make_pictures,
-    make_validation,
-)
+from kliep_tf.segmentation.monitoring import DESCRIPTIONS, Monitoring
 from kliep_tf.segmentation.networks import NetworkSettings
 from kliep_tf.segmentation.optimizers import (
     GradientRule,
@@ -27,7 +23,7 @@ from kliep_tf.segmentation.optimizers import (
 from kliep_tf.segmentation.train_step import make_train_step
 from kliep_tf.training import distribution
 from kliep_tf.training.checkpoints import Checkpoints
-from kliep_tf.training.loop import Hook, LoopSettings, run_steps
+from kliep_tf.training.loop import LoopSettings, run_steps
 
 _KEPT_CHECKPOINTS = 2
 
@@ -40,13 +36,11 @@ class SegmentationData:
         index: the training examples; repeated where they are resampled.
         augmentation: of images and labels.
         example_weights: float32 [N], of each example's loss, or None.
-        val_paths: shards of labelled examples for IoU curves; may be empty.
     """
 
     index: RecordIndex
     augmentation: Augmentation
     example_weights: np.ndarray | None = None
-    val_paths: tuple[str, ...] = ()
 
 
 def run_training(
@@ -54,10 +48,9 @@ def run_training(
     network_settings: NetworkSettings,
     optimizer_settings: OptimizerSettings,
     loop_settings: LoopSettings,
+    monitoring: Monitoring,
     *,
     strategy_name: str,
-    picture_every: int,
-    val_every: int,
     seed: int,
     run_dir: str | os.PathLike,
 ) -> keras.Model:
@@ -68,9 +61,8 @@ def run_training(
         network_settings: which network.
         optimizer_settings: how it learns.
         loop_settings: for how long.
+        monitoring: what TensorBoard shows.
         strategy_name: a name in `distribution.STRATEGIES`.
-        picture_every: steps between pictures on TensorBoard.
-        val_every: steps between points of the IoU curves.
         seed: of the order and the augmentation.
         run_dir: the claimed run directory.
 
@@ -84,10 +76,8 @@ def run_training(
         network = network_settings.build()
         optimizer = make_optimizer(network, optimizer_settings)
     rule = GradientRule(network, optimizer_settings)
-    classes = data.index.classes
-    step = make_train_step(
-        network, optimizer, batch_size, rule, classes.ignore_label
-    )
+    ignore_label = data.index.classes.ignore_label
+    step = make_train_step(network, optimizer, batch_size, rule, ignore_label)
 
     def make_batches(start: int) -> Iterable[Any]:
         dataset = pipeline.make_labelled_dataset(
@@ -100,12 +90,6 @@ def run_training(
         )
         return distribution.distribute(strategy, dataset)
 
-    fixed = data.augmentation.without_chance()
-    show = make_pictures(network, data.index, fixed, seed)
-    hooks = [Hook(picture_every, show)]
-    if data.val_paths:
-        validate = make_validation(network, data.val_paths, classes)
-        hooks.append(Hook(val_every, validate))
     state = {"network": network, "optimizer": optimizer}
     run_steps(
         distribution.replicated_step(strategy, step),
@@ -113,7 +97,7 @@ def run_training(
         Checkpoints(run_dir / runs.CHECKPOINTS, state, _KEPT_CHECKPOINTS),
         loop_settings,
         run_dir / runs.TENSORBOARD,
-        hooks,
+        monitoring.hooks(network, data.index, data.augmentation, seed),
         describe_batch=lambda step: _describe_batch(
             data.index, batch_size, seed, step
         ),
