@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from kliep_tf import cli
+from kliep_tf.adapt_segmenter import AdaptSegmenterConfig
 from kliep_tf.experiments.cohorts import CohortsConfig
 from kliep_tf.experiments.exponents import ExponentsConfig
 from kliep_tf.experiments.table1 import Table1Config
@@ -21,6 +22,7 @@ CONFIGS = ROOT / "configs"
 
 # A new flagfile gets a line here, or the tests fail.
 PROGRAMS = {
+    "adaptsegnet.flags": AdaptSegmenterConfig,
     "city_segmenter.flags": TrainSegmenterConfig,
     "cohorts_city.flags": CohortsConfig,
     "cohorts_deeplab_v2.flags": CohortsConfig,

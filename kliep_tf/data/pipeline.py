@@ -27,6 +27,8 @@ _SOURCE_STREAM, _TARGET_STREAM = 0, 1
 
 # A parsed example: see `records.parse_example`.
 Example = Mapping[str, tf.Tensor]
+# (example, its weight, int [2] seed) -> what a training reads of it.
+Load = Callable[[Example, tf.Tensor, tf.Tensor], tuple[tf.Tensor, ...]]
 
 
 class LabelledImages(NamedTuple):
@@ -127,6 +129,7 @@ def make_unpaired_dataset(
     share: tuple[int, int] = (0, 1),
     num_parallel_calls: int = _AUTOTUNE,
     with_source_labels: bool = False,
+    target_augmentation: Augmentation | None = None,
 ) -> tf.data.Dataset:
     """Returns endless batches that pair the domains at random.
 
@@ -136,7 +139,7 @@ def make_unpaired_dataset(
     Args:
         source: examples of the source domain.
         target: examples of the target domain.
-        augmentation: applied to both.
+        augmentation: of both domains.
         source_weights: float32 [N_s], aligned with `source`.
         target_weights: float32 [N_t], aligned with `target`.
         batch_size: images of each domain in a batch, over all replicas.
@@ -147,6 +150,7 @@ def make_unpaired_dataset(
         num_parallel_calls: images of a domain read at once; changes nothing
             but the speed.
         with_source_labels: read the labels of the source images, too.
+        target_augmentation: of the target, where it is not the source's.
 
     Returns:
         A dataset of UnpairedBatch, or of LabelledUnpairedBatch with the
@@ -155,12 +159,15 @@ def make_unpaired_dataset(
     part, num_parts = share
     own_size = batch_size // num_parts
 
-    def load(
-        example: Example, weight: tf.Tensor, position_seed: tf.Tensor
-    ) -> tuple[tf.Tensor, ...]:
-        image = images.decode_image(example[records.ENCODED])
-        image, _ = augmentation(image, None, position_seed)
-        return images.to_float(image), weight
+    def loader(augmentation: Augmentation) -> Load:
+        def load(
+            example: Example, weight: tf.Tensor, position_seed: tf.Tensor
+        ) -> tuple[tf.Tensor, ...]:
+            image = images.decode_image(example[records.ENCODED])
+            image, _ = augmentation(image, None, position_seed)
+            return images.to_float(image), weight
+
+        return load
 
     def load_labelled(
         example: Example, weight: tf.Tensor, position_seed: tf.Tensor
@@ -173,7 +180,7 @@ def make_unpaired_dataset(
         index: RecordIndex,
         weights: np.ndarray,
         number: int,
-        load: Callable[..., tuple[tf.Tensor, ...]] = load,
+        load: Load,
     ) -> tf.data.Dataset:
         return _training_stream(
             index,
@@ -190,9 +197,14 @@ def make_unpaired_dataset(
             source,
             source_weights,
             _SOURCE_STREAM,
-            load_labelled if with_source_labels else load,
+            load_labelled if with_source_labels else loader(augmentation),
         ),
-        stream(target, target_weights, _TARGET_STREAM),
+        stream(
+            target,
+            target_weights,
+            _TARGET_STREAM,
+            loader(target_augmentation or augmentation),
+        ),
     )
     batches = pairs.batch(own_size, drop_remainder=True)
 
@@ -233,7 +245,7 @@ def filenames_of_step(
 def _training_stream(
     index: RecordIndex,
     weights: np.ndarray,
-    load: Callable,
+    load: Load,
     *,
     seed: tuple[int, int],
     start: int,

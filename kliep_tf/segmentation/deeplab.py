@@ -41,12 +41,28 @@ def deeplab_v2_resnet101(
     make = LayerFactory(seed, dtype)
     image = keras.Input((None, None, 3), dtype="float32")
     features = resnet_101(make)(image)
+    logits = atrous_classifiers(make, features, num_classes, "aspp")
+    logits = logits_of_size(logits, image)
+    return keras.Model(image, logits, name="deeplab_v2_resnet101")
+
+
+def atrous_classifiers(
+    make: LayerFactory, features: tf.Tensor, num_classes: int, name: str
+) -> tf.Tensor:
+    """Returns logits of DeepLabv2's head: dilated 3x3 classifiers, summed.
+
+    Args:
+        make: the layers' common properties.
+        features: [N, h, w, C].
+        num_classes: number of logits a pixel.
+        name: of the layers, before their number.
+    """
     branches = [
         make.convolve(
             features,
             num_classes,
             3,
-            f"aspp.{number}",
+            f"{name}.{number}",
             dilation=rate,
             use_bias=True,
             initializer=keras.initializers.RandomNormal(
@@ -55,8 +71,7 @@ def deeplab_v2_resnet101(
         )
         for number, rate in enumerate(_V2_RATES)
     ]
-    logits = logits_of_size(make.add(*branches), image)
-    return keras.Model(image, logits, name="deeplab_v2_resnet101")
+    return make.add(*branches)
 
 
 def deeplab_v3plus_xception65(

@@ -236,9 +236,9 @@ class LayerFactory:
             name=name,
         )(x)
 
-    def relu(self, x: tf.Tensor) -> tf.Tensor:
+    def relu(self, x: tf.Tensor, name: str | None = None) -> tf.Tensor:
         """max(x, 0)."""
-        return keras.layers.ReLU(dtype=self.dtype)(x)
+        return keras.layers.ReLU(dtype=self.dtype, name=name)(x)
 
     def add(self, *tensors: tf.Tensor) -> tf.Tensor:
         """The sum of tensors of one shape."""

@@ -15,6 +15,7 @@ import tensorflow as tf
 
 from kliep_tf.data import images
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
+from kliep_tf.errors import UserError
 from kliep_tf.segmentation.deeplab import (
     deeplab_v2_resnet101,
     deeplab_v3plus_xception65,
@@ -28,6 +29,7 @@ from kliep_tf.segmentation.pretrained import (
     load_backbone,
 )
 from kliep_tf.segmentation.tiny import tiny
+from kliep_tf.training.checkpoints import DAMAGE
 from kliep_tf.training.saved_models import write_archive
 
 # (num_classes, seed, dtype) -> network
@@ -52,6 +54,7 @@ class NetworkSettings:
         backbone_weights: file of the backbone's weights, or "".
         freeze_batch_norm: keep the normalisation that was loaded.
         freeze_backbone: keep all of the backbone that was loaded.
+        checkpoint: of a training run, whose network this one starts as, or "".
     """
 
     name: str
@@ -61,6 +64,7 @@ class NetworkSettings:
     backbone_weights: str = ""
     freeze_batch_norm: bool = False
     freeze_backbone: bool = False
+    checkpoint: str = ""
 
     def build(self) -> keras.Model:
         """Returns the network as training begins with it."""
@@ -72,6 +76,8 @@ class NetworkSettings:
                 freeze_normalization(network)
             if self.freeze_backbone:
                 freeze_backbone(network)
+        if self.checkpoint:
+            _restore(network, self.checkpoint)
         return network
 
     def plain_copy(self, network: keras.Model) -> keras.Model:
@@ -113,3 +119,15 @@ def export_segmenter(
     )
     text = json.dumps(classes.to_json(), indent=1) + "\n"
     write_archive(archive, path, {CLASSES_JSON: text})
+
+
+def _restore(network: keras.Model, path: str) -> None:
+    try:
+        status = tf.train.Checkpoint(network=network).read(path)
+        status.expect_partial().assert_existing_objects_matched()
+    except DAMAGE as error:
+        reason = str(error).strip().splitlines()[0]
+        raise UserError(
+            f"{path}: expected a segmenter of this network and of as many "
+            f"classes, found another ({reason})"
+        ) from error

@@ -19,6 +19,8 @@ _EXPANSION = 4
 def resnet_101(make: LayerFactory) -> keras.Model:
     """Returns the backbone: 42,500,160 parameters, 2,048 channels out.
 
+    The outputs of its stages are the layers named layer1 to layer4.
+
     Images of height 8k + 1 give features of height k + 1.
 
     Args:
@@ -39,6 +41,7 @@ def resnet_101(make: LayerFactory) -> keras.Model:
                 f"layer{number}.{block}",
                 stride=stride if block == 0 else 1,
                 dilation=dilation,
+                output_name=f"layer{number}" if block == blocks - 1 else None,
             )
     return keras.Model(image, x, name="backbone")
 
@@ -60,6 +63,7 @@ def _bottleneck(
     *,
     stride: int,
     dilation: int,
+    output_name: str | None,
 ) -> tf.Tensor:
     """1x1, 3x3 and 1x1 convolutions, added to their input."""
     found = make.convolve(x, channels, 1, f"{name}.conv1")
@@ -79,4 +83,4 @@ def _bottleneck(
             strides=stride,
         )
         x = make.normalize(x, f"{name}.downsample.1")
-    return make.relu(make.add(found, x))
+    return make.relu(make.add(found, x), output_name)

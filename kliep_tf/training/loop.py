@@ -5,6 +5,7 @@ Keras's `fit` can drive the models too, but cannot continue in the middle of an
 epoch, and fails under MultiWorkerMirroredStrategy (Keras issue 20585).
 """
 
+import collections
 import contextlib
 import dataclasses
 import itertools
@@ -184,7 +185,8 @@ class _Means:
     def __init__(self, describe_batch: Callable[[int], str]):
         self._describe_batch = describe_batch
         self._sums: dict[str, float] = {}
-        self._count = 0
+        self._counts: collections.Counter[str] = collections.Counter()
+        self._steps = 0
 
     def add(self, step: int, figures: Mapping[str, tf.Tensor]) -> None:
         """Adds one step's figures; raises a UserError if one is not finite."""
@@ -198,14 +200,19 @@ class _Means:
                     "is kept"
                 )
             self._sums[name] = self._sums.get(name, 0.0) + number
-        self._count += 1
+            self._counts[name] += 1
+        self._steps += 1
 
     def take(self) -> tuple[dict[str, float], int]:
-        """Returns the means and the number of steps, and starts anew."""
-        means = {name: s / self._count for name, s in self._sums.items()}
-        count = self._count
-        self._sums, self._count = {}, 0
-        return means, count
+        """Returns the means and the number of steps, and starts anew.
+
+        A figure that some steps lack is averaged over those that have it.
+        """
+        means = {name: s / self._counts[name] for name, s in self._sums.items()}
+        steps, self._steps = self._steps, 0
+        self._sums.clear()
+        self._counts.clear()
+        return means, steps
 
 
 class _Report:

@@ -22,6 +22,7 @@ from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.loop import run_steps
+from tests.segmentation.checkpoints import last_numbers
 from tests.segmentation.small_network import normalized
 
 
@@ -35,17 +36,6 @@ def _config(street_records, run_dir, **changes) -> TrainSegmenterConfig:
         "checkpoint_every": 2,
     }
     return TrainSegmenterConfig(**defaults | changes)
-
-
-def _last_weights(run_dir: Path | str) -> dict[str, np.ndarray]:
-    """All numbers of the newest checkpoint: weights, moments, counters."""
-    path = tf.train.latest_checkpoint(str(Path(run_dir) / runs.CHECKPOINTS))
-    reader = tf.train.load_checkpoint(path)
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if "OBJECT_GRAPH" not in name and "save_counter" not in name
-    }
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +71,7 @@ def test_run_ends_with_a_segmenter(undisturbed):
 def test_exported_weights_are_those_of_the_last_checkpoint(undisturbed):
     model = tf.saved_model.load(str(undisturbed / runs.SAVED_MODEL))
     exported = model.signatures["serving_default"].variables
-    last = {value.tobytes() for value in _last_weights(undisturbed).values()}
+    last = {value.tobytes() for value in last_numbers(undisturbed).values()}
     assert len(exported) > 0
     for variable in exported:
         assert variable.numpy().tobytes() in last, variable.name
@@ -118,8 +108,8 @@ def test_continued_run_ends_like_an_undisturbed_one(
     assert checkpoint_steps(tmp_path / "run" / runs.CHECKPOINTS) == [0, 2]
     assert not (tmp_path / "run" / runs.SAVED_MODEL).exists()
     train_segmenter(config)
-    expected = _last_weights(undisturbed)
-    found = _last_weights(tmp_path / "run")
+    expected = last_numbers(undisturbed)
+    found = last_numbers(tmp_path / "run")
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(value, found[name], err_msg=name)
@@ -149,7 +139,7 @@ for devices in ("none", "mirrored"):
         [sys.executable, "-c", code], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    one, two = (_last_weights(tmp_path / name) for name in ("none", "mirrored"))
+    one, two = (last_numbers(tmp_path / name) for name in ("none", "mirrored"))
     assert one.keys() == two.keys()
     # Plain SGD: a gradient counted twice would double the step, and the
     # momentum is the step itself.
@@ -241,9 +231,7 @@ def test_whole_recipe_of_a_published_network(weighted_records, tmp_path):
     assert {"val/mean_iou", "val/pixel_accuracy", "val_iou/sky"} <= tags.keys()
     assert "val_iou/bus" not in tags  # no street has a bus
     # Frozen: its scale is still the one of the file, its kernel is not.
-    saved = {
-        value.tobytes() for value in _last_weights(config.run_dir).values()
-    }
+    saved = {value.tobytes() for value in last_numbers(config.run_dir).values()}
     gamma, kernel = backbone.layers[2].gamma, backbone.layers[1].kernel
     assert gamma.numpy().tobytes() in saved
     assert kernel.numpy().tobytes() not in saved
