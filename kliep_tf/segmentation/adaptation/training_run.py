@@ -15,7 +15,7 @@ from kliep_tf.data import pipeline
 from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.segmentation.adaptation.method import Adapter, Method, Step
-from kliep_tf.segmentation.monitoring import Monitoring
+from kliep_tf.segmentation.monitoring import DESCRIPTIONS, Monitoring
 from kliep_tf.training import distribution
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.loop import LoopSettings, run_steps
@@ -108,7 +108,7 @@ def run_adaptation(
             network, data.source, data.source_augmentation, data.seed
         ),
         describe_batch=lambda step: _describe_batch(data, batch_size, step),
-        descriptions=method.descriptions,
+        descriptions={**DESCRIPTIONS, **method.descriptions},
     )
     return network, adapter.remark()
 
