@@ -21,6 +21,7 @@ from kliep_tf.density_ratio.image_features import SEGMENTER_HISTOGRAM
 from kliep_tf.density_ratio.verdict import (
     describe_doubt,
     describe_movements,
+    helps,
     movements,
 )
 from kliep_tf.density_ratio.weighting import (
@@ -131,7 +132,7 @@ def _judge(
         target.weights.weights,
     )
     text = describe_movements(found)
-    if not all(movement.nearer for movement in found):
+    if not helps(found):
         _warn(config, text)
     return text
 

@@ -54,21 +54,37 @@ def movements(
 ) -> tuple[Movement, ...]:
     """Returns what weighting the source, the target and both does.
 
+    Both stand there twice: with whole weights, which may carry the domains past
+    each other, and with their square roots (exponents 1 and 1/2 of training).
+
     Args:
         source_shares: class shares by labels [N_s, C].
         target_shares: [N_t, C].
         source_weights: w [N_s].
         target_weights: psi [N_t].
     """
-    source, target = source_shares.mean(0), target_shares.mean(0)
-    moved_source = matched_shares(source_shares, source_weights)
-    moved_target = matched_shares(target_shares, target_weights)
-    before = total_variation(source, target)
+
+    def apart(a: float, b: float) -> float:
+        return total_variation(
+            matched_shares(source_shares, np.power(source_weights, a)),
+            matched_shares(target_shares, np.power(target_weights, b)),
+        )
+
+    before = apart(0.0, 0.0)
     return (
-        Movement("the source", before, total_variation(moved_source, target)),
-        Movement("the target", before, total_variation(source, moved_target)),
-        Movement("both", before, total_variation(moved_source, moved_target)),
+        Movement("the source", before, apart(1.0, 0.0)),
+        Movement("the target", before, apart(0.0, 1.0)),
+        Movement("both by half", before, apart(0.5, 0.5)),
+        Movement("both", before, apart(1.0, 1.0)),
     )
+
+
+def helps(found: Sequence[Movement]) -> bool:
+    """Whether weighting either domain, or both by half, brings them nearer.
+
+    Whole weights on both may exchange the domains even where they are right.
+    """
+    return all(movement.nearer for movement in found[:3])
 
 
 def total_variation(first: np.ndarray, second: np.ndarray) -> float:

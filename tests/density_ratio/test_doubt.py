@@ -12,7 +12,11 @@ from kliep_tf.density_ratio.doubt import (
     share_outside,
 )
 from kliep_tf.density_ratio.extraction import ExtractionSettings
-from kliep_tf.density_ratio.verdict import describe_doubt, movements
+from kliep_tf.density_ratio.verdict import (
+    describe_doubt,
+    helps,
+    movements,
+)
 
 
 def _examples(images: np.ndarray) -> tf.data.Dataset:
@@ -89,9 +93,12 @@ def test_movements_say_who_comes_nearer():
     source = np.array([[1.0, 0.0], [0.0, 1.0]])
     target = np.array([[1.0, 0.0], [1.0, 0.0]])
     good, bad = np.array([2.0, 0.0]), np.array([0.0, 2.0])
-    first, second, both = movements(source, target, good, np.ones(2))
+    found = movements(source, target, good, np.ones(2))
+    first, second, half, both = found
+    assert half.after == both.after == 0.0  # the only sky has all the weight
+    # The target has nothing that could move.
+    assert not helps(found)
     assert (first.before, first.after, first.nearer) == (0.5, 0.0, True)
     assert (second.after, second.nearer) == (0.5, False)
-    assert both.after == 0.0
     worse = movements(source, target, bad, np.ones(2))[0]
     assert str(worse) == "the source weighted: NO nearer (0.500 to 1.000)"
