@@ -56,7 +56,7 @@ def draw(numbers: Mapping[str, Any]) -> bytes:
     named += [(row["title"], row) for row in numbers["rows"]]
     with matplotlib.rc_context({"font.size": 9, "axes.grid": True}):
         figure = Figure(
-            figsize=(9, 1 + 0.45 * len(named)), layout="constrained"
+            figsize=(10, 1 + 0.45 * len(named)), layout="constrained"
         )
         axes = figure.subplots()
         for (key, title), color in zip(_COLUMNS.items(), _COLORS, strict=True):
@@ -70,7 +70,9 @@ def draw(numbers: Mapping[str, Any]) -> bytes:
         axes.set_xlim(left=0)
         axes.set_xlabel("total variation of the domains' mean class shares")
         axes.set_ylabel("target images with labels")
-        axes.legend(title="exponents", loc="lower right")
+        axes.legend(
+            title="exponents", loc="upper left", bbox_to_anchor=(1.01, 1.0)
+        )
         return to_png(figure, dpi=90)
 
 
@@ -94,18 +96,19 @@ def _cells(found: Mapping[str, Any]) -> list[str]:
     cells = [f"{found['distance'][key]:.3f}" for key in _COLUMNS]
     cells.append(" / ".join(percent(share, 0) for share in found["ess"]))
     if "rank_correlation" in found:
-        values = [
-            "" if value is None or value != value else f"{value:.2f}"
-            for value in found["rank_correlation"]
-        ]
-        cells.append(" / ".join(values))
+        values = found["rank_correlation"]
+        # Weights that are all equal have no order.
+        known = all(value is not None and value == value for value in values)
+        shown = " / ".join(f"{value:.2f}" for value in values if known)
+        cells.append(shown)
     return cells
 
 
 def _signs(numbers: Mapping[str, Any]) -> Table:
     rows = []
     for row in numbers["rows"]:
-        for sign in row["signs"]:
+        # The same segmenter shows the same signs.
+        for sign in [] if row["segmenter_of"] else row["signs"]:
             limit = sign["limit"]
             rows.append(
                 [
