@@ -224,8 +224,9 @@ def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
 def write_shard(path: str | os.PathLike, examples: Iterable[bytes]) -> int:
     """Writes serialized examples to one shard, atomically.
 
-    The shard appears under its name only when it is whole and on disk; until
-    then it is a dot file that no reader's glob matches.
+    A shard whose name ends in .gz is compressed. It appears under its name only
+    when it is whole and on disk; until then it is a dot file that no reader's
+    glob matches.
 
     Returns:
         The number of examples.
@@ -234,7 +235,8 @@ def write_shard(path: str | os.PathLike, examples: Iterable[bytes]) -> int:
     temporary = path.with_name(f".{path.name}.partial")
     count = 0
     try:
-        with tf.io.TFRecordWriter(str(temporary)) as writer:
+        compression = "GZIP" if path.suffix == ".gz" else ""
+        with tf.io.TFRecordWriter(str(temporary), compression) as writer:
             for example in examples:
                 writer.write(example)
                 count += 1

@@ -24,7 +24,7 @@ from kliep_tf.errors import DataError
 DATASET_JSON = "dataset.json"
 _IMAGE_SIZE = re.compile(r"[1-9]\d*x[1-9]\d*")
 SHARD_NAME = re.compile(
-    r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord"
+    r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord(\.gz)?"
 )
 
 

@@ -92,6 +92,20 @@ def test_shards_compressed_by_gzip_are_read(tmp_path):
     assert [index.read(row) for row in (2, 0)] == [plain[2], plain[0]]
 
 
+def test_shards_named_gz_are_of_their_split_and_written_compressed(tmp_path):
+    examples = [
+        records.encode_example(b"x", filename=name, height=1, width=1)
+        for name in "ab"
+    ]
+    for shard in range(2):
+        name = records.shard_name("train", shard, 2) + ".gz"
+        records.write_shard(tmp_path / name, [examples[shard]])
+        assert (tmp_path / name).read_bytes()[:2] == b"\x1f\x8b"
+    paths = records.resolve_records(tmp_path, "records")
+    assert {records.split_of(path) for path in paths} == {"train"}
+    assert [next(records.read_shard(path)) for path in paths] == examples
+
+
 def test_damaged_gzip_is_one_line(shard):
     packed = gzip.compress(shard.read_bytes())
     shard.write_bytes(packed[:-12])

@@ -10,8 +10,15 @@ from PIL import Image
 
 from kliep_tf.data import png
 from kliep_tf.errors import UserError
-from tests.tfrecords_tools.raw_folders import write_gta5_frame
+from tests.tfrecords_tools.raw_folders import (
+    write_cityscapes_frame,
+    write_gta5_frame,
+)
 from tfrecords_tools import labels
+from tfrecords_tools.convert_cityscapes import (
+    ConvertCityscapesConfig,
+    convert_cityscapes,
+)
 from tfrecords_tools.convert_gta5 import ConvertGta5Config, convert_gta5
 from tfrecords_tools.label_maps import load_label_map
 
@@ -137,6 +144,24 @@ def test_label_map_says_that_they_are_train_ids(tmp_path, parse):
     (example,) = parse(tmp_path / "out").values()
     label = tf.io.decode_png(example["image/segmentation/class/encoded"])
     assert label[..., 0].numpy().tolist() == TRAIN_IDS
+
+
+def test_train_ids_are_refused_under_the_names_of_cityscapes_too(tmp_path):
+    write_cityscapes_frame(
+        tmp_path / "city",
+        "train",
+        "aachen",
+        "aachen_000000_000019",
+        np.zeros((2, 3, 3), np.uint8),
+        np.array(TRAIN_IDS, np.uint8),
+    )
+    config = ConvertCityscapesConfig(
+        input_dir=str(tmp_path / "city"),
+        output_dir=str(tmp_path / "out"),
+        num_workers=0,
+    )
+    with pytest.raises(UserError, match="found only 0, 8, 10, 255"):
+        convert_cityscapes(config)
 
 
 @pytest.mark.parametrize(
