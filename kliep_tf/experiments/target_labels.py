@@ -24,6 +24,7 @@ from kliep_tf.data.records import resolve_records
 from kliep_tf.data.weights import load_weights
 from kliep_tf.density_ratio.extraction import ExtractionSettings
 from kliep_tf.density_ratio.label_features import class_histogram
+from kliep_tf.estimate_flags import EstimateConfig
 from kliep_tf.experiments.label_study import hiding, page
 from kliep_tf.experiments.label_study.judging import Judge
 from kliep_tf.experiments.label_study.plan import (
@@ -110,7 +111,7 @@ def _run(
         segmenter = str(trained / runs.SAVED_MODEL)
     weights_dir = directory / "weights" / row.name
     estimate_weights.estimate(
-        estimate_weights.EstimateConfig(
+        EstimateConfig(
             source_records=config.source_records,
             target_records=target,
             weights_dir=str(weights_dir),

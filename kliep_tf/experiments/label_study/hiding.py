@@ -58,7 +58,7 @@ def hide_labels(
             _without_label(index.read(row))
             if index.filenames[row] not in keep
             else index.read(row)
-            for row in rows
+            for row in map(int, rows)
         ]
         records.write_shard(directory / name, examples)
         names[name] = index.filenames[rows].tolist()

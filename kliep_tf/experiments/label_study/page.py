@@ -7,6 +7,7 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from kliep_tf.experiments.reporting.pages import (
+    Block,
     Bullets,
     Chart,
     Code,
@@ -37,7 +38,7 @@ def make_sections(
         chart: of `draw`.
         command: that made the page.
     """
-    about = [
+    about: list[Block] = [
         Paragraph("Made by"),
         Code(command),
         Paragraph(_say("images", numbers["images"])),
