@@ -1,5 +1,7 @@
-"""The whole demo, tiny: stopped before its end, continued as a user does."""
+"""The whole demo, tiny: stopped before its last stage, and continued."""
 
+import contextlib
+import io
 import json
 from pathlib import Path
 
@@ -14,7 +16,7 @@ from kliep_tf.experiments.demo_run.flags import DemoConfig
 from kliep_tf.experiments.demo_run.plan import plan
 from kliep_tf.experiments.running import flagfiles
 from kliep_tf.experiments.running.boards import StageBoard
-from tests.conftest import ROOT, run_program
+from tests.conftest import ROOT
 from tests.experiments.real_programs import run_here
 
 SKY, VEGETATION = map(CITYSCAPES_CLASSES.index, ("sky", "vegetation"))
@@ -47,12 +49,12 @@ def finished(tmp_path_factory):
     stages = plan(config, str(ROOT / "configs" / "demo.flags")).stages
     with runs.claim(directory, program.PROGRAM, config):
         board = StageBoard(directory, stages, total=16)
-        # All but the last: the program itself runs that one.
+        # All but the last: the demo itself starts that one's process.
         run_here(list(stages.values())[:-1], directory, board)
-    words = [f"--{name}={value}" for name, value in TINY.items()]
-    result = run_program(program.PROGRAM, f"--output_dir={directory}", *words)
-    assert result.returncode == 0, result.stdout[-2000:] + result.stderr[-4000:]
-    return directory, result.stdout
+    output = io.StringIO()
+    with contextlib.chdir(ROOT), contextlib.redirect_stdout(output):
+        program.demo(config)
+    return directory, output.getvalue()
 
 
 def read_json(directory: Path, name: str = "report.json"):
