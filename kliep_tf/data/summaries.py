@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import runs
+from kliep_tf.data import framing
 from kliep_tf.data.class_sets import (
     CITYSCAPES_CLASSES,
     ClassSet,
@@ -22,6 +23,8 @@ from kliep_tf.data.class_sets import (
 from kliep_tf.errors import DataError
 
 DATASET_JSON = "dataset.json"
+# records.LABEL_ENCODED, in bytes.
+_LABEL_KEY = b"image/segmentation/class/encoded"
 _IMAGE_SIZE = re.compile(r"[1-9]\d*x[1-9]\d*")
 SHARD_NAME = re.compile(
     r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord(\.gz)?"
@@ -140,7 +143,8 @@ def class_set_of(paths: Sequence[str]) -> ClassSet:
     """Returns the classes of the labels in these shards.
 
     They are Cityscapes' 19 where no dataset.json describes the shards. Splits
-    that have no label, as dataset.json says, agree with any other.
+    without labels agree with any other; where no dataset.json says it, the
+    first record of a shard does.
 
     Args:
         paths: shards of one dataset, or of several that are compared: the
@@ -154,7 +158,8 @@ def class_set_of(paths: Sequence[str]) -> ClassSet:
     for path, summary in read_shard_summaries(paths).items():
         split = os.path.join(os.path.dirname(path), split_of(path))
         if summary is None:
-            found[split] = CITYSCAPES_CLASSES, True
+            known = found.get(split, (CITYSCAPES_CLASSES, False))[1]
+            found[split] = CITYSCAPES_CLASSES, known or _begins_labelled(path)
         else:
             found[split] = summary.classes, summary.labelled > 0
     labelled = {
@@ -165,6 +170,14 @@ def class_set_of(paths: Sequence[str]) -> ClassSet:
     for split, classes in compared.items():
         require_same_classes(compared[first], first, classes, split)
     return compared.get(first, CITYSCAPES_CLASSES)
+
+
+def _begins_labelled(path: str) -> bool:
+    """Whether a shard's first record has a label."""
+    for data, _ in framing.read_records(framing.unpacked(path)):
+        # Parsed it would be by TensorFlow, which takes seconds to import.
+        return data is None or _LABEL_KEY in data
+    return False
 
 
 def _problem(summary: SplitSummary) -> str:

@@ -101,3 +101,15 @@ def test_json_too_deep_to_read_is_one_line(tmp_path):
     (tmp_path / "dataset.json").write_text("[" * 100_000)
     with pytest.raises(UserError, match="expected a summary"):
         class_set_of([path])
+
+
+def test_images_without_labels_or_dataset_json_agree_with_any_classes(tmp_path):
+    images = write(tmp_path / "images", labelled=False)
+    (tmp_path / "images" / "dataset.json").unlink()
+    labelled = write(tmp_path / "labelled", classes=THREE)
+    assert class_set_of([labelled, images]) == THREE
+    assert class_set_of([images]) == CITYSCAPES_CLASSES
+
+
+def test_key_of_a_label_is_that_of_the_schema():
+    assert summaries._LABEL_KEY.decode() == records.LABEL_ENCODED
