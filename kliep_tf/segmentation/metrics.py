@@ -83,7 +83,9 @@ def predict_and_count(
         lambda: scores,
         lambda: tf.cast(tf.image.resize(scores, size), scores.dtype),
     )
-    num_classes = scores.shape[-1]
+    # Not the static shape: once a second set of classes has been seen, the
+    # trace is shared and the last axis has any length.
+    num_classes = tf.shape(scores)[-1]
     # Behind the cells of the matrix: ignored pixels, and values that are no
     # label.
     ignored, invalid = num_classes**2, num_classes**2 + 1

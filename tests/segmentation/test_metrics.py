@@ -189,3 +189,14 @@ def test_another_number_of_classes_and_ignore_label():
     _, counts = metrics.predict_and_count(scores, label, 7)
     (matrix,) = metrics.count_matrices(counts, label, classes)
     np.testing.assert_array_equal(matrix, [[1, 0, 0], [0, 0, 1], [0, 0, 1]])
+
+
+@pytest.mark.parametrize("num_classes", [2, 3, 5, 2])
+def test_one_process_counts_for_several_sets_of_classes(num_classes):
+    labels = np.arange(num_classes, dtype=np.uint8)[None, None, :, None]
+    scores = np.eye(num_classes, dtype=np.float32)[None, None]
+    _, counts = metrics.predict_and_count(scores, labels)
+    cells = counts.numpy()[0, : num_classes**2]
+    np.testing.assert_array_equal(
+        cells.reshape(num_classes, num_classes), np.eye(num_classes)
+    )
