@@ -154,7 +154,8 @@ def class_set_of(paths: Sequence[str]) -> ClassSet:
         UserError: a train id means different classes in two of the splits, or
             a dataset.json is damaged.
     """
-    found = {}  # by split: its classes and whether it has labels
+    # By split: its classes, and whether it has labels.
+    found: dict[str, tuple[ClassSet, bool]] = {}
     for path, summary in read_shard_summaries(paths).items():
         split = os.path.join(os.path.dirname(path), split_of(path))
         if summary is None:
