@@ -38,7 +38,10 @@ def write_saved_model(
     archive = keras.export.ExportArchive()
     archive.track(generator.network)
     for name, (function, inputs) in _endpoints(generator).items():
-        archive.add_endpoint(name, function, inputs)
+        # Keras traces an endpoint and TensorFlow its signature: each then
+        # only calls what is traced here, once.
+        traced = tf.function(function, input_signature=inputs)
+        archive.add_endpoint(name, traced.get_concrete_function(), inputs)
     write_archive(archive, directory)
 
 
