@@ -22,7 +22,7 @@ from kliep_tf.data.reading import make_example_dataset
 from kliep_tf.density_ratio.embedding import BACKBONES
 from kliep_tf.density_ratio.extraction import ExtractionSettings, Inputs
 from kliep_tf.density_ratio.extractors import EXTRACTORS
-from kliep_tf.estimate_features import working_size
+from kliep_tf.estimate_segmenters import working_size
 from kliep_tf.segmentation.inference import load_segmenter
 
 

@@ -9,7 +9,6 @@ domain, which is trusted only where it shows no sign of doubt.
 import dataclasses
 import functools
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -18,16 +17,13 @@ import numpy as np
 from kliep_tf import runs
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features, load_features, save_features
-from kliep_tf.data.index import RecordIndex, build_index, image_sizes
-from kliep_tf.data.reading import has_labels, make_example_dataset
-from kliep_tf.data.summaries import class_set_of, read_shard_summaries
+from kliep_tf.data.index import build_index
+from kliep_tf.data.reading import make_example_dataset
 from kliep_tf.data.tensors import read_tensors
 from kliep_tf.density_ratio.doubt import Sign, compare, observe
 from kliep_tf.density_ratio.extraction import (
     ExtractionSettings,
     Extractor,
-    ImageSize,
-    Inputs,
     Network,
 )
 from kliep_tf.density_ratio.extractors import EXTRACTORS, require_inputs
@@ -37,22 +33,23 @@ from kliep_tf.density_ratio.label_features import (
     known_class_shares,
 )
 from kliep_tf.errors import UserError
-from kliep_tf.estimate_flags import AUTO, MAX_WORKING_WIDTH, EstimateConfig
+from kliep_tf.estimate_flags import AUTO, EstimateConfig
+from kliep_tf.estimate_segmenters import (
+    Shards,
+    may_have_labels,
+    offer_inputs,
+    train_teacher,
+    working_size,
+)
 from kliep_tf.segmentation.inference import load_segmenter
-from kliep_tf.segmenter_flags import TrainSegmenterConfig
-from kliep_tf.train_segmenter import train_segmenter
 
 # Fewer labelled images teach a segmenter nothing that can be relied on.
 LEAST_LABELLED = 5
 
-_WORKING_MULTIPLE = 8
 _SIGNS = "signs.json"
 _OTHER = {"source": "target", "target": "source"}
 # Whose segmenter it is where neither domain has taught it.
 _GIVEN = "given"
-_SEGMENTER_DIRS = {"source": "segmenter", "target": "target_segmenter"}
-
-Shards = Mapping[str, Sequence[str]]  # by domain
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,9 +88,11 @@ def require_features(config: EstimateConfig, shards: Shards) -> None:
     if config.segmenter_backbone:
         read_tensors(config.segmenter_backbone)
     if config.features != AUTO:
-        require_inputs(EXTRACTORS[config.features], _inputs(config, shards))
+        require_inputs(
+            EXTRACTORS[config.features], offer_inputs(config, shards)
+        )
         return
-    may_be_labelled = any(map(_may_have_labels, shards.values()))
+    may_be_labelled = any(map(may_have_labels, shards.values()))
     if not config.segmenter and not may_be_labelled:
         raise UserError(
             f"--features={AUTO}: expected labels in "
@@ -108,17 +107,6 @@ def find_features(
     """Returns both domains' features; those saved earlier are not redone."""
     finder = _Finder(config, shards, classes)
     return finder.automatic() if config.features == AUTO else finder.as_asked()
-
-
-def working_size(source: RecordIndex) -> ImageSize:
-    """Returns the (height, width) at which a network sees images by default."""
-    height, width = max(image_sizes(source))
-    scale = min(1.0, MAX_WORKING_WIDTH / width)
-    height, width = (
-        max(1, round(length * scale / _WORKING_MULTIPLE)) * _WORKING_MULTIPLE
-        for length in (height, width)
-    )
-    return height, width
 
 
 class _Finder:
@@ -140,7 +128,7 @@ class _Finder:
     def as_asked(self) -> FoundFeatures:
         """Returns the features that --features names."""
         extractor = EXTRACTORS[self._config.features]
-        inputs = _inputs(self._config, self._shards)
+        inputs = offer_inputs(self._config, self._shards)
         network = functools.cache(
             lambda: extractor.prepare(inputs, self._settings.image_size)
         )
@@ -162,7 +150,8 @@ class _Finder:
         shares = {name: self._label_shares(name) for name in _OTHER}
         found: dict[str, Features] = {}
         how: list[str] = []
-        signs: tuple[Sign, ...] = ()
+        # Of both, the target: its predictions meet labels of the source.
+        doubted: tuple[str, Callable[[], Network]] | None = None
         for domain, known in shares.items():
             if num_labelled(known) == len(known.values):
                 how.append(f"The {domain} is described by its labels.")
@@ -175,7 +164,8 @@ class _Finder:
             how.append(self._describe(domain, teacher, known))
             found[domain] = self._features(domain, SEGMENTER_HISTOGRAM, network)
             if teacher != domain:
-                signs = self._signs(network, domain)
+                doubted = domain, network
+        signs = self._signs(doubted[1], doubted[0]) if doubted else ()
         return FoundFeatures(
             found["source"],
             found["target"],
@@ -207,7 +197,7 @@ class _Finder:
             path = self._config.segmenter
         else:
             size = self._settings.image_size
-            path = _train_segmenter(self._config, teacher, size)
+            path = train_teacher(self._config, teacher, size)
         return load_segmenter(path, self._settings.classes)
 
     def _describe(self, domain: str, teacher: str, known: Features) -> str:
@@ -245,7 +235,7 @@ class _Finder:
         paths = self._shards[domain]
 
         def extract() -> Features:
-            if not _may_have_labels(paths):
+            if not may_have_labels(paths):
                 return self._without_labels(paths)
             return known_class_shares(
                 make_example_dataset(paths),
@@ -303,51 +293,3 @@ def num_labelled(shares: Features) -> int:
 
 def _same(features: Features) -> Features:
     return features
-
-
-def _inputs(config: EstimateConfig, shards: Shards) -> Inputs:
-    """Returns what the flags offer to an extractor; nothing is loaded yet."""
-
-    def segmenter(size: ImageSize) -> Network:
-        path = config.segmenter or _train_segmenter(config, "source", size)
-        classes = class_set_of([*shards["source"], *shards["target"]])
-        return load_segmenter(path, classes)
-
-    possible = config.segmenter or has_labels(shards["source"])
-    return Inputs(
-        shards={f"{domain}_records": shards[domain] for domain in shards},
-        segmenter=segmenter if possible else None,
-        embedding_weights=config.embedding_weights,
-        embedding_backbone=config.embedding_backbone,
-    )
-
-
-def _train_segmenter(
-    config: EstimateConfig, teacher: str, size: ImageSize
-) -> str:
-    """Trains a segmenter on a domain's labels; returns its SavedModel."""
-    run_dir = os.path.join(config.weights_dir, _SEGMENTER_DIRS[teacher])
-    backbone = config.segmenter_backbone
-    train_segmenter(
-        TrainSegmenterConfig(
-            train_records=getattr(config, f"{teacher}_records"),
-            run_dir=run_dir,
-            labelled_only=config.features == AUTO,
-            network="efficientnet_lite0" if backbone else "tiny",
-            backbone_weights=backbone,
-            freeze_backbone=bool(backbone),
-            steps=config.segmenter_steps,
-            image_height=size[0],
-            image_width=size[1],
-            seed=config.seed,
-        )
-    )
-    return os.path.join(run_dir, runs.SAVED_MODEL)
-
-
-def _may_have_labels(paths: Sequence[str]) -> bool:
-    """Whether records may be labelled, as far as their summaries tell."""
-    return any(
-        summary.labelled > 0 if summary is not None else has_labels([path])
-        for path, summary in read_shard_summaries(paths).items()
-    )

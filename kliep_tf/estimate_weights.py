@@ -32,7 +32,6 @@ from kliep_tf.density_ratio.weighting import (
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_features import (
     FoundFeatures,
-    Shards,
     find_features,
     require_features,
 )
@@ -42,6 +41,7 @@ from kliep_tf.estimate_flags import (
     check_flags,
     parse_bandwidth,
 )
+from kliep_tf.estimate_segmenters import Shards
 from kliep_tf.training import saved_models
 
 PROGRAM = "kliep_tf.estimate_weights"

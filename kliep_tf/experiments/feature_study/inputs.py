@@ -19,7 +19,7 @@ from kliep_tf.density_ratio.extraction import (
     Network,
 )
 from kliep_tf.density_ratio.extractors import EXTRACTORS
-from kliep_tf.estimate_features import working_size
+from kliep_tf.estimate_segmenters import working_size
 from kliep_tf.experiments.feature_study import plan
 from kliep_tf.experiments.feature_study.plan import FeatureStudyConfig, Variant
 from kliep_tf.segmentation.inference import load_segmenter
