@@ -124,7 +124,7 @@ def compare(source: Behaviour, target: Behaviour) -> tuple[Sign, ...]:
     """
     return (
         Sign(
-            "class shares change under mirroring by",
+            "change of class shares under mirroring",
             source.mirrored,
             target.mirrored,
             LIMITS["mirrored"],
@@ -136,12 +136,12 @@ def compare(source: Behaviour, target: Behaviour) -> tuple[Sign, ...]:
             LIMITS["outside"],
         ),
         Sign(
-            "at three quarters of the size by",
+            "change at three quarters of the size",
             source.smaller,
             target.smaller,
         ),
         Sign(
-            "under other colours by",
+            "change under other colours",
             source.recolored,
             target.recolored,
         ),

@@ -103,7 +103,7 @@ def test_without_target_labels_the_source_teaches_the_segmenter(
     assert (directory / "segmenter" / "saved_model").exists()
     text = (directory / "report.md").read_text()
     assert "a segmenter that learned from the source's labels" in text
-    assert "class shares change under mirroring" in text
+    assert "change of class shares under mirroring" in text
 
 
 def test_features_in_doubt_give_weights_of_one(
