@@ -23,6 +23,7 @@ CONFIGS = ROOT / "configs"
 # A new flagfile gets a line here, or the tests fail.
 PROGRAMS = {
     "adaptsegnet.flags": AdaptSegmenterConfig,
+    "adda.flags": AdaptSegmenterConfig,
     "city_segmenter.flags": TrainSegmenterConfig,
     "cohorts_city.flags": CohortsConfig,
     "cohorts_deeplab_v2.flags": CohortsConfig,

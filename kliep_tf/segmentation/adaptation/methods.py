@@ -2,10 +2,12 @@
 
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.adaptation.adaptsegnet import METHOD as ADAPTSEGNET
+from kliep_tf.segmentation.adaptation.adda import METHOD as ADDA
 from kliep_tf.segmentation.adaptation.method import Method
 
 METHODS: dict[str, Method] = {
     "adaptsegnet": ADAPTSEGNET,
+    "adda": ADDA,
 }
 
 

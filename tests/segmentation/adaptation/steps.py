@@ -21,6 +21,16 @@ VARIANTS = {
         "adaptsegnet",
         {"levels": 2, "discriminator_filters": 2},
     ),
+    # Without dropout, whose masks differ between the images of a batch; and
+    # with a segmenter that always learns.
+    "adda": (
+        "adda",
+        {
+            "discriminator_filters": 4,
+            "discriminator_dropout": 0.0,
+            "least_accuracy": 0.0,
+        },
+    ),
 }
 
 

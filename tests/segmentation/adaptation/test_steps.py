@@ -27,6 +27,8 @@ def test_weight_0_removes_an_example_and_2_counts_it_twice(variant):
         adapter.train_step(batch)
         found.append(state(network, adapter))
     for name, value in found[0].items():
+        if name.startswith("accuracies"):
+            continue  # judged on all images alike
         np.testing.assert_allclose(
             value, found[1][name], rtol=1e-4, atol=1e-6, err_msg=name
         )
@@ -52,7 +54,8 @@ def test_source_and_target_weights_are_told_apart(variant):
         changes.append([b - a for a, b in zip(before, after, strict=True)])
     for of_source, of_target, of_both in zip(*changes, strict=True):
         assert np.abs(of_source).max() > np.abs(of_target).max() >= 0
-        # Plain SGD: the terms of the domains add up.
+        # Plain SGD: the terms of the domains add up, but for what the second
+        # of two steps sees of the first.
         np.testing.assert_allclose(
-            of_source + of_target, of_both, rtol=1e-3, atol=1e-6
+            of_source + of_target, of_both, rtol=1e-2, atol=1e-5
         )
