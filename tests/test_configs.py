@@ -41,6 +41,7 @@ PROGRAMS = {
     "gta2cs.flags": TrainConfig,
     "gta2cs_half.flags": TrainConfig,
     "gta2cs_one_gpu.flags": TrainConfig,
+    "road.flags": AdaptSegmenterConfig,
     "table1_camvid.flags": Table1Config,
     "table1_city.flags": Table1Config,
     "table1_deeplab_v2.flags": Table1Config,

@@ -23,43 +23,48 @@ from kliep_tf.data.tensors import read_tensors
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.optimizers import backbone_of, leaf_layers
 
-_FLAG = "--backbone_weights"
 _SLIM_NORM = ".BatchNorm"
 
 
-def load_backbone(network: keras.Model, path: str | os.PathLike) -> None:
+def load_backbone(
+    network: keras.Model,
+    path: str | os.PathLike,
+    flag: str = "backbone_weights",
+) -> None:
     """Sets every weight of the network's backbone from a file.
 
     Args:
         network: with a layer named "backbone".
         path: see the module's docstring.
+        flag: that named the file, for messages.
 
     Raises:
         UserError: the network has no backbone, or the file does not hold every
             weight of it in the right shape.
     """
     path = os.fspath(path)
+    where = f"--{flag}={path}"
     backbone = backbone_of(network)
     if backbone is None:
         raise UserError(
-            f"{_FLAG}={path}: expected a network with a backbone, found "
+            f"{where}: expected a network with a backbone, found "
             f"--network={network.name}"
         )
     if path.endswith(".weights.h5"):
-        _load_keras(backbone, path)
+        _load_keras(backbone, path, where)
         return
     tensors = read_tensors(path)
     layers = [layer for layer in leaf_layers(backbone) if layer.weights]
     slim = any(layer.name.endswith(_SLIM_NORM) for layer in layers)
     name_of = _slim_names if slim else _torch_names
-    prefix = _common_prefix(tensors, name_of(layers[0])[0], path)
+    prefix = _common_prefix(tensors, name_of(layers[0])[0], where)
     for layer in layers:
         arrays = [
-            _find(tensors, prefix + name, path) for name in name_of(layer)
+            _find(tensors, prefix + name, where) for name in name_of(layer)
         ]
         if not slim:
             arrays = [_from_torch(layer, array) for array in arrays]
-        _set_weights(layer, arrays, path)
+        _set_weights(layer, arrays, where)
 
 
 def freeze_normalization(network: keras.Model) -> None:
@@ -82,13 +87,13 @@ def freeze_backbone(network: keras.Model) -> None:
         backbone.trainable = False
 
 
-def _load_keras(backbone: keras.Model, path: str) -> None:
+def _load_keras(backbone: keras.Model, path: str, where: str) -> None:
     try:
         backbone.load_weights(path)
     except (OSError, ValueError, KeyError) as error:
         reason = (str(error).strip().splitlines() or ["unreadable"])[0]
         raise UserError(
-            f"{_FLAG}={path}: expected the weights of this network's backbone, "
+            f"{where}: expected the weights of this network's backbone, "
             f"found others ({reason})"
         ) from error
 
@@ -113,13 +118,13 @@ def _slim_names(layer: keras.layers.Layer) -> list[str]:
 
 
 def _common_prefix(
-    tensors: Mapping[str, np.ndarray], name: str, path: str
+    tensors: Mapping[str, np.ndarray], name: str, where: str
 ) -> str:
     """Returns what stands before the names, such as "xception_65/"."""
     found = [key for key in tensors if key.endswith(name)]
     if not found:
         raise UserError(
-            f"{_FLAG}={path}: expected an array {name}, found "
+            f"{where}: expected an array {name}, found "
             f"{', '.join(sorted(tensors)[:3]) or 'none'}"
         )
     # conv1.weight is also the end of layer1.0.conv1.weight.
@@ -127,10 +132,10 @@ def _common_prefix(
 
 
 def _find(
-    tensors: Mapping[str, np.ndarray], name: str, path: str
+    tensors: Mapping[str, np.ndarray], name: str, where: str
 ) -> np.ndarray:
     if name not in tensors:
-        raise UserError(f"{_FLAG}={path}: expected an array {name}, found none")
+        raise UserError(f"{where}: expected an array {name}, found none")
     return tensors[name]
 
 
@@ -147,12 +152,12 @@ def _from_torch(layer: keras.layers.Layer, array: np.ndarray) -> np.ndarray:
 
 
 def _set_weights(
-    layer: keras.layers.Layer, arrays: list[np.ndarray], path: str
+    layer: keras.layers.Layer, arrays: list[np.ndarray], where: str
 ) -> None:
     for weight, array in zip(layer.weights, arrays, strict=True):
         if tuple(weight.shape) != array.shape:
             raise UserError(
-                f"{_FLAG}={path}: expected {layer.name} of shape "
+                f"{where}: expected {layer.name} of shape "
                 f"{list(weight.shape)}, found {list(array.shape)}"
             )
     layer.set_weights(arrays)

@@ -67,3 +67,17 @@ def update_on_all_replicas(
     tf.__internal__.distribute.interim.maybe_merge_call(
         function, tf.distribute.get_strategy(), *arguments
     )
+
+
+def outputs_where_called(layer: keras.layers.Layer) -> list[Any]:
+    """Returns a layer's symbolic outputs in the model that calls it.
+
+    `Layer.output` is that, but of a model within a model it is the inner one's
+    own. The calls are kept in `_inbound_nodes`.
+
+    Raises:
+        ValueError: nothing calls the layer.
+    """
+    if not layer._inbound_nodes:
+        raise ValueError(f"{layer.name}: expected a layer that a model calls")
+    return list(layer._inbound_nodes[0].output_tensors)

@@ -71,3 +71,22 @@ def test_update_runs_once_outside_and_inside_a_replica():
     assert float(variable) == 3.0
     strategy.run(lambda: keras_compat.update_on_all_replicas(add, 4.0))
     assert float(variable) == 7.0
+
+
+def test_outputs_of_a_model_within_a_model_are_the_outer_ones():
+    """Broken: `Operation._inbound_nodes` or `output_tensors` has another name.
+
+    Features of a backbone could not be had from the network around it.
+    """
+    image = keras.Input((4,))
+    inner = keras.Model(image, [image * 2.0, image * 3.0])
+    outer_image = keras.Input((4,))
+    double, triple = inner(outer_image + 1.0)
+    outer = keras.Model(outer_image, double + triple)
+    found = keras_compat.outputs_where_called(inner)
+    features = keras.Model(outer.input, found)
+    doubled, tripled = features(np.ones((1, 4)))
+    np.testing.assert_array_equal(doubled, [[4.0] * 4])
+    np.testing.assert_array_equal(tripled, [[6.0] * 4])
+    with pytest.raises(ValueError, match="layer that a model calls"):
+        keras_compat.outputs_where_called(keras.Model(image, image * 2.0))

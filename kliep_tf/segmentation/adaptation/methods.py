@@ -4,9 +4,11 @@ from kliep_tf.errors import UserError
 from kliep_tf.segmentation.adaptation.adaptsegnet import METHOD as ADAPTSEGNET
 from kliep_tf.segmentation.adaptation.adda import METHOD as ADDA
 from kliep_tf.segmentation.adaptation.method import Method
+from kliep_tf.segmentation.adaptation.road import METHOD as ROAD
 
 METHODS: dict[str, Method] = {
     "adaptsegnet": ADAPTSEGNET,
+    "road": ROAD,
     "adda": ADDA,
 }
 

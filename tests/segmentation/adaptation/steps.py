@@ -1,5 +1,7 @@
 """Single steps of adaptation methods on two small images a domain."""
 
+import functools
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +12,7 @@ import tensorflow as tf
 from kliep_tf.data.pipeline import LabelledUnpairedBatch
 from kliep_tf.segmentation.adaptation.method import Adapter, Setup, Step
 from kliep_tf.segmentation.adaptation.methods import load_method
-from kliep_tf.segmentation.optimizers import OptimizerSettings
+from kliep_tf.segmentation.optimizers import OptimizerSettings, backbone_of
 from tests.segmentation.small_network import normalized, small
 
 NUM_CLASSES = 3
@@ -20,6 +22,16 @@ VARIANTS = {
     "adaptsegnet_2": (
         "adaptsegnet",
         {"levels": 2, "discriminator_filters": 2},
+    ),
+    "road": ("road", {"classifier_filters": 2, "spatial_weight": 0.5}),
+    # The same without a teacher, which asks for a backbone.
+    "road_alone": (
+        "road",
+        {
+            "classifier_filters": 2,
+            "spatial_weight": 0.5,
+            "distillation_weight": 0.0,
+        },
     ),
     # Without dropout, whose masks differ between the images of a batch; and
     # with a segmenter that always learns.
@@ -77,7 +89,7 @@ def build(
     Levels other than the output need a backbone, whose batch normalisation
     mixes the images of a batch.
     """
-    name, settings = VARIANTS[variant]
+    name, settings = VARIANTS[variant][0], settings_of(variant)
     method = load_method(name)
     network = (normalized if needs_backbone(variant) else small)(NUM_CLASSES, 1)
     setup = make_setup(batch_size, network.name)
@@ -85,8 +97,24 @@ def build(
     return network, method.build(network, values, setup, replicate)
 
 
+def settings_of(variant: str) -> dict[str, Any]:
+    """The settings of a variant; a teacher's weights lie in a file."""
+    _, settings = VARIANTS[variant]
+    if variant == "road":
+        return {**settings, "teacher_weights": teacher_file()}
+    return settings
+
+
 def needs_backbone(variant: str) -> bool:
-    return variant in ("adaptsegnet_2",)
+    return variant in ("adaptsegnet_2", "road")
+
+
+@functools.cache
+def teacher_file() -> str:
+    """Returns a file of weights for the backbone of `normalized`."""
+    path = tempfile.mkdtemp() + "/teacher.weights.h5"
+    backbone_of(normalized(NUM_CLASSES, seed=77)).save_weights(path)
+    return path
 
 
 def state(network: keras.Model, adapter: Adapter) -> dict[str, np.ndarray]:
