@@ -232,10 +232,6 @@ def test_weights_of_the_directory_reach_the_losses(
             {"variant": "road", "teacher_weights": ""},
             "--method=road: expected --teacher_weights",
         ),
-        (
-            {"variant": "road", "teacher_weights": "/no/file.npz"},
-            "/no/file.npz",
-        ),
         ({"levels": 3}, "--levels=3: expected 1 to 2"),
         ({"levels": 2}, "--levels=2: expected --network=deeplab_v2"),
     ],
