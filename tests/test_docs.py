@@ -8,6 +8,7 @@ import shlex
 from pathlib import Path
 
 import pytest
+from matplotlib.mathtext import MathTextParser
 
 from kliep_tf import cli
 from kliep_tf.translation.exporting import write_saved_model
@@ -22,6 +23,7 @@ PAGES = sorted(
 )
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+EQUATION = re.compile(r"\$\$(.+?)\$\$|\$(\S(?:[^$\n]*\S)?)\$", re.DOTALL)
 PLACEHOLDERS = ("...", "<")
 
 
@@ -112,6 +114,14 @@ def test_every_link_leads_somewhere(page):
         # The API's anchors are made when the site is built.
         if anchor and "docs/api" not in os.path.relpath(target, ROOT):
             assert anchor in heading_ids(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_equation_can_be_drawn(page):
+    text = re.sub(r"`[^`\n]*`", "", FENCE.sub("", text_of(page)))
+    for displayed, inline in EQUATION.findall(text):
+        tex = " ".join((displayed or inline).split())
+        MathTextParser("path").parse(f"${tex}$")
 
 
 @pytest.mark.parametrize(
