@@ -13,9 +13,11 @@ continues an interrupted evaluation.
 """
 
 import dataclasses
+import json
 import os
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -45,8 +47,13 @@ from kliep_tf.segmentation.inference import (
     average_views,
     load_segmenter,
 )
-from kliep_tf.segmentation.report import REPORT_MD, write_report
+from kliep_tf.segmentation.report import (
+    REPORT_JSON,
+    REPORT_MD,
+    write_report,
+)
 
+PROGRAM = "kliep_tf.evaluate"
 FRAMES_NPZ = "frames.npz"
 PREDICTIONS = "predictions"
 
@@ -85,6 +92,11 @@ class EvaluateConfig:
         "The class that --watched_label must not be predicted as.",
         default=SKY_TO_VEGETATION.prediction,
     )
+    ceiling: str = cli.flag(
+        "Output directory of evaluate for the same segmenter on untranslated "
+        "images: its scores are shown beside, as the most to expect.",
+        default="",
+    )
     batch_size: int = cli.flag(
         "Images passed to the segmenter at once.",
         default=4,
@@ -109,9 +121,10 @@ def evaluate(config: EvaluateConfig) -> None:
         "records": runs.fingerprint(paths),
         "segmenter": runs.fingerprint(_files(config.segmenter)),
     }
-    with runs.claim(
-        config.output_dir, "kliep_tf.evaluate", config, inputs=inputs
-    ) as claim:
+    ceiling = _ceiling(config, inputs["segmenter"])
+    if ceiling:
+        inputs["ceiling"] = runs.fingerprint([_report_of(config.ceiling)])
+    with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
         report = claim.directory / REPORT_MD
         if claim.finished and report.exists():
             print(f"{report}: already done")
@@ -128,7 +141,7 @@ def evaluate(config: EvaluateConfig) -> None:
             for names in evaluation.extremes(_NUM_SHOWN)
         )
         about = {"segmenter": config.segmenter, "records": config.records}
-        write_report(claim.directory, evaluation, best, worst, about)
+        write_report(claim.directory, evaluation, best, worst, about, ceiling)
         confusions.save_confusions(claim.directory / FRAMES_NPZ, frames)
         (claim.directory / _PARTIAL).unlink(missing_ok=True)
         summary = summarize(evaluation)
@@ -167,6 +180,28 @@ def _count(
                 confusions.save_confusions(partial, parts[0])
                 saved = time.monotonic()
     return confusions.join(parts)
+
+
+def _ceiling(
+    config: EvaluateConfig, segmenter_fingerprint: str
+) -> dict[str, Any] | None:
+    """Returns report.json of --ceiling, None without the flag."""
+    if not config.ceiling:
+        return None
+    where = f"--ceiling={config.ceiling}"
+    record = runs.read_config(config.ceiling)
+    if record["program"] != PROGRAM or record["status"] != "complete":
+        raise UserError(f"{where}: expected a finished output of {PROGRAM}")
+    if record["inputs"]["segmenter"] != segmenter_fingerprint:
+        raise UserError(
+            f"{where}: expected an evaluation of the same segmenter, found one "
+            f"of {record['arguments']['segmenter']}"
+        )
+    return json.loads(_report_of(config.ceiling).read_text())
+
+
+def _report_of(directory: str) -> Path:
+    return Path(directory) / REPORT_JSON
 
 
 def _prediction_writer(directory: Path, classes: ClassSet) -> WritePrediction:

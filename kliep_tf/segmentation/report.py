@@ -15,6 +15,14 @@ from kliep_tf.segmentation.plots import (
     draw_images,
 )
 
+# Scores by the names under which others report them; keys of report.json.
+MEASURES = {
+    "PixelAcc": "pixel_accuracy",
+    "ClassAcc": "class_accuracy",
+    "mIoU": "mean_iou",
+    "fwIoU": "frequency_weighted_iou",
+}
+
 REPORT_JSON, REPORT_MD = "report.json", "report.md"
 FRAMES_CSV = "frames.csv"
 CONFUSION_PNG, BEST_PNG, WORST_PNG = "confusion.png", "best.png", "worst.png"
@@ -26,6 +34,7 @@ def write_report(
     best: list[EvaluatedImage],
     worst: list[EvaluatedImage],
     about: Mapping[str, str],
+    ceiling: Mapping[str, Any] | None = None,
 ) -> None:
     """Writes report.json, report.md, frames.csv and the plots.
 
@@ -35,6 +44,8 @@ def write_report(
         best: the images of the highest mean IoU, best first.
         worst: the images of the lowest mean IoU, worst first.
         about: what was evaluated, by name: the segmenter, the records.
+        ceiling: report.json of the same segmenter on untranslated images, to
+            be shown beside.
     """
     classes = evaluation.classes
     plots = {
@@ -48,6 +59,11 @@ def write_report(
         runs.write_atomically(directory / name, buffer.getvalue())
     runs.write_atomically(directory / FRAMES_CSV, _table(evaluation.scores))
     summary = {**about, **summarize(evaluation)}
+    if ceiling is not None:
+        names = ("records", *MEASURES.values(), "watched_confusion")
+        summary["ceiling"] = {
+            name: ceiling[name] for name in names if name in ceiling
+        }
     runs.write_atomically(directory / REPORT_MD, _markdown(summary, about))
     text = json.dumps(summary, indent=1) + "\n"
     runs.write_atomically(directory / REPORT_JSON, text)
@@ -87,14 +103,8 @@ def _markdown(summary: Mapping[str, Any], about: Mapping[str, str]) -> str:
     lines += [f"- {name}: `{value}`" for name, value in about.items()]
     lines += [
         f"- images: {summary['num_images']}",
-        f"- mean IoU: **{_percent(summary['mean_iou'])} %** over the classes "
-        "that occur",
-        f"- pixel accuracy: {_percent(summary['pixel_accuracy'])} %",
-        f"- class accuracy: {_percent(summary['class_accuracy'])} %, the mean "
-        "over classes of the share of their pixels predicted as labelled",
-        "- frequency-weighted IoU: "
-        f"{_percent(summary['frequency_weighted_iou'])} %",
-        *_watched_lines(summary),
+        "",
+        *_measure_lines(summary),
         "",
         *_class_lines(summary),
         "",
@@ -137,16 +147,44 @@ def _category_lines(summary: Mapping[str, Any]) -> list[str]:
     return [*lines, f"| **mean** | **{mean}** |", ""]
 
 
-def _watched_lines(summary: Mapping[str, Any]) -> list[str]:
+def _measure_lines(summary: Mapping[str, Any]) -> list[str]:
+    """A table of the scores, the ceiling's beside them where it is given."""
+    columns = {"score, %": summary}
+    if "ceiling" in summary:
+        columns["ceiling, %"] = summary["ceiling"]
+    rows = {
+        name: [column.get(key) for column in columns.values()]
+        for name, key in MEASURES.items()
+    }
     watched = summary.get("watched_confusion")
-    if watched is None:
-        return []
-    label, prediction = watched["label"], watched["prediction"]
-    return [
-        f"- {label} predicted as {label}: {_percent(watched['kept'])} %",
-        f"- {label} predicted as {prediction}: "
-        f"{_percent(watched['confused'])} %",
+    if watched is not None:
+        label, prediction = watched["label"], watched["prediction"]
+        shares = [
+            column.get("watched_confusion", {}) for column in columns.values()
+        ]
+        rows[f"{label} predicted as {label}"] = [s.get("kept") for s in shares]
+        rows[f"{label} predicted as {prediction}"] = [
+            s.get("confused") for s in shares
+        ]
+    lines = [
+        f"| | {' | '.join(columns)} |",
+        "|---|" + "---:|" * len(columns),
+        *(
+            f"| {name} | {' | '.join(map(_percent, values))} |"
+            for name, values in rows.items()
+        ),
+        "",
+        "Of the labelled pixels, ignored ones left out: PixelAcc, the share "
+        "predicted as labelled; ClassAcc, the mean of that share over the "
+        "labelled classes; mIoU, the mean IoU of the classes that occur; "
+        "fwIoU, their IoU weighted by their labelled pixels.",
     ]
+    if "ceiling" in summary:
+        lines[-1] += (
+            " The ceiling is the same segmenter on "
+            f"`{summary['ceiling'].get('records')}`."
+        )
+    return lines
 
 
 def _percent(value: float | None) -> str:

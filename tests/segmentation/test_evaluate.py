@@ -5,6 +5,7 @@ import json
 import matplotlib.image
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 from kliep_tf import evaluate as program
@@ -87,9 +88,63 @@ def test_report_names_what_it_is_about(report):
         assert matplotlib.image.imread(directory / name).std() > 0
 
 
+def test_measures_have_the_names_that_others_use(report):
+    text = (report[1] / "report.md").read_text()
+    # sky: 4 right of 5 labelled, road: 1 right of 1, 6 labelled pixels.
+    for row in (
+        "| PixelAcc | 83.33 |",  # 5 / 6
+        "| ClassAcc | 90.00 |",  # (4 / 5 + 1 / 1) / 2
+        "| mIoU | 65.00 |",  # (4 / 5 + 1 / 2) / 2
+        "| fwIoU | 75.00 |",  # 5 / 6 * 4 / 5 + 1 / 6 * 1 / 2
+        "| sky predicted as sky | 80.00 |",
+        "| sky predicted as vegetation | 0.00 |",
+    ):
+        assert row in text, row
+
+
+def test_ceiling_stands_beside_the_scores(report, write_records, tmp_path):
+    translated = write_records(
+        tmp_path / "records", [_frame([[ROAD, SKY]], [[SKY, SKY]])]
+    )
+    config = dataclasses.replace(
+        report[0],
+        records=str(translated),
+        output_dir=str(tmp_path / "report"),
+        ceiling=str(report[1]),
+    )
+    evaluate(config)
+    text = (tmp_path / "report" / "report.md").read_text()
+    assert "| PixelAcc | 50.00 | 83.33 |" in text
+    assert "| sky predicted as sky | 50.00 | 80.00 |" in text
+    found = json.loads((tmp_path / "report" / "report.json").read_text())
+    assert found["ceiling"]["records"] == report[0].records
+
+
+def test_ceiling_of_another_segmenter_is_refused(report, tmp_path):
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: tf.zeros(tf.shape(images)[:3], tf.int32),
+        [tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    tf.saved_model.save(module, str(tmp_path / "model"), module.serve)
+    config = dataclasses.replace(
+        report[0],
+        segmenter=str(tmp_path / "model"),
+        output_dir=str(tmp_path / "report"),
+        ceiling=str(report[1]),
+    )
+    with pytest.raises(UserError, match="evaluation of the same segmenter"):
+        evaluate(config)
+    config = dataclasses.replace(config, ceiling="/nowhere")
+    with pytest.raises(UserError, match=r"/nowhere: expected a config\.json"):
+        evaluate(config)
+
+
 def test_report_has_a_row_for_a_table(report):
     lines = (report[1] / "report.md").read_text().splitlines()
-    header = next(n for n, line in enumerate(lines) if "| mIoU |" in line)
+    header = next(
+        n for n, line in enumerate(lines) if line.endswith("| mIoU |")
+    )
     names = [cell.strip() for cell in lines[header].split("|")[2:-1]]
     assert names == [*CLASS_NAMES, "mIoU"]
     row = [cell.strip() for cell in lines[header + 2].split("|")[2:-1]]

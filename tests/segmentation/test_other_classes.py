@@ -95,7 +95,7 @@ def test_report_shows_these_classes_and_none_of_cityscapes(trained, tmp_path):
     assert found["watched_confusion"]["kept"] == 1.0
     assert "per_category_iou" not in found
     text = (tmp_path / "report.md").read_text()
-    assert "- robot predicted as shelf: 0.00 %" in text
+    assert "| robot predicted as shelf | 0.00 |" in text
     assert "category" not in text and "sky" not in text
     ids = np.asarray(Image.open(tmp_path / "predictions/frame_000_pred.png"))
     assert sorted(set(ids.ravel())) == [4, 5, 9]
