@@ -108,13 +108,16 @@ def test_command_line_overrides_flagfile(name):
     overridden = 0
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
-        if field.name not in flags_in(name) or field.metadata["choices"]:
+        # A name of a registry, such as --method, takes no other word either.
+        named = field.metadata["choices"] or field.metadata["adds"]
+        if field.name not in flags_in(name) or named:
             continue
         match value:
             case bool() | tuple():
                 continue
             case int():
-                other = value + 1
+                above = value + 1
+                other = above if above in field.metadata["range"] else value - 1
             case float():
                 other = value / 2
             case _:
