@@ -1,7 +1,7 @@
-"""The KLIEP optimum over any number of candidate centers.
+"""Optima over any number of candidate centers.
 
 Solves a working set of columns, then prices every candidate by one pass over
-the target, `g_l = mean_j P[j, l] / w_j`. A candidate whose price is above 1
+the points, `g_l = sum_j q_j P[j, l] / w_j`. A candidate whose price is above 1
 would improve the solution. Those of the highest price join the working set,
 those without weight leave it, until the certificate `log max_l g_l` over all
 candidates is small. Few centers carry weight at the optimum, so the working
@@ -10,16 +10,17 @@ set stays small where the full system would not fit in memory.
 
 import dataclasses
 from collections.abc import Iterable, Iterator
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 
 from kliep_tf import progress
-from kliep_tf.density_ratio import distances, optimum
-from kliep_tf.density_ratio.options import Options
-from kliep_tf.density_ratio.samples import Sample, Samples
+from kliep_tf.density_ratio import optimum
+from kliep_tf.density_ratio.coordinates import Coordinates
+from kliep_tf.density_ratio.exponents import Exponents, padded_width
+from kliep_tf.density_ratio.kernels import Kernel
+from kliep_tf.density_ratio.samples import Sample
 
-# Up to as many candidates are solved without generating columns.
-_DIRECT_COLUMNS = 127
 _LEAST_WIDTH = 128
 _LEAST_NEW_COLUMNS = 48
 _MAX_ROUNDS = 60
@@ -31,156 +32,116 @@ _KEPT_ENTRIES = 1 << 27
 _LONG_PASS = 1 << 31
 
 
-def find_optimum(
-    samples: Samples,
-    centers: np.ndarray,
-    bandwidth: float,
-    options: Options,
-) -> optimum.Optimum:
-    """Returns the optimum over `centers` [b, d], certified in float64.
+class Found(Protocol):
+    """A certified solution over a working set; a frozen dataclass."""
 
-    Distances are float32; where the certificate shows that this was not
-    enough, they are float64.
+    @property
+    def log_a(self) -> np.ndarray:
+        """[width], log coefficients, those of the working set first."""
+        ...
+
+    @property
+    def gap(self) -> float:
+        """The certificate over the working set, in nats."""
+        ...
+
+    @property
+    def num_iterations(self) -> int:
+        """Of the solver."""
+        ...
+
+
+FoundType = TypeVar("FoundType", bound=Found)
+
+
+class Candidates(Protocol[FoundType]):
+    """A problem over many columns, of which few carry weight."""
+
+    def __len__(self) -> int:
+        """Returns the number of candidates."""
+        ...
+
+    def solve(self, working: np.ndarray) -> FoundType:
+        """Returns the optimum over the candidates of these rows."""
+        ...
+
+    def log_prices(self, found: FoundType, number: int) -> np.ndarray:
+        """Returns float64 [candidates], log g_l; `number` is the round."""
+        ...
+
+
+def generate(
+    candidates: Candidates[FoundType], rng: np.random.Generator
+) -> tuple[np.ndarray, FoundType]:
+    """Returns the working set that is optimal over all candidates.
+
+    With it comes its solution, whose gap is over all of them and whose
+    iterations are those of all rounds.
     """
-    rng = np.random.default_rng(options.seed)
+    first = rng.choice(len(candidates), _LEAST_WIDTH - 1, replace=False)
+    working = np.sort(first)
+    num_iterations = 0
+    for number in range(1, _MAX_ROUNDS + 1):
+        found = candidates.solve(working)
+        num_iterations += found.num_iterations
+        log_prices = candidates.log_prices(found, number)
+        gap = max(found.gap, float(log_prices.max()))
+        grown = _grown(working, found.log_a, log_prices)
+        if gap <= optimum.TOLERANCE or np.isin(grown, working).all():
+            break
+        working = grown
+    whole: Any = found
+    return working, dataclasses.replace(
+        whole, gap=gap, num_iterations=num_iterations
+    )
 
-    def find(dtype: type) -> optimum.Optimum:
-        if len(centers) <= _DIRECT_COLUMNS:
-            return optimum.solve_all(
-                samples, centers, bandwidth, dtype, options
-            )
-        generation = _Generation(samples, centers, bandwidth, dtype, options)
-        return generation.run(rng)
 
-    dtype = samples.coordinates.dtype_for(bandwidth)
-    found = find(dtype)
-    if found.gap > optimum.TOLERANCE and dtype == np.float32:
-        found = min(found, find(np.float64), key=lambda found: found.gap)
-    return found
-
-
-class _Generation:
-    """One run: the candidates, their source means, and the rounds."""
+class CandidateCenters:
+    """Exponents of any of the candidate centers, by parts of them."""
 
     def __init__(
         self,
-        samples: Samples,
+        coordinates: Coordinates,
         centers: np.ndarray,
         bandwidth: float,
         dtype: type,
-        options: Options,
+        kernel: Kernel,
     ):
-        self._samples = samples
+        """Keeps what exponents are taken of."""
+        self._coordinates = coordinates
         self._centers = centers
+        self._bandwidth = bandwidth
         self._dtype = dtype
-        self._options = options
-        self._inverse_width = samples.coordinates.inverse_width(bandwidth)
-        self._log_q = optimum.uniform(len(samples.target))
+        self._kernel = kernel
+        self.rate = kernel.rate(coordinates, bandwidth)
         self._step = -(-len(centers) // -(-len(centers) // _CANDIDATES_AT_ONCE))
-        self._log_means = self._source_means()
-        entries = len(samples.target) * len(centers)
-        self._kept = None
-        if entries <= _KEPT_ENTRIES:
-            self._kept = list(
-                self._parts(samples.target, "KLIEP: target", keep=True)
-            )
 
-    def run(self, rng: np.random.Generator) -> optimum.Optimum:
-        """Returns the optimum over all candidates."""
-        first = rng.choice(len(self._centers), _LEAST_WIDTH - 1, replace=False)
-        working = np.sort(first)
-        num_iterations = 0
-        for number in range(1, _MAX_ROUNDS + 1):
-            columns, log_means = self._solve(working)
-            num_iterations += columns.num_iterations
-            log_prices = self._log_prices(columns.log_ratio, number)
-            gap = max(columns.gap, float(log_prices.max()))
-            grown = _grown(working, columns.log_a, log_prices)
-            if gap <= optimum.TOLERANCE or np.isin(grown, working).all():
-                break
-            working = grown
-        found = dataclasses.replace(
-            columns, gap=gap, num_iterations=num_iterations
-        )
-        return self._normalised(working, found, log_means)
+    def __len__(self) -> int:
+        """Returns the number of candidates."""
+        return len(self._centers)
 
-    def _solve(self, working: np.ndarray) -> tuple[optimum.Columns, np.ndarray]:
-        """Returns the optimum over some candidates, and their source means."""
-        to_target = self._distances(self._samples.target, working)
-        log_means = np.full(to_target.width, np.inf)
-        log_means[: len(working)] = self._log_means[working]
-        if self._options.constant_basis:
-            log_means[len(working)] = 0.0
-        columns = optimum.solve_columns(
-            to_target,
-            log_means,
-            self._log_q,
-            self._inverse_width,
-            self._options.solver,
-        )
-        return columns, log_means
-
-    def _normalised(
+    def of(
         self,
+        sample: Sample,
         working: np.ndarray,
-        columns: optimum.Columns,
-        log_means: np.ndarray,
-    ) -> optimum.Optimum:
-        log_alpha = optimum.log_coefficients(columns.log_a, log_means)
-        to_source = self._distances(self._samples.source, working, keep=False)
-        found = optimum.normalised(
-            log_alpha, to_source, len(working), self._inverse_width, columns
-        )
-        everywhere = np.full(len(self._centers), -np.inf)
-        everywhere[working] = found.log_alpha
-        return dataclasses.replace(found, log_alpha=everywhere)
-
-    def _distances(
-        self, sample: Sample, working: np.ndarray, keep: bool = True
-    ) -> distances.SquaredDistances:
-        return distances.SquaredDistances(
+        keep: bool = True,
+        width: int | None = None,
+    ) -> Exponents:
+        """Returns the exponents of the candidates of these rows."""
+        return self._kernel.exponents(
             sample,
             self._centers[working],
-            self._samples.coordinates,
+            self._coordinates,
             self._dtype,
-            width=_width_for(len(working)),
+            self._bandwidth,
+            width=width or width_for(len(working)),
             keep=keep,
         )
 
-    def _source_means(self) -> np.ndarray:
-        """Returns float64 [b], log mean_i K(x_i^source, c_l)."""
-        log_share = optimum.uniform(len(self._samples.source))
-        parts = self._parts(self._samples.source, "KLIEP: source")
-        return np.concatenate(
-            [
-                part.log_sums_over_points(log_share, self._inverse_width)[:size]
-                for size, part in parts
-            ]
-        )
-
-    def _log_prices(self, log_ratio: np.ndarray, number: int) -> np.ndarray:
-        """Returns float64 [b], the log price of every candidate."""
-        log_weights = self._log_q - log_ratio
-        parts = self._kept or self._parts(
-            self._samples.target, f"KLIEP: round {number}"
-        )
-        prices, first = np.empty(len(self._centers)), 0
-        for size, part in parts:
-            last = first + size
-            prices[first:last] = part.prices(
-                log_weights, self._log_means[first:last], self._inverse_width
-            )[:size]
-            first = last
-        with np.errstate(divide="ignore"):
-            return np.log(prices)
-
-    def _parts(
+    def parts(
         self, sample: Sample, name: str, keep: bool = False
-    ) -> Iterator[tuple[int, distances.SquaredDistances]]:
-        """Yields the distances to each part of the candidates in turn.
-
-        With each comes the number of candidates in it.
-        """
+    ) -> Iterator[tuple[slice, Exponents]]:
+        """Yields one part of the candidates after another, with exponents."""
         starts: Iterable[int] = range(0, len(self._centers), self._step)
         if len(sample) * len(self._centers) > _LONG_PASS:
             number = -(-len(self._centers) // self._step)
@@ -188,16 +149,34 @@ class _Generation:
         for first in starts:
             centers = self._centers[first : first + self._step]
             yield (
-                len(centers),
-                distances.SquaredDistances(
+                slice(first, first + len(centers)),
+                self._kernel.exponents(
                     sample,
                     centers,
-                    self._samples.coordinates,
+                    self._coordinates,
                     self._dtype,
-                    width=distances.padded_width(self._step),
+                    self._bandwidth,
+                    width=padded_width(self._step),
                     keep=keep,
                 ),
             )
+
+    def kept_parts(
+        self, sample: Sample, name: str
+    ) -> list[tuple[slice, Exponents]] | None:
+        """Returns all parts, kept for further passes; None if too many."""
+        if len(sample) * len(self._centers) > _KEPT_ENTRIES:
+            return None
+        return list(self.parts(sample, name, keep=True))
+
+    def log_means(self, sample: Sample, name: str) -> np.ndarray:
+        """Returns float64 [b], log mean_i K(x_i, c_l) over the sample."""
+        log_share = optimum.uniform(len(sample))
+        found = np.empty(len(self._centers))
+        for part, exponents in self.parts(sample, name):
+            log_sums = exponents.log_sums_over_points(log_share, self.rate)
+            found[part] = log_sums[: part.stop - part.start]
+        return found
 
 
 def _grown(
@@ -208,10 +187,10 @@ def _grown(
     dearest = np.argsort(-log_prices, kind="stable")
     dearest = dearest[log_prices[dearest] > 0.5 * optimum.TOLERANCE]
     new = dearest[~np.isin(dearest, working)]
-    room = _width_for(len(active) + _LEAST_NEW_COLUMNS) - 1 - len(active)
+    room = width_for(len(active) + _LEAST_NEW_COLUMNS) - 1 - len(active)
     return np.union1d(active, new[:room])
 
 
-def _width_for(num_columns: int) -> int:
+def width_for(num_columns: int) -> int:
     """Returns 128, 256, 512, ...: few, because XLA compiles for each."""
     return max(_LEAST_WIDTH, 1 << num_columns.bit_length())

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 # Largest rounding error allowed in a log kernel before float64 is used.
-_LOG_ERROR = 1e-5
+LOG_ERROR = 1e-5
 _FLOAT32_ROUNDING = 2.0**-24
 _UNITS = (1e-9, 1e9)  # whose squares and inverses are far from float32's ends
 
@@ -58,9 +58,7 @@ class Coordinates:
         """Returns 1 / (2 bandwidth^2) in this unit."""
         return 0.5 * (self.scale / bandwidth) ** 2
 
-    def dtype_for(
-        self, bandwidth: float, log_error: float = _LOG_ERROR
-    ) -> type:
+    def dtype_for(self, bandwidth: float, log_error: float = LOG_ERROR) -> type:
         """Returns the precision that log kernels of this width need."""
         # No squared distance is above 4 (both points within one scale).
         error = 4.0 * self.inverse_width(bandwidth) * _FLOAT32_ROUNDING

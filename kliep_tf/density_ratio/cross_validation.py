@@ -12,7 +12,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kliep_tf.density_ratio import blocks, distances, optimum
+from kliep_tf.density_ratio import blocks, optimum
+from kliep_tf.density_ratio.exponents import Exponents
 from kliep_tf.density_ratio.options import Options
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.samples import Samples
@@ -62,13 +63,17 @@ def cross_validate(
 ) -> SelectionTable:
     """Returns score, ESS and J of each width, on at most 127 centers.
 
-    All widths and folds share one set of squared distances.
+    All folds share one set of exponents, and all widths too where the kernel
+    allows it.
     """
-    rng = np.random.default_rng(options.seed)
-    part = _Part.draw(samples, centers, widths, options, rng)
+    kernel = options.kernel
+    shared = None
+    if kernel.serves_all_bandwidths:
+        shared = _Part.draw(samples, centers, widths.min(), options)
 
     def row(i: int) -> tuple[float, float, float]:
-        return part.row(samples.coordinates.inverse_width(widths[i]), options)
+        part = shared or _Part.draw(samples, centers, widths[i], options)
+        return part.row(kernel.rate(samples.coordinates, widths[i]), options)
 
     rows = list(blocks.in_order(row, range(len(widths))))
     return SelectionTable(widths, *np.array(rows).T)
@@ -78,8 +83,8 @@ def cross_validate(
 class _Part:
     """The points and centers that widths are compared on."""
 
-    to_source: distances.SquaredDistances
-    to_target: distances.SquaredDistances
+    to_source: Exponents
+    to_target: Exponents
     source_folds: np.ndarray  # [n_s]
     target_folds: np.ndarray  # [n_t]
     center_folds: np.ndarray  # [b], -1 for a center that is no target point
@@ -90,32 +95,38 @@ class _Part:
         cls,
         samples: Samples,
         centers: Centers,
-        widths: np.ndarray,
+        bandwidth: float,
         options: Options,
-        rng: np.random.Generator,
     ) -> "_Part":
-        """Draws points, centers and folds."""
+        """Draws points, centers and folds: the same at every bandwidth.
+
+        Exponents of narrower kernels than `bandwidth` may need more precision.
+        """
+        rng = np.random.default_rng(options.seed)
         source, target = samples.source, samples.target.points
         num_folds = min(options.num_folds, len(source), len(target))
         some = centers.some(_MOST_CENTERS, rng)
-        some_source = source.take(_draw_rows(len(source), rng))
-        target_rows = _draw_rows(len(target), rng)
+        some_source = source.take(draw_points(len(source), _MOST_POINTS, rng))
+        target_rows = draw_points(len(target), _MOST_POINTS, rng)
         some_target = samples.target.take(target_rows)
         # Centers that are target points can be held out with their fold.
         center_rows = some.rows_in(target)
         rows = np.union1d(target_rows, center_rows[center_rows >= 0])
-        folds = _folds(target[rows], num_folds, rng)
+        folds = folds_of(target[rows], num_folds, rng)
         center_folds = folds[np.searchsorted(rows, center_rows) % len(rows)]
         center_folds = np.where(center_rows >= 0, center_folds, -1)
-        dtype = samples.coordinates.dtype_for(widths.min(), _LOG_ERROR)
+        kernel, coordinates = options.kernel, samples.coordinates
+        dtype = kernel.dtype_for(coordinates, bandwidth, _LOG_ERROR)
+        to_source, to_target = (
+            kernel.exponents(
+                sample, some.points, coordinates, dtype, bandwidth
+            ).as_one_block()
+            for sample in (some_source, some_target)
+        )
         return cls(
-            to_source=distances.SquaredDistances(
-                some_source, some.points, samples.coordinates, dtype
-            ).as_one_block(),
-            to_target=distances.SquaredDistances(
-                some_target, some.points, samples.coordinates, dtype
-            ).as_one_block(),
-            source_folds=_folds(some_source.points, num_folds, rng),
+            to_source=to_source,
+            to_target=to_target,
+            source_folds=folds_of(some_source.points, num_folds, rng),
             target_folds=folds[np.searchsorted(rows, target_rows)],
             center_folds=center_folds,
             num_folds=num_folds,
@@ -208,7 +219,7 @@ class _Fit(NamedTuple):
     log_target: np.ndarray  # [n_t], log w
 
 
-def _folds(
+def folds_of(
     points: np.ndarray, num_folds: int, rng: np.random.Generator
 ) -> np.ndarray:
     """Returns int [N], the fold of each point; equal points share one."""
@@ -222,10 +233,11 @@ def _folds(
     return folds[groups]
 
 
-def _draw_rows(size: int, rng: np.random.Generator) -> np.ndarray:
-    if size <= _MOST_POINTS:
+def draw_points(size: int, most: int, rng: np.random.Generator) -> np.ndarray:
+    """Returns the rows of all points, or of `most` that are drawn."""
+    if size <= most:
         return np.arange(size)
-    return np.sort(rng.choice(size, _MOST_POINTS, replace=False))
+    return np.sort(rng.choice(size, most, replace=False))
 
 
 def _log_share(inside: np.ndarray) -> np.ndarray:

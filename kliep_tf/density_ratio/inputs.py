@@ -111,6 +111,29 @@ def require_whole(value: Any, name: str, least: int) -> int:
     return int(value)
 
 
+def draw_rows(size: int, number: int | None, seed: int) -> np.ndarray:
+    """Returns int [number], rows of a sample drawn with `seed`, ascending.
+
+    None draws all of them, and so does a number above `size`.
+
+    Raises:
+        UserError: the number is no whole number of 1 or more.
+    """
+    rows = np.arange(size)
+    if number is None:
+        return rows
+    whole = isinstance(number, int | np.integer) and number is not True
+    if not (whole and number >= 1):
+        raise UserError(
+            "num_centers: expected a whole number of at least 1, found "
+            f"{number!r}"
+        )
+    if number >= size:
+        return rows
+    rng = np.random.default_rng(seed)
+    return np.sort(rng.choice(rows, int(number), replace=False))
+
+
 def require_finite(block: np.ndarray, name: str, first_row: int) -> None:
     """Raises a UserError for an entry that is NaN, infinite or above 1e36.
 

@@ -31,9 +31,11 @@ _MARGINS = (0.01, 0.1)  # of z from 0 at first, at least and at most
 # Of the float32 products P'DP, relative to their diagonal: what rounding
 # leaves, so that nearly equal columns do not make the system indefinite.
 _RIDGE = 2e-7
+_EXACT_RIDGE = 1e-14  # of float64 products
 _BLOCK = 8
 # Of kernels that are kept in float64 too: casting them costs each product.
 _FEW_ENTRIES = 1 << 20
+_FEW_SIGNED_ENTRIES = 1 << 22
 
 
 @dataclasses.dataclass(frozen=True)
@@ -42,9 +44,17 @@ class InteriorPoint:
 
     Attributes:
         compiled: whether XLA compiles it; the answer is the same without.
+        signed: whether entries of P may be negative. The start is then taken
+            as it is: inside the simplex, and P a above 0 there. Points of very
+            little weight then bound P a, so their products v_j w_j come down
+            to q_j with mu, as those of a_l z_l come down to 0.
+        exact: whether the systems are formed in float64, which takes twice as
+            long and is hardly ever needed.
     """
 
     compiled: bool = True
+    signed: bool = False
+    exact: bool = False
     screens = True
 
     def solve(
@@ -57,7 +67,9 @@ class InteriorPoint:
     ) -> Solution:
         """Returns the optimal coefficients; see `simplex.Solver`."""
         run = _compiled_solve if self.compiled else _solve
-        return run(kernels, present, q, tolerance, start)
+        return run(
+            kernels, present, q, tolerance, start, self.signed, self.exact
+        )
 
 
 class _State(NamedTuple):
@@ -76,11 +88,14 @@ def _solve(
     q: tf.Tensor,
     tolerance: tf.Tensor,
     start: tf.Tensor | None,
+    signed: bool,
+    exact: bool,
 ) -> Solution:
     products = kernels
-    if kernels.shape.num_elements() <= _FEW_ENTRIES:
+    few = _FEW_SIGNED_ENTRIES if signed else _FEW_ENTRIES
+    if kernels.shape.num_elements() <= few:
         products = tf.cast(kernels, tf.float64)
-    begin = _begin(products, q, present, start)
+    begin = _begin(products, q, present, start, signed)
 
     def unfinished(state: _State) -> tf.Tensor:
         return (state.best_gap > tolerance) & tf.reduce_all(
@@ -89,7 +104,7 @@ def _solve(
 
     end = tf.while_loop(
         unfinished,
-        lambda state: [_iterate(kernels, products, q, state)],
+        lambda state: [_iterate(kernels, products, q, state, signed, exact)],
         [begin],
         maximum_iterations=MAX_ITERATIONS,
     )[0]
@@ -104,6 +119,7 @@ def _begin(
     q: tf.Tensor,
     present: tf.Tensor,
     start: tf.Tensor | None,
+    signed: bool,
 ) -> _State:
     """Returns where to begin: well inside the simplex, with z positive.
 
@@ -111,17 +127,24 @@ def _begin(
     """
     share = tf.cast(present, tf.float64)
     a = tf.maximum(share, 1e-3) / tf.reduce_sum(share)
-    if start is not None:
+    if start is not None and signed:
+        a = tf.where(present, start, a)
+    elif start is not None:
         a += _START * (start - a)
     w = _times(kernels, a)
     prices = _transposed_times(kernels, q / w)
     gap = _gap(prices, a)
-    scale = (1.0 + tf.clip_by_value(gap, *_MARGINS)) * tf.reduce_max(prices)
+    relaxed, products = q, prices
+    if signed:
+        counted = tf.cast(q > 0.0, q.dtype)
+        relaxed = tf.maximum(q, counted / tf.reduce_sum(counted))
+        products = _transposed_times(kernels, relaxed / w)
+    scale = (1.0 + tf.clip_by_value(gap, *_MARGINS)) * tf.reduce_max(products)
     return _State(
         primal=tf.concat([a, w], 0),
-        dual=tf.concat([1.0 - prices / scale, q / (w * scale)], 0),
+        dual=tf.concat([1.0 - products / scale, relaxed / (w * scale)], 0),
         prices=prices,
-        dual_products=prices / scale,
+        dual_products=products / scale,
         best_a=a / tf.reduce_sum(a),
         best_gap=gap,
         num_iterations=tf.constant(0),
@@ -129,7 +152,12 @@ def _begin(
 
 
 def _iterate(
-    kernels: tf.Tensor, products: tf.Tensor, q: tf.Tensor, state: _State
+    kernels: tf.Tensor,
+    products: tf.Tensor,
+    q: tf.Tensor,
+    state: _State,
+    signed: bool,
+    exact: bool,
 ) -> _State:
     """Returns the state after one predictor-corrector step.
 
@@ -138,7 +166,7 @@ def _iterate(
     size = kernels.shape[0]
     primal, dual = state.primal, state.dual
     (a, w), (z, v) = _split(primal, size), _split(dual, size)
-    inverse = _system_inverse(kernels, v / w, z / a)
+    inverse = _system_inverse(kernels, v / w, z / a, exact)
     # z - 1 + P'v, and P'((q - v w) / w).
     residual = z - 1.0 + state.dual_products
     gradient = state.prices - state.dual_products + residual
@@ -166,10 +194,20 @@ def _iterate(
 
     # Corrector: centred, with the second-order terms.
     bends = step * dual_step
+    if signed:
+        # Of steps that are cut short, the second-order terms are small.
+        lengths = _step_length(primal, step), _step_length(dual, dual_step)
+        bends *= tf.minimum(lengths[0], 1.0) * tf.minimum(lengths[1], 1.0)
     centre = mu * (affine / mu) ** 3
-    target = tf.concat([tf.fill([size], centre), q], 0)
+    relaxed = q
+    if signed:
+        relaxed = tf.where(q > 0.0, tf.maximum(q, centre), q)
+    target = tf.concat([tf.fill([size], centre), relaxed], 0)
     complement = target - primal * dual - bends
-    bend = _transposed_times(products, bends[size:] / w)
+    bent = bends[size:]
+    if signed:
+        bent += q - relaxed
+    bend = _transposed_times(products, bent / w)
     step, dual_step = direction(gradient - bend, complement)
     primal += _TO_BOUNDARY * _step_length(primal, step) * step
     dual += _TO_BOUNDARY * _step_length(dual, dual_step) * dual_step
@@ -222,18 +260,24 @@ class _Inverse(NamedTuple):
 
 
 def _system_inverse(
-    kernels: tf.Tensor, curvature: tf.Tensor, barrier: tf.Tensor
+    kernels: tf.Tensor,
+    curvature: tf.Tensor,
+    barrier: tf.Tensor,
+    exact: bool,
 ) -> _Inverse:
     """Returns P' diag(curvature) P + diag(barrier), inverted.
 
-    The product is taken in float32. That changes the direction of a step a
-    little but not the solution, whose residuals are float64.
+    Unless `exact`, the product is taken in float32, which bends the direction
+    a little and never the solution: residuals are float64. Where differences
+    of entries count, as they do where some are negative, that is too much.
     """
-    root = tf.cast(tf.sqrt(curvature), tf.float32)
-    rows = kernels * root
+    dtype = tf.float64 if exact else tf.float32
+    root = tf.cast(tf.sqrt(curvature), dtype)
+    rows = tf.cast(kernels, dtype) * root
     gram = tf.cast(tf.linalg.matmul(rows, rows, transpose_b=True), tf.float64)
     diagonal = tf.linalg.diag_part(gram)
-    system = gram + tf.linalg.diag(_RIDGE * diagonal + barrier)
+    ridge = _EXACT_RIDGE if exact else _RIDGE
+    system = gram + tf.linalg.diag(ridge * diagonal + barrier)
     scale = tf.math.rsqrt(diagonal + barrier)
     system *= scale[:, None] * scale[None, :]
     return _Inverse(scale, system, inverse_of_positive(system))

@@ -1,9 +1,10 @@
-"""Sums of Gaussian kernels in the log domain: the compiled functions.
+"""Sums of kernels in the log domain: the compiled functions.
 
-K(x, c) = exp(-|x - c|^2 / (2 bandwidth^2)). Squared distances come from one
-matrix product and serve every bandwidth. Centers are rows and points are
-columns: sums over points then run along memory, which is what there is most
-of. `SquaredDistances` calls these block by block.
+K(x, c) = exp(-rate * exponent), of the Gaussian kernel exp(-|x - c|^2 / (2
+bandwidth^2)): squared distances come from one matrix product and serve every
+bandwidth, whose rate `inverse_width` is 1 / (2 bandwidth^2). Centers are rows
+and points are columns: sums over points then run along memory, which is what
+there is most of. `Exponents` calls these block by block.
 
 TensorFlow Probability's psd_kernels take the same product and about as long
 (10,000 points, 100 centers, d = 300, under XLA on a busy machine: 15 CPU ms;
@@ -100,6 +101,33 @@ def prices(
     logs = _log_kernels(distances, log_weights, inverse_width)
     logs -= tf.cast(log_means, logs.dtype)[:, None]
     return _sum_over_points(tf.exp(tf.minimum(logs, 80.0)))
+
+
+@tf.function(jit_compile=True, autograph=False)
+def sums_over_points(
+    distances: tf.Tensor,
+    weights: tf.Tensor,
+    log_means: tf.Tensor,
+    inverse_width: tf.Tensor,
+) -> tf.Tensor:
+    """Returns float64 [b], sum_j weights_j K_lj / exp(log_means_l).
+
+    `weights` [N] may be negative; no quotient may leave float32.
+    """
+    logs = _log_kernels(distances, 0.0, inverse_width)
+    logs -= tf.cast(log_means, logs.dtype)[:, None]
+    terms = tf.cast(tf.exp(tf.minimum(logs, 80.0)), tf.float64)
+    return tf.linalg.matvec(terms, weights)
+
+
+@tf.function(jit_compile=True, autograph=False)
+def sums_over_centers(
+    distances: tf.Tensor, weights: tf.Tensor, inverse_width: tf.Tensor
+) -> tf.Tensor:
+    """Returns float64 [N], sum_l weights_l K_lj; weights [b] of any sign."""
+    kernels = tf.exp(_log_kernels(distances, 0.0, inverse_width))
+    kernels = tf.cast(kernels, tf.float64)
+    return tf.linalg.matvec(kernels, weights, transpose_a=True)
 
 
 @blocks.one_at_a_time

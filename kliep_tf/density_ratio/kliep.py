@@ -22,6 +22,7 @@ from kliep_tf.density_ratio.inputs import (
     require_whole,
 )
 from kliep_tf.density_ratio.interior_point import InteriorPoint
+from kliep_tf.density_ratio.kernels import as_kernel, only_bandwidth
 from kliep_tf.density_ratio.optimum import TOLERANCE
 from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS, Options
 from kliep_tf.density_ratio.result import (
@@ -71,6 +72,7 @@ def fit_kliep(
     constant_basis: bool = True,
     solver: str | Solver = "interior_point",
     compiled: bool = True,
+    kernel: Any = "gaussian",
 ) -> KliepResult:
     """Returns the KLIEP estimate of p_target / p_source.
 
@@ -82,7 +84,7 @@ def fit_kliep(
         target: features [N_t, d].
         num_centers: how many target points, drawn with `seed`, are kernel
             centers; None means all of them.
-        bandwidth: of the Gaussian kernel, in the features' unit; None selects
+        bandwidth: of the kernel, in the features' unit; None selects
             it by cross-validation.
         seed: of the draws of centers and folds.
         centers: [b, d] instead of target points.
@@ -99,6 +101,10 @@ def fit_kliep(
         solver: "interior_point", "gradient_ascent" for comparison, or any
             object with the `solve` of `simplex.Solver`.
         compiled: False runs the solver named without XLA.
+        kernel: "gaussian", "rational_quadratic", "matern" (of smoothness 3/2),
+            a kernel of `tfp.math.psd_kernels` that is nowhere negative, with
+            its own length scale, or a function that returns one of a
+            bandwidth.
 
     Raises:
         UserError: an argument is not as described above; the message says
@@ -116,14 +122,16 @@ def fit_kliep(
         min_ess=min_ess,
         constant_basis=constant_basis,
         solver=_solver(solver, compiled),
+        kernel=as_kernel(kernel),
         seed=seed,
     )
+    bandwidth = only_bandwidth(options.kernel, bandwidth)
     if bandwidth is None:
         chosen = select_bandwidth(samples, chosen_centers, bandwidths, options)
     else:
         width = require_positive(bandwidth, "bandwidth")
         chosen = fit_given(samples, chosen_centers, width, options)
-    return _as_result(samples, chosen_centers, chosen)
+    return _as_result(samples, chosen_centers, chosen, options)
 
 
 def _centers(
@@ -169,7 +177,7 @@ def _solver(solver: str | Solver, compiled: bool) -> Solver:
 
 
 def _as_result(
-    samples: Samples, centers: Centers, chosen: Selected
+    samples: Samples, centers: Centers, chosen: Selected, options: Options
 ) -> KliepResult:
     found = chosen.optimum
     _require_in_range(found.log_alpha, chosen.bandwidth)
@@ -193,6 +201,7 @@ def _as_result(
         selection=chosen.table,
         origin=samples.coordinates.origin,
         scale=samples.coordinates.scale,
+        kernel=options.kernel,
     )
 
 

@@ -10,7 +10,8 @@ import dataclasses
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.density_ratio import distances, kernel_sums
+from kliep_tf.density_ratio import kernel_sums
+from kliep_tf.density_ratio.exponents import Exponents, close_width
 from kliep_tf.density_ratio.options import Options
 from kliep_tf.density_ratio.samples import Samples
 from kliep_tf.density_ratio.simplex import Problem, Solver
@@ -55,14 +56,15 @@ def solve_all(
     options: Options,
 ) -> Optimum:
     """Returns the optimum over all of `centers` [b, d], in one solve."""
-    inverse_width = samples.coordinates.inverse_width(bandwidth)
+    inverse_width = options.kernel.rate(samples.coordinates, bandwidth)
     to_source, to_target = (
-        distances.SquaredDistances(
+        options.kernel.exponents(
             sample,
             centers,
             samples.coordinates,
             dtype,
-            width=distances.close_width(len(centers)),
+            bandwidth,
+            width=close_width(len(centers)),
         )
         for sample in (samples.source, samples.target)
     )
@@ -99,7 +101,7 @@ def uniform(size: int) -> np.ndarray:
 
 
 def source_means(
-    to_source: distances.SquaredDistances,
+    to_source: Exponents,
     num_centers: int,
     inverse_width: float,
     constant_basis: bool,
@@ -142,7 +144,7 @@ class Columns:
 
 
 def solve_columns(
-    to_target: distances.SquaredDistances,
+    to_target: Exponents,
     log_means: np.ndarray,
     log_q: np.ndarray,
     inverse_width: float,
@@ -154,7 +156,7 @@ def solve_columns(
     """Returns the coefficients over these columns with their certificate.
 
     Args:
-        to_target: distances of the columns' centers to the target.
+        to_target: exponents of the columns' centers at the target.
         log_means: [width], log of the columns' source means.
         log_q: [N_t], log weights of the target points.
         inverse_width: see `Coordinates`.
@@ -195,7 +197,7 @@ def log_coefficients(log_a: np.ndarray, log_means: np.ndarray) -> np.ndarray:
 
 def normalised(
     log_alpha: np.ndarray,
-    to_source: distances.SquaredDistances,
+    to_source: Exponents,
     num_centers: int,
     inverse_width: float,
     columns: Columns,

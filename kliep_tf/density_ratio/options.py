@@ -1,4 +1,4 @@
-"""How a ratio is fitted, as one value; importing it loads no solver."""
+"""How a ratio is fitted, as values; importing them loads no solver."""
 
 import dataclasses
 import numbers
@@ -8,11 +8,47 @@ from kliep_tf.density_ratio.inputs import require_whole
 from kliep_tf.errors import UserError
 
 if TYPE_CHECKING:
+    from kliep_tf.density_ratio.kernels import Kernel
     from kliep_tf.density_ratio.simplex import Solver
 
 SOLVERS = ("interior_point", "gradient_ascent")
 # How a bandwidth is scored on held-out data; see `cross_validation`.
 SELECTIONS = ("nwj", "lcv")
+# By which the ratio is estimated, and what each is; see `estimators`.
+ESTIMATORS = {
+    "kliep": "the density ratio, certified",
+    "relative_kliep": "the ratio to the mixture of both domains, at most 2, by "
+    "one certified fit; it needs no --min_ess",
+    "ulsif": "the ratio by least squares",
+    "rulsif": "the relative ratio by least squares",
+    "classifier": "the odds of a calibrated logistic regression",
+    "class_shares": "the ratio of mean class shares",
+}
+# What a basis function may be; see `kernels`.
+KERNELS = ("gaussian", "rational_quadratic", "matern")
+
+
+@dataclasses.dataclass(frozen=True)
+class FitSettings:
+    """What the caller of any estimator may choose; each takes its own.
+
+    Attributes:
+        num_centers: of kernels, from each domain; None for all.
+        bandwidth: of the kernel; None selects it.
+        kernel: one of KERNELS.
+        selection: of KLIEP's bandwidth, one of SELECTIONS.
+        min_ess: floor of KLIEP's effective sample size.
+        solver: of KLIEP, one of SOLVERS.
+        seed: of centers and folds.
+    """
+
+    num_centers: int | None = None
+    bandwidth: float | None = None
+    kernel: str = "gaussian"
+    selection: str = "nwj"
+    min_ess: float = 0.05
+    solver: str = "interior_point"
+    seed: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +63,11 @@ class Options:
             fraction of the source.
         constant_basis: whether a constant stands beside the kernels.
         seed: of the draws of centers and folds.
+        kernel: of the basis functions.
     """
 
     solver: "Solver"
+    kernel: "Kernel"
     selection: str = "nwj"
     num_folds: int = 5
     min_ess: float = 0.05

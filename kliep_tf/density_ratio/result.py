@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.density_ratio import inputs
-from kliep_tf.density_ratio.coordinates import Coordinates
-from kliep_tf.density_ratio.distances import SquaredDistances
+from kliep_tf.density_ratio.coordinates import LOG_ERROR, Coordinates
+from kliep_tf.density_ratio.kernels import GAUSSIAN, Kernel, as_kernel
 from kliep_tf.density_ratio.samples import measure_points
+from kliep_tf.errors import UserError
 
 # Beyond e^600 a coefficient is near the end of float64.
 _LARGEST_LOG = 600.0
@@ -38,14 +39,15 @@ class KliepResult:
     """A density ratio estimated by KLIEP, with how the solver ended.
 
     The ratio at x is `exp(offset) * (constant + sum_l alpha_l K(x, c_l))`, K
-    the Gaussian kernel exp(-|x - c|^2 / (2 bandwidth^2)). `offset` is 0 unless
+    being the Gaussian kernel exp(-|x - c|^2 / (2 bandwidth^2)) unless another
+    was asked for. `offset` is 0 unless
     the coefficients would leave the range of float64 (source and target very
     many bandwidths apart).
 
     Attributes:
         alpha: [b] float64, not negative.
         centers: [b, d], in the features' own unit and float dtype.
-        bandwidth: of the Gaussian kernel, in the features' unit.
+        bandwidth: of the kernel, in the features' unit.
         constant: coefficient of the constant basis function.
         offset: see above, in nats.
         log_alpha: [b] float64, log(alpha) + offset (-inf where alpha is 0);
@@ -62,6 +64,7 @@ class KliepResult:
         selection: the candidates (one row when given).
         origin: [d] float64, of the coordinates in which distances are taken.
         scale: their unit; see `Coordinates`.
+        kernel: K; in a file, its name.
     """
 
     alpha: np.ndarray
@@ -80,6 +83,7 @@ class KliepResult:
     selection: SelectionTable
     origin: np.ndarray
     scale: float
+    kernel: Kernel = GAUSSIAN
 
 
 def coefficients(log_alpha: np.ndarray, log_constant: float) -> dict[str, Any]:
@@ -104,18 +108,20 @@ def log_density_ratio(x: Any, result: KliepResult) -> np.ndarray:
     if used.size == 0:
         return np.full(len(points), result.log_constant)
     coordinates = Coordinates(result.origin, result.scale)
-    distances = SquaredDistances(
+    kernel, bandwidth = result.kernel, result.bandwidth
+    exponents = kernel.exponents(
         sample,
         result.centers[used],
         coordinates,
-        coordinates.dtype_for(result.bandwidth),
+        kernel.dtype_for(coordinates, bandwidth, LOG_ERROR),
+        bandwidth,
         keep=False,
     )
-    log_weights = np.full(distances.width, -np.inf)
+    log_weights = np.full(exponents.width, -np.inf)
     log_weights[: len(used)] = result.log_alpha[used]
     log_weights[len(used)] = result.log_constant
-    return distances.log_sums_over_centers(
-        log_weights, coordinates.inverse_width(result.bandwidth)
+    return exponents.log_sums_over_centers(
+        log_weights, kernel.rate(coordinates, bandwidth)
     )
 
 
@@ -137,13 +143,20 @@ def density_ratio(x: Any, result: KliepResult) -> np.ndarray:
     return np.exp(np.minimum(log_ratio, 709.0))
 
 
-def to_arrays(result: KliepResult) -> dict[str, np.ndarray]:
-    """Returns the result as arrays that np.savez keeps without pickling.
+def to_arrays(result: Any) -> dict[str, np.ndarray]:
+    """Returns a result as arrays that np.savez keeps without pickling.
 
-    Keys are the field names of KliepResult, and `selection_` + those of
+    Keys are the field names of its class, and `selection_` + those of
     SelectionTable; numbers and text are arrays of shape [].
+
+    Args:
+        result: a KliepResult, or another with a kernel and a selection.
+
+    Raises:
+        UserError: the kernel was given as an object, which no array holds.
     """
     fields = _fields(result)
+    fields["kernel"] = kernel_name(result.kernel)
     table = fields.pop("selection")
     arrays = {f"selection_{key}": v for key, v in _fields(table).items()}
     return {key: np.asarray(v) for key, v in (fields | arrays).items()}
@@ -155,18 +168,47 @@ def from_arrays(arrays: Mapping[str, np.ndarray]) -> KliepResult:
     Raises:
         KeyError: an array is missing.
     """
-    table = SelectionTable(
-        **{
-            field.name: np.asarray(arrays[f"selection_{field.name}"])
-            for field in dataclasses.fields(SelectionTable)
-        }
-    )
+    return KliepResult(**values_from(arrays, KliepResult))
+
+
+def values_from(
+    arrays: Mapping[str, np.ndarray], result_class: type
+) -> dict[str, Any]:
+    """Returns the fields of a result class from its `to_arrays`.
+
+    Raises:
+        KeyError: an array is missing.
+    """
     values: dict[str, Any] = {}
-    for field in dataclasses.fields(KliepResult):
-        if field.name != "selection":
+    for field in dataclasses.fields(result_class):
+        if field.name == "kernel":
+            # Files of earlier versions say nothing of it.
+            values["kernel"] = as_kernel(str(arrays.get("kernel", "gaussian")))
+        elif field.name == "selection":
+            values["selection"] = SelectionTable(
+                **{
+                    column.name: np.asarray(arrays[f"selection_{column.name}"])
+                    for column in dataclasses.fields(SelectionTable)
+                }
+            )
+        else:
             value = np.asarray(arrays[field.name])
             values[field.name] = value if value.ndim else value.item()
-    return KliepResult(**values, selection=table)
+    return values
+
+
+def kernel_name(kernel: Kernel) -> str:
+    """Returns the name under which a kernel is saved.
+
+    Raises:
+        UserError: it has none.
+    """
+    if not kernel.name:
+        raise UserError(
+            "kernel: expected one with a name, such as rational_quadratic, in "
+            "a result that is saved, found one given as an object"
+        )
+    return kernel.name
 
 
 def _fields(value: Any) -> dict[str, Any]:

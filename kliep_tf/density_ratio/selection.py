@@ -12,8 +12,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from kliep_tf.density_ratio import inputs
-from kliep_tf.density_ratio.column_generation import find_optimum
 from kliep_tf.density_ratio.cross_validation import Centers, cross_validate
+from kliep_tf.density_ratio.kliep_optimum import find_optimum
 from kliep_tf.density_ratio.optimum import Optimum
 from kliep_tf.density_ratio.options import Options
 from kliep_tf.density_ratio.result import SelectionTable
@@ -76,14 +76,14 @@ def select_bandwidth(
         UserError: fewer than two points in a sample; a candidate is not a
             finite number above 0.
     """
-    widths = _candidates(samples, bandwidths)
+    widths = candidate_bandwidths(samples, bandwidths)
     table = cross_validate(samples, centers, widths, options)
-    best = _best(table.scores)
+    best = best_of(table.scores)
     # A width that fails on some of the centers is not tried on all.
     allowed = table.ess >= options.min_ess
     choice = len(widths) - 1
     if allowed.any():
-        choice = _best(np.where(allowed, table.scores, -np.inf))
+        choice = best_of(np.where(allowed, table.scores, -np.inf))
     fits: dict[int, Optimum] = {}
     while True:
         fits[choice] = find_optimum(
@@ -105,15 +105,21 @@ def select_bandwidth(
     return Selected(float(widths[choice]), fits[choice], decided_by, table)
 
 
-def _best(scores: np.ndarray) -> int:
+def best_of(scores: np.ndarray) -> int:
     """Returns the index of the highest score, the widest of equals."""
     scores = np.where(np.isnan(scores), -np.inf, scores)
     return len(scores) - 1 - int(np.argmax(scores[::-1]))
 
 
-def _candidates(
+def candidate_bandwidths(
     samples: Samples, bandwidths: Sequence[float] | None
 ) -> np.ndarray:
+    """Returns the candidates, narrowest first; None means the default grid.
+
+    Raises:
+        UserError: fewer than two points in a sample; a candidate is not a
+            finite number above 0.
+    """
     for sample, name in (
         (samples.source, "source"),
         (samples.target, "target"),

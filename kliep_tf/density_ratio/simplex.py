@@ -6,12 +6,11 @@ of the time. The certificate over all columns tells whether one was missed.
 """
 
 import dataclasses
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 import tensorflow as tf
 
-_LEAST_COEFFICIENT = 1e-10
 _CERTIFIED_AT_ONCE = 512  # points; blocks as small stay in the cache
 # With fewer points a solve over all columns costs no more.
 _SCREENED_POINTS = 2000
@@ -106,6 +105,9 @@ class Problem:
     solver: Solver
     start: np.ndarray | None = None
 
+    # Smaller ones are 0.
+    least_coefficient: ClassVar[float] = 1e-10
+
     def solve(self, tolerance: float) -> Certified:
         """Returns the optimum to a tolerance in nats."""
         return self._certified(*self._coefficients(tolerance))
@@ -145,7 +147,7 @@ class Problem:
             tf.constant(self._start()),
         )
         a = solution.a.numpy()
-        a = np.where(self.present & (a > _LEAST_COEFFICIENT), a, 0.0)
+        a = np.where(self.present & (a > self.least_coefficient), a, 0.0)
         return a / a.sum(), int(solution.num_iterations)
 
     def _start(self) -> np.ndarray:

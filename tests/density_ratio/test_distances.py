@@ -3,6 +3,7 @@ import pytest
 import scipy.special
 
 from kliep_tf.density_ratio import distances as distances_module
+from kliep_tf.density_ratio import exponents
 from kliep_tf.density_ratio.samples import measure, median_distance
 
 
@@ -54,7 +55,7 @@ def test_sums_are_those_of_the_kernel(num_points, offset, dtype, error):
 
 
 def test_blocks_overlap_rather_than_to_be_padded(monkeypatch):
-    monkeypatch.setattr(distances_module, "_BLOCK_ENTRIES", 256 * 128)
+    monkeypatch.setattr(exponents, "BLOCK_ENTRIES", 256 * 128)
     rng = np.random.default_rng(0)
     points = rng.normal(size=(1000, 3))
     sample, coordinates = measured(points)
@@ -114,7 +115,7 @@ def test_blocks_and_the_whole_agree(monkeypatch):
     sample, coordinates = measured(points)
     arguments = (sample, centers, coordinates, np.float64)
     whole = distances_module.SquaredDistances(*arguments)
-    monkeypatch.setattr(distances_module, "_BLOCK_ENTRIES", 256 * 128)
+    monkeypatch.setattr(exponents, "BLOCK_ENTRIES", 256 * 128)
     blocks = distances_module.SquaredDistances(*arguments, keep=False)
     assert len(list(blocks.blocks())) == 4
     np.testing.assert_allclose(
@@ -151,7 +152,7 @@ def test_median_distance_where_targets_coincide():
 
 @pytest.mark.parametrize("size", [1, 256, 257, 3000, 24_966, 1_000_000])
 def test_padded_size_is_little_more(size):
-    padded = distances_module.padded_size(size)
+    padded = exponents.padded_size(size)
     assert size <= padded <= max(256, 1.125 * size + 256)
 
 
