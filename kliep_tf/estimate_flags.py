@@ -9,7 +9,13 @@ import dataclasses
 from kliep_tf import cli
 from kliep_tf.density_ratio.embedding import BACKBONES
 from kliep_tf.density_ratio.extractors import EXTRACTORS
-from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS
+from kliep_tf.density_ratio.options import (
+    ESTIMATORS,
+    KERNELS,
+    SELECTIONS,
+    SOLVERS,
+    FitSettings,
+)
 from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.errors import UserError
 
@@ -57,11 +63,17 @@ class WeightFlags:
         default=False,
         affects_output=False,
     )
+    estimator: str = cli.flag(
+        "what estimates the weights (docs/estimators.md). "
+        + "; ".join(f"{name}: {what}" for name, what in ESTIMATORS.items()),
+        default="kliep",
+        choices=tuple(ESTIMATORS),
+    )
     min_ess: float = cli.flag(
-        "least effective sample size, as a share of the images, that a "
-        "selected bandwidth may lead to. Predicted class shares also differ by "
-        "the segmenter's own errors, and narrow kernels would take these for a "
-        "difference between the domains",
+        "of --estimator=kliep: least effective sample size, as a share of the "
+        "images, that a selected bandwidth may lead to. Predicted class shares "
+        "also differ by the segmenter's own errors, and narrow kernels would "
+        "take these for a difference between the domains",
         default=0.2,
         minimum=0,
         below=1,
@@ -114,11 +126,18 @@ class EstimateConfig(WeightFlags):
         minimum=0,
     )
     bandwidth: str = cli.flag(
-        "auto, or the width of the Gaussian kernel", default="auto"
+        "auto, or the width of the kernel", default="auto"
+    )
+    kernel: str = cli.flag(
+        "the basis functions; all but gaussian come from TensorFlow "
+        "Probability, have heavier tails and take longer",
+        default="gaussian",
+        choices=KERNELS,
     )
     selection: str = cli.flag(
-        "how --bandwidth=auto scores a bandwidth on held-out images: nwj holds "
-        "out images of both domains, lcv of the centers' domain alone",
+        "how KLIEP's --bandwidth=auto scores a bandwidth on held-out images: "
+        "nwj holds out images of both domains, lcv of the centers' domain "
+        "alone",
         default="nwj",
         choices=SELECTIONS,
     )
@@ -135,9 +154,27 @@ def check_flags(config: EstimateConfig) -> None:
     cli.check(config)
     cli.require_seed(config)
     cli.size_flags(config, "image")
+    _bandwidth(config.bandwidth)
 
 
-def parse_bandwidth(text: str) -> float | None:
+def fit_settings(config: EstimateConfig) -> FitSettings:
+    """Returns what the flags say of the fit.
+
+    Raises:
+        UserError: --bandwidth is no number above 0.
+    """
+    return FitSettings(
+        num_centers=config.num_centers or None,
+        bandwidth=_bandwidth(config.bandwidth),
+        kernel=config.kernel,
+        selection=config.selection,
+        min_ess=config.min_ess,
+        solver=config.solver,
+        seed=config.seed,
+    )
+
+
+def _bandwidth(text: str) -> float | None:
     """Returns the width of the kernel, None where it is to be selected."""
     if text == "auto":
         return None

@@ -1,9 +1,10 @@
-"""Estimates how typical each image is of the other domain, by KLIEP.
+"""Estimates how typical each image is of the other domain.
 
 Reads the records of both domains, computes features that compare what the
 images show rather than how they look, and estimates both density ratios:
 w = p_target / p_source over the source images and psi, its reverse, over the
-target images. Writes weights by filename, a report and a figure.
+target images, by KLIEP or another --estimator. Writes weights by filename, a
+report and a figure.
 """
 
 import sys
@@ -17,6 +18,7 @@ from kliep_tf.data.tensors import tensor_files
 from kliep_tf.data.weights import has_weights, save_weights
 from kliep_tf.density_ratio import report
 from kliep_tf.density_ratio.doubt import doubts
+from kliep_tf.density_ratio.estimators import ESTIMATORS
 from kliep_tf.density_ratio.image_features import SEGMENTER_HISTOGRAM
 from kliep_tf.density_ratio.verdict import (
     describe_doubt,
@@ -39,7 +41,7 @@ from kliep_tf.estimate_flags import (
     AUTO,
     EstimateConfig,
     check_flags,
-    parse_bandwidth,
+    fit_settings,
 )
 from kliep_tf.estimate_segmenters import Shards
 from kliep_tf.training import saved_models
@@ -90,12 +92,8 @@ def _write_weights(
         features.source,
         features.target,
         features.scaling if config.scaling == "auto" else config.scaling,
-        num_centers=config.num_centers or None,
-        bandwidth=parse_bandwidth(config.bandwidth),
-        selection=config.selection,
-        min_ess=config.min_ess,
-        solver=config.solver,
-        seed=config.seed,
+        fit_settings(config),
+        ESTIMATORS[config.estimator],
     )
     if features.both_labelled:
         head.insert(0, _judge(config, features, source, target))
@@ -104,7 +102,7 @@ def _write_weights(
     report.draw(source, target, shares, f"{config.weights_dir}/{FIGURE}")
     for fitted in (source, target):
         save_weights(config.weights_dir, fitted.weights)
-    return text, (source.result.ess, target.result.ess)
+    return text, (source.ess, target.ess)
 
 
 def _write_equal_weights(

@@ -38,6 +38,13 @@ class TrainConfig(WeightFlags):
         "directory. Where it holds no weights they are estimated first",
         default="",
     )
+    weighting: str = cli.flag(
+        "exponents: weights to the powers below. overlap: overlap weights, "
+        "which move both domains to where they overlap; those of "
+        "--estimator=relative_kliep are such, of others they are derived",
+        default="exponents",
+        choices=weights.WEIGHTINGS,
+    )
     source_weight_exponent: float = cli.flag(
         "a: every loss of a source image is multiplied by w**a, renormalised "
         "to mean 1; 0 switches these weights off",

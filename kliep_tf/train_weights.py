@@ -1,5 +1,6 @@
 """The weights that a training reads: found or estimated, tempered, clipped."""
 
+import dataclasses
 import os
 
 import numpy as np
@@ -44,16 +45,24 @@ def select_cohort(config: TrainConfig, source: RecordIndex) -> RecordIndex:
 def load(
     config: TrainConfig, source: RecordIndex, target: RecordIndex
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns each domain's weights raised to its exponent, by its index."""
+    """Returns each domain's weights as `--weighting` says, by its index."""
     exponents = _exponents(config)
+    if config.weighting == "overlap" and set(exponents.values()) != {1.0}:
+        raise UserError(
+            "--weighting=overlap: expected --source_weight_exponent=1 and "
+            "--target_weight_exponent=1, as overlap weights have none, found "
+            f"{exponents['source']:g} and {exponents['target']:g}"
+        )
     if not any(exponents.values()):
         return np.ones(len(source)), np.ones(len(target))
     directory = _estimated_weights(config)
     found = []
     for domain, index in (("source", source), ("target", target)):
-        values = weights.load_weights(directory, domain).lookup(
-            index.filenames.tolist()
-        )
+        loaded = weights.load_weights(directory, domain)
+        if config.weighting == "overlap":
+            values = weights.overlap(loaded)
+            loaded = dataclasses.replace(loaded, weights=values)
+        values = loaded.lookup(index.filenames.tolist())
         values = weights.temper(values, exponents[domain])
         found.append(_clipped(values, config.max_weight, domain))
     return found[0], found[1]

@@ -350,6 +350,8 @@ def test_every_import_is_a_declared_requirement():
         "absl": "absl-py",
         "google_crc32c": "google-crc32c",
         "PIL": "pillow",
+        "sklearn": "scikit-learn",
+        "tensorflow_probability": "tensorflow-probability",
     }
     imported = {
         name.split(".")[0] for file in FILES for name in imports_of(file)

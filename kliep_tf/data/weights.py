@@ -27,6 +27,8 @@ from kliep_tf.errors import DataError, UserError
 DOMAINS = ("source", "target")
 # Equal parts of a domain by importance, the least typical images first.
 COHORTS = ("low", "medium", "high")
+# How weights are used: each to its exponent, or as overlap weights.
+WEIGHTINGS = ("exponents", "overlap")
 _MODEL = "model/"
 
 
@@ -86,6 +88,28 @@ def temper(weights: np.ndarray, exponent: float) -> np.ndarray:
             f"{mean}"
         )
     return (powered / mean).astype(np.float32)
+
+
+def overlap(weights: ImportanceWeights) -> np.ndarray:
+    """Returns float32 [N]: overlap weights, 2 q / (p + q), of mean 1.
+
+    p is the density of the domain itself, q of the other. Both domains weighted
+    so have one and the same density, p q / (p + q), and no weight is above 2
+    before the mean is made 1 (Li, Morgan and Zaslavsky, JASA 113, 2018).
+
+    Estimators give r = q / ((1 - m) p + m q), with the mixture m of the
+    summary: 0 for the plain ratio, 1/2 for relative ones, which are overlap
+    weights already. Of any m they are 2 (1 - m) r / (1 + (1 - 2 m) r), which
+    for m = 0 is 2 w / (1 + w). Where w has errors these remain in it, and the
+    two directions of KLIEP are two fits: a relative estimator is made for this.
+    """
+    mixture = float(weights.summary.get("mixture", 0.0))
+    ratio = np.asarray(weights.weights, np.float64)
+    ratio = ratio * float(weights.summary.get("mean_ratio", 1.0))
+    found = (
+        2.0 * (1.0 - mixture) * ratio / (1.0 + (1.0 - 2.0 * mixture) * ratio)
+    )
+    return (found / found.mean()).astype(np.float32)
 
 
 def clip(weights: np.ndarray, max_weight: float) -> np.ndarray:

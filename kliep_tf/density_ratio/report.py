@@ -1,8 +1,10 @@
 """The report of a set of weights: a text and a figure for people."""
 
 import dataclasses
+import functools
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import matplotlib
 import numpy as np
@@ -112,15 +114,10 @@ def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
     rows: list[tuple[str, Callable[[FittedWeights], str]]] = [
         ("images", lambda f: f"{len(f.weights.weights)}"),
         ("features", _describe_features),
-        ("effective sample size", lambda f: f"{100 * f.result.ess:.1f} %"),
+        ("estimator", lambda f: f.weights.summary["estimator"]),
+        ("effective sample size", lambda f: f"{100 * f.ess:.1f} %"),
         ("largest weight", lambda f: f"{f.weights.weights.max():.2f}"),
-        (
-            "bandwidth",
-            lambda f: f"{f.result.bandwidth:.4g} ({f.result.decided_by})",
-        ),
-        ("centers", lambda f: f"{len(f.result.centers)}"),
-        ("mean log ratio, nats", lambda f: f"{f.result.log_likelihood:.4f}"),
-        ("duality gap, nats", lambda f: f"{f.result.duality_gap:.1e}"),
+        *_figures_of(source.weights.summary),
     ]
     lines = [
         f"| {'':22} | {'source (w)':>18} | {'target (psi)':>18} |",
@@ -129,6 +126,29 @@ def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
     for name, show in rows:
         lines.append(f"| {name:22} | {show(source):>18} | {show(target):>18} |")
     return lines
+
+
+def _figures_of(
+    summary: Mapping[str, Any],
+) -> list[tuple[str, Callable[[FittedWeights], str]]]:
+    """Returns the rows of what the estimator has: not all have all."""
+    rows: list[tuple[str, str, str]] = [
+        ("bandwidth", "bandwidth", "{0:.4g} ({bandwidth_decided_by})"),
+        ("centers", "num_centers", "{0}"),
+        ("lambda", "ridge", "{0:.3g}"),
+        ("mean log ratio, nats", "mean_log_ratio", "{0:.4f}"),
+        ("duality gap, nats", "duality_gap", "{0:.1e}"),
+    ]
+
+    def show(key: str, form: str, fitted: FittedWeights) -> str:
+        summary = fitted.weights.summary
+        return form.format(summary[key], **summary)
+
+    return [
+        (name, functools.partial(show, key, form))
+        for name, key, form in rows
+        if key in summary
+    ]
 
 
 def _describe_features(fitted: FittedWeights) -> str:
@@ -200,18 +220,22 @@ def _draw_weights(axes: Axes, fitted: FittedWeights) -> None:
     axes.set_ylabel("images")
     axes.set_title(
         f"{_symbol(fitted)} over the {fitted.weights.domain} images: "
-        f"ESS {100 * fitted.result.ess:.0f} % of {len(values)}"
+        f"ESS {100 * fitted.ess:.0f} % of {len(values)}"
     )
 
 
 def _draw_selection(axes: Axes, fitted: FittedWeights) -> None:
     """Draws the score and the ESS of each candidate width."""
-    table, result = fitted.result.selection, fitted.result
+    table, summary = fitted.selection, fitted.weights.summary
+    if table is None:
+        axes.axis("off")
+        return
+    bandwidth = summary["bandwidth"]
     # Far too narrow widths score astronomically low; they need no room.
     worst = np.nanmax(table.scores, initial=0.0) - _MAX_SCORE_SPAN
     scores = np.maximum(table.scores, worst)
     axes.plot(table.bandwidths, scores, "o-", color=_BLUE)
-    axes.axvline(result.bandwidth, color="black", linewidth=1)
+    axes.axvline(bandwidth, color="black", linewidth=1)
     axes.set_xscale("log")
     widths = [f"{width:.2g}" for width in table.bandwidths]
     axes.set_xticks(table.bandwidths, widths, rotation=45)
@@ -219,8 +243,8 @@ def _draw_selection(axes: Axes, fitted: FittedWeights) -> None:
     axes.set_xlabel("bandwidth")
     axes.set_ylabel("held-out score, nats", color=_BLUE)
     axes.set_title(
-        f"{_symbol(fitted)}: bandwidth {result.bandwidth:.3g}, "
-        f"{_DECISIONS[result.decided_by]}"
+        f"{_symbol(fitted)}: bandwidth {bandwidth:.3g}, "
+        f"{_DECISIONS[summary['bandwidth_decided_by']]}"
     )
     other = axes.twinx()
     other.plot(table.bandwidths, 100 * table.ess, "s--", color=_RED)

@@ -1,41 +1,46 @@
 """Both directions' weights from both domains' features."""
 
 import dataclasses
-import warnings
 from typing import Any
 
 import numpy as np
 
 from kliep_tf.data.features import Features
-from kliep_tf.data.weights import ImportanceWeights
-from kliep_tf.density_ratio.kliep import (
-    KliepResult,
-    density_ratio,
-    fit_kliep,
-    from_arrays,
-    to_arrays,
-)
+from kliep_tf.data.weights import ImportanceWeights, effective_sample_size
+from kliep_tf.density_ratio.estimates import Estimate, Estimator
+from kliep_tf.density_ratio.estimators import ESTIMATORS, KLIEP
+from kliep_tf.density_ratio.options import FitSettings
+from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.scaling import FeatureScaling, fit_scaling
 from kliep_tf.errors import UserError
 
 
 @dataclasses.dataclass(frozen=True)
 class FittedWeights:
-    """One domain's weights, the fit behind them, and its warnings.
+    """One domain's weights, the bandwidths compared, and warnings.
 
     Attributes:
         weights: by filename, as saved.
-        result: of the solver.
+        selection: the bandwidths that were compared, if any were.
         notes: what the solver warned of, a sentence each.
     """
 
     weights: ImportanceWeights
-    result: KliepResult
+    selection: SelectionTable | None
     notes: tuple[str, ...]
+
+    @property
+    def ess(self) -> float:
+        """The effective sample size, as a share of the images."""
+        return float(self.weights.summary["effective_sample_size"])
 
 
 def fit_both_directions(
-    source: Features, target: Features, scaling_kind: str, **kliep: Any
+    source: Features,
+    target: Features,
+    scaling_kind: str,
+    settings: FitSettings,
+    estimator: Estimator = KLIEP,
 ) -> tuple[FittedWeights, FittedWeights]:
     """Returns w over the source (eq. 5) and psi over the target.
 
@@ -43,14 +48,17 @@ def fit_both_directions(
         source: features of the source domain.
         target: features of the target domain.
         scaling_kind: one of `scaling.SCALINGS`, fitted on both together.
-        **kliep: keyword arguments of `fit_kliep`.
+        settings: of the estimator.
+        estimator: one of `estimators.ESTIMATORS`.
     """
     scaling = fit_scaling(source.values, target.values, scaling_kind)
     scaled_source = scaling.apply(source.values)
     scaled_target = scaling.apply(target.values)
+    forward, reverse = estimator.fit(scaled_source, scaled_target, settings)
+    name = estimator.name
     return (
-        _fit("source", source, scaled_source, scaled_target, scaling, kliep),
-        _fit("target", target, scaled_target, scaled_source, scaling, kliep),
+        _weights("source", source, scaled_source, scaling, forward, name),
+        _weights("target", target, scaled_target, scaling, reverse, name),
     )
 
 
@@ -98,45 +106,44 @@ def ratio_at(weights: ImportanceWeights, features: Features) -> np.ndarray:
             f"{_ends(found)}"
         )
     scaling = FeatureScaling.from_arrays(weights.model)
-    return density_ratio(
-        scaling.apply(features.values), from_arrays(weights.model)
-    )
+    # Files of earlier versions are all KLIEP's.
+    estimator = ESTIMATORS[weights.summary.get("estimator", KLIEP.name)]
+    ratio = estimator.load(weights.model)(scaling.apply(features.values))
+    return ratio / weights.summary.get("mean_ratio", 1.0)
 
 
 def _ends(names: list[str]) -> str:
     return f"{names[0]!r} to {names[-1]!r}" if names else "without names"
 
 
-def _fit(
+def _weights(
     domain: str,
     features: Features,
-    own: np.ndarray,
-    other: np.ndarray,
+    scaled: np.ndarray,
     scaling: FeatureScaling,
-    kliep: dict[str, Any],
+    found: Estimate,
+    estimator: str,
 ) -> FittedWeights:
-    """Estimates p_other / p_own over the images of `own`."""
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        result = fit_kliep(own, other, **kliep)
+    """Returns the weights of the images, of mean 1."""
+    ratio = found.ratio(scaled)
+    mean = 1.0 if found.normalised else float(ratio.mean())
+    values = (ratio / mean).astype(np.float32)
+    summary: dict[str, Any] = {
+        "images": len(scaled),
+        "estimator": estimator,
+        "mixture": found.mixture,
+        "mean_ratio": mean,
+        "effective_sample_size": effective_sample_size(values),
+        **found.summary,
+        "scaling": scaling.kind,
+        "scaled_columns": scaled.shape[1],
+        "feature_names": [str(name) for name in features.names],
+    }
     weights = ImportanceWeights(
         domain=domain,
         filenames=features.filenames,
-        weights=density_ratio(own, result).astype(np.float32),
-        summary={
-            "images": len(own),
-            "effective_sample_size": result.ess,
-            "bandwidth": result.bandwidth,
-            "bandwidth_decided_by": result.decided_by,
-            "num_centers": len(result.centers),
-            "mean_log_ratio": result.log_likelihood,
-            "duality_gap": result.duality_gap,
-            "iterations": result.num_iterations,
-            "scaling": scaling.kind,
-            "scaled_columns": own.shape[1],
-            "feature_names": [str(name) for name in features.names],
-        },
-        model={**to_arrays(result), **scaling.to_arrays()},
+        weights=values,
+        summary=summary,
+        model={**found.arrays, **scaling.to_arrays()},
     )
-    notes = tuple(str(warning.message) for warning in caught)
-    return FittedWeights(weights, result, notes)
+    return FittedWeights(weights, found.selection, found.notes)

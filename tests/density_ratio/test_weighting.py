@@ -7,6 +7,7 @@ import pytest
 from kliep_tf.data.features import Features
 from kliep_tf.data.weights import load_weights, save_weights
 from kliep_tf.density_ratio import report
+from kliep_tf.density_ratio.options import FitSettings
 from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.density_ratio.weighting import fit_both_directions, ratio_at
 from kliep_tf.errors import UserError
@@ -23,9 +24,12 @@ def _features(number: int, mean, seed: int) -> Features:
 
 
 @functools.cache
-def _fit(scaling: str, **kliep):
+def _fit(scaling: str, **settings):
     return fit_both_directions(
-        _features(60, 0.0, 1), _features(50, 0.7, 2), scaling, **kliep
+        _features(60, 0.0, 1),
+        _features(50, 0.7, 2),
+        scaling,
+        FitSettings(**settings),
     )
 
 
@@ -100,7 +104,8 @@ def test_report_says_to_how_few_columns_features_came():
         )
         for seed in (0, 1)
     )
-    fitted = fit_both_directions(source, target, "pca", bandwidth=1.0)
+    settings = FitSettings(bandwidth=1.0)
+    fitted = fit_both_directions(source, target, "pca", settings)
     assert "4, pca to 2" in report.describe(*fitted, None)
 
 

@@ -12,6 +12,8 @@ import tensorflow as tf
 
 from kliep_tf import train_weights
 from kliep_tf.data import weights
+from kliep_tf.data.index import build_index
+from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
 from kliep_tf.translation.networks import make_generator
@@ -101,6 +103,29 @@ def test_clipping_says_what_it_did(run):
 def test_consistency_is_checked_on_images_of_any_size(run):
     run_dir, _ = run
     assert "consistency/mean_iou" in tensorboard_tags(run_dir)
+
+
+def test_overlap_weights_are_derived_and_take_no_exponent(config):
+    overlapping = dataclasses.replace(
+        config, weighting="overlap", max_weight=0.0
+    )
+    indices = [
+        build_index(resolve_records(pattern, "records"))
+        for pattern in (config.source_records, config.target_records)
+    ]
+    found = train_weights.load(overlapping, *indices)
+    for domain, index, values in zip(
+        ("source", "target"), indices, found, strict=True
+    ):
+        plain = weights.load_weights(config.weights_dir, domain)
+        ratio = plain.lookup(index.filenames.tolist()).astype(np.float64)
+        expected = 2 * ratio / (1 + ratio)
+        np.testing.assert_allclose(
+            values, expected / expected.mean(), rtol=1e-5
+        )
+    halves = dataclasses.replace(overlapping, source_weight_exponent=0.5)
+    with pytest.raises(UserError, match=r"--weighting=overlap: .* found 0\.5"):
+        train_weights.load(halves, *indices)
 
 
 def test_weights_estimated_anew_do_not_slip_into_a_run(run, config):
