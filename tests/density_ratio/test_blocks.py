@@ -82,11 +82,11 @@ cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(
     cpu, [tf.config.LogicalDeviceConfiguration()] * 2
 )
-from kliep_tf.density_ratio import blocks, distances
+from kliep_tf.density_ratio import blocks, distances, exponents
 from kliep_tf.density_ratio.kliep import fit_kliep
 from kliep_tf.density_ratio.samples import measure
 
-distances._BLOCK_ENTRIES = 256 * 128
+exponents.BLOCK_ENTRIES = 256 * 128
 rng = np.random.default_rng(0)
 source, target = rng.normal(size=(900, 3)), rng.normal(size=(600, 3)) + 0.5
 
