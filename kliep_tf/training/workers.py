@@ -15,7 +15,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from kliep_tf.errors import UserError
+from kliep_tf.errors import RefusedError, UserError
 
 _TF_CONFIG = "TF_CONFIG"
 _EXAMPLE = (
@@ -105,14 +105,14 @@ def joining(worker: Worker, seconds: float) -> Iterator[None]:
 
 @contextlib.contextmanager
 def loss_as_user_error(worker: Worker) -> Iterator[None]:
-    """Turns the failure of another worker into a UserError."""
+    """Turns the failure of another worker into a RefusedError."""
     try:
         yield
     except _LOSS as error:
         if worker.count == 1:
             raise
         reason = error.message.strip().splitlines()[0]
-        raise UserError(
+        raise RefusedError(
             f"worker {worker.index}: expected all {worker.count} workers to "
             "stay, found one lost; start all of them again, they continue from "
             f"the last checkpoint ({reason})"
