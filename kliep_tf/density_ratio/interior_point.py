@@ -22,17 +22,16 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from kliep_tf.density_ratio.newton_system import NewtonSystem
 from kliep_tf.density_ratio.simplex import Solution
 
 MAX_ITERATIONS = 60
 _TO_BOUNDARY = 0.995
+# Where few products v_j w_j bound P a, a longer step makes one of them so small
+# that no later step can move.
+_TO_SIGNED_BOUNDARY = 0.9
 _START = 0.9  # of the first coefficients; the rest is the uniform mixture
 _MARGINS = (0.01, 0.1)  # of z from 0 at first, at least and at most
-# Of the float32 products P'DP, relative to their diagonal: what rounding
-# leaves, so that nearly equal columns do not make the system indefinite.
-_RIDGE = 2e-7
-_EXACT_RIDGE = 1e-14  # of float64 products
-_BLOCK = 8
 # Of kernels that are kept in float64 too: casting them costs each product.
 _FEW_ENTRIES = 1 << 20
 _FEW_SIGNED_ENTRIES = 1 << 22
@@ -48,13 +47,10 @@ class InteriorPoint:
             as it is: inside the simplex, and P a above 0 there. Points of very
             little weight then bound P a, so their products v_j w_j come down
             to q_j with mu, as those of a_l z_l come down to 0.
-        exact: whether the systems are formed in float64, which takes twice as
-            long and is hardly ever needed.
     """
 
     compiled: bool = True
     signed: bool = False
-    exact: bool = False
     screens = True
 
     def solve(
@@ -67,9 +63,7 @@ class InteriorPoint:
     ) -> Solution:
         """Returns the optimal coefficients; see `simplex.Solver`."""
         run = _compiled_solve if self.compiled else _solve
-        return run(
-            kernels, present, q, tolerance, start, self.signed, self.exact
-        )
+        return run(kernels, present, q, tolerance, start, self.signed)
 
 
 class _State(NamedTuple):
@@ -89,7 +83,6 @@ def _solve(
     tolerance: tf.Tensor,
     start: tf.Tensor | None,
     signed: bool,
-    exact: bool,
 ) -> Solution:
     products = kernels
     few = _FEW_SIGNED_ENTRIES if signed else _FEW_ENTRIES
@@ -104,7 +97,7 @@ def _solve(
 
     end = tf.while_loop(
         unfinished,
-        lambda state: [_iterate(kernels, products, q, state, signed, exact)],
+        lambda state: [_iterate(kernels, products, q, state, signed)],
         [begin],
         maximum_iterations=MAX_ITERATIONS,
     )[0]
@@ -157,16 +150,16 @@ def _iterate(
     q: tf.Tensor,
     state: _State,
     signed: bool,
-    exact: bool,
 ) -> _State:
     """Returns the state after one predictor-corrector step.
 
     `products` are the kernels that vectors are multiplied with.
     """
     size = kernels.shape[0]
+    part = _TO_SIGNED_BOUNDARY if signed else _TO_BOUNDARY
     primal, dual = state.primal, state.dual
     (a, w), (z, v) = _split(primal, size), _split(dual, size)
-    inverse = _system_inverse(kernels, v / w, z / a, exact)
+    system = NewtonSystem.of(kernels, v / w, z / a)
     # z - 1 + P'v, and P'((q - v w) / w).
     residual = z - 1.0 + state.dual_products
     gradient = state.prices - state.dual_products + residual
@@ -178,7 +171,7 @@ def _iterate(
 
         With the other equations, P'dv + dz = -residual and dw = P da.
         """
-        da = _apply(inverse, gradient + complement[:size] / a)
+        da = system.solve(gradient + complement[:size] / a)
         step = tf.concat([da, _times(products, da)], 0)
         return step, (complement - dual * step) / primal
 
@@ -188,15 +181,18 @@ def _iterate(
     step, dual_step = direction(gradient, complement)
     mu = tf.reduce_mean(a * z)
     affine = tf.reduce_mean(
-        (a + _step_length(primal, step) * step[:size])
-        * (z + _step_length(dual, dual_step) * dual_step[:size])
+        (a + _step_length(primal, step, part) * step[:size])
+        * (z + _step_length(dual, dual_step, part) * dual_step[:size])
     )
 
     # Corrector: centred, with the second-order terms.
     bends = step * dual_step
     if signed:
         # Of steps that are cut short, the second-order terms are small.
-        lengths = _step_length(primal, step), _step_length(dual, dual_step)
+        lengths = (
+            _step_length(primal, step, part),
+            _step_length(dual, dual_step, part),
+        )
         bends *= tf.minimum(lengths[0], 1.0) * tf.minimum(lengths[1], 1.0)
     centre = mu * (affine / mu) ** 3
     relaxed = q
@@ -209,8 +205,8 @@ def _iterate(
         bent += q - relaxed
     bend = _transposed_times(products, bent / w)
     step, dual_step = direction(gradient - bend, complement)
-    primal += _TO_BOUNDARY * _step_length(primal, step) * step
-    dual += _TO_BOUNDARY * _step_length(dual, dual_step) * dual_step
+    primal += part * _step_length(primal, step, part) * step
+    dual += part * _step_length(dual, dual_step, part) * dual_step
 
     (a, w), (_, v) = _split(primal, size), _split(dual, size)
     prices = _transposed_times(products, q / w)
@@ -236,11 +232,11 @@ def _gap(prices: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
     return tf.math.log(tf.reduce_max(prices) * tf.reduce_sum(a))
 
 
-def _step_length(x: tf.Tensor, dx: tf.Tensor) -> tf.Tensor:
-    """Returns the largest t <= 1 / 0.995 with x + t dx >= 0."""
+def _step_length(x: tf.Tensor, dx: tf.Tensor, part: float) -> tf.Tensor:
+    """Returns the largest t <= 1 / part with x + t dx >= 0."""
     # Points of weight 0 have v = dv = 0 and do not bind.
     speed = tf.reduce_max(-dx / tf.where(x > 0.0, x, tf.ones_like(x)))
-    return 1.0 / tf.maximum(speed, _TO_BOUNDARY)
+    return 1.0 / tf.maximum(speed, part)
 
 
 def _times(kernels: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
@@ -251,87 +247,3 @@ def _times(kernels: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
 def _transposed_times(kernels: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
     """Returns P'x [b] in float64, x [n]."""
     return tf.linalg.matvec(tf.cast(kernels, tf.float64), x)
-
-
-class _Inverse(NamedTuple):
-    scale: tf.Tensor  # [b]
-    system: tf.Tensor  # [b, b], of unit diagonal
-    inverse: tf.Tensor  # [b, b]
-
-
-def _system_inverse(
-    kernels: tf.Tensor,
-    curvature: tf.Tensor,
-    barrier: tf.Tensor,
-    exact: bool,
-) -> _Inverse:
-    """Returns P' diag(curvature) P + diag(barrier), inverted.
-
-    Unless `exact`, the product is taken in float32, which bends the direction
-    a little and never the solution: residuals are float64. Where differences
-    of entries count, as they do where some are negative, that is too much.
-    """
-    dtype = tf.float64 if exact else tf.float32
-    root = tf.cast(tf.sqrt(curvature), dtype)
-    rows = tf.cast(kernels, dtype) * root
-    gram = tf.cast(tf.linalg.matmul(rows, rows, transpose_b=True), tf.float64)
-    diagonal = tf.linalg.diag_part(gram)
-    ridge = _EXACT_RIDGE if exact else _RIDGE
-    system = gram + tf.linalg.diag(ridge * diagonal + barrier)
-    scale = tf.math.rsqrt(diagonal + barrier)
-    system *= scale[:, None] * scale[None, :]
-    return _Inverse(scale, system, inverse_of_positive(system))
-
-
-def _apply(inverse: _Inverse, x: tf.Tensor) -> tf.Tensor:
-    """Returns the system's solution, refined once."""
-    x = x * inverse.scale
-    solution = tf.linalg.matvec(inverse.inverse, x)
-    rest = x - tf.linalg.matvec(inverse.system, solution)
-    solution += tf.linalg.matvec(inverse.inverse, rest)
-    return solution * inverse.scale
-
-
-def inverse_of_positive(matrix: tf.Tensor) -> tf.Tensor:
-    """Returns the inverse of a positive definite [b, b], b a multiple of 8.
-
-    Gauss-Jordan elimination in blocks. On CPU, XLA's own Cholesky factor of
-    128 columns takes twenty times as long as this inverse.
-    """
-    size = matrix.shape[0]
-    blocks = tf.reshape(tf.range(size), [-1, _BLOCK])
-    identity = tf.eye(size, dtype=matrix.dtype)
-
-    def eliminate(
-        i: tf.Tensor, matrix: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        place = tf.gather(identity, blocks[i])  # [block, size]
-        rows = tf.gather(matrix, blocks[i])
-        columns = tf.gather(matrix, blocks[i], axis=1)
-        pivot = _small_inverse(tf.gather(rows, blocks[i], axis=1))
-        outside = 1.0 - tf.reduce_sum(place, axis=0)
-        rows = pivot @ (rows * outside + place)
-        columns = tf.transpose(place) - columns * outside[:, None]
-        matrix *= outside[:, None] * outside[None, :]
-        return i + 1, matrix + columns @ rows
-
-    num_blocks = size // _BLOCK
-    return tf.while_loop(lambda i, _: i < num_blocks, eliminate, (0, matrix))[1]
-
-
-def _small_inverse(block: tf.Tensor) -> tf.Tensor:
-    """Returns the inverse of a positive definite [8, 8], row by row."""
-    identity = tf.eye(_BLOCK, dtype=block.dtype)
-
-    def eliminate(
-        i: tf.Tensor, block: tf.Tensor
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        place = tf.gather(identity, i)
-        outside = 1.0 - place
-        row = tf.gather(block, i)
-        column = place - tf.gather(block, i, axis=1) * outside
-        row = (row * outside + place) / tf.gather(row, i)
-        block *= outside[:, None] * outside[None, :]
-        return i + 1, block + column[:, None] * row[None, :]
-
-    return tf.while_loop(lambda i, _: i < _BLOCK, eliminate, (0, block))[1]

@@ -124,24 +124,25 @@ def fit_least_squares(
     own_rows = rng.permutation(len(target))[:pairs]
     other_rows = rng.permutation(len(source))[:pairs]
     errors = np.empty((len(widths), len(ridges)))
-    thetas = {}
     for i, width in enumerate(widths):
         own = kernels(samples.target, width)
         other = kernels(samples.source, width)
-        moments = Moments.of(own, other, mixture)
-        for j, value in enumerate(ridges):
-            errors[i, j] = moments.leave_one_out(
-                own[own_rows], other[other_rows], value
-            )
-            thetas[i, j] = moments.theta(value)
+        left_out = LeftOut(
+            Moments.of(own, other, mixture), own[own_rows], other[other_rows]
+        )
+        errors[i] = [left_out.error(value) for value in ridges]
     best_i, best_j = np.unravel_index(np.argmin(errors), errors.shape)
+    best = widths[best_i]
+    moments = Moments.of(
+        kernels(samples.target, best), kernels(samples.source, best), mixture
+    )
     unknown = np.full(len(widths), np.nan)
     table = SelectionTable(widths, -errors.min(axis=1), unknown, unknown.copy())
     return LeastSquaresResult(
         mixture=mixture,
-        theta=thetas[int(best_i), int(best_j)],
+        theta=moments.theta(ridges[best_j]),
         centers=centers,
-        bandwidth=float(widths[best_i]),
+        bandwidth=float(best),
         ridge=float(ridges[best_j]),
         selection=table,
         origin=samples.coordinates.origin,
@@ -232,33 +233,43 @@ class Moments:
         system[np.diag_indices_from(system)] += ridge
         return np.maximum(np.linalg.solve(system, self.mean), 0.0)
 
-    def leave_one_out(
-        self, own: np.ndarray, other: np.ndarray, ridge: float
-    ) -> float:
-        """Returns the squared error at points that were left out of the fit.
 
-        The mean of a/2 r(own)^2 + (1 - a)/2 r(other)^2 - r(own), where r is
-        fitted without the pair (Kanamori et al., section 4).
+class LeftOut:
+    """The squared errors at pairs of points that were left out of the fit.
+
+    That is the mean of a/2 r(own)^2 + (1 - a)/2 r(other)^2 - r(own), where r is
+    fitted without the pair (Kanamori et al., section 4). One decomposition
+    serves every lambda.
+    """
+
+    def __init__(self, moments: Moments, own: np.ndarray, other: np.ndarray):
+        """Keeps what does not depend on lambda.
 
         Args:
-            own: [n, b], kernels at numerator points.
-            other: [n, b], at denominator points.
-            ridge: lambda.
+            moments: of all points.
+            own: [n, b], kernels at the numerator points of the pairs.
+            other: [n, b], at the denominator points.
         """
-        a, (size, other_size) = self.mixture, self.sizes
-        # H without pair i = system - u u' - v v', by Woodbury's identity.
-        system = a * size / (size - 1) * self.own
-        system += (1.0 - a) * other_size / (other_size - 1) * self.other
-        system[np.diag_indices_from(system)] += ridge
-        u = np.sqrt(a / (size - 1)) * own.T
-        v = np.sqrt((1.0 - a) / (other_size - 1)) * other.T
-        means = (size * self.mean[:, None] - own.T) / (size - 1)  # [b, n]
+        a, (size, other_size) = moments.mixture, moments.sizes
+        self._mixture, self._own, self._other = a, own.T, other.T
+        # H without pair i = system - u u' - v v'.
+        system = a * size / (size - 1) * moments.own
+        system += (1.0 - a) * other_size / (other_size - 1) * moments.other
+        self._values, self._vectors = np.linalg.eigh(system)
+        self._u = np.sqrt(a / (size - 1)) * own.T
+        self._v = np.sqrt((1.0 - a) / (other_size - 1)) * other.T
+        means = (size * moments.mean[:, None] - own.T) / (size - 1)  # [b, n]
+        columns = np.concatenate([self._u, self._v, means], axis=1)
+        self._rotated = self._vectors.T @ columns
+
+    def error(self, ridge: float) -> float:
+        """Returns the mean error with this lambda."""
+        values = np.maximum(self._values, 0.0) + ridge
         inverse_u, inverse_v, plain = np.split(
-            np.linalg.solve(system, np.concatenate([u, v, means], axis=1)),
-            [len(own), 2 * len(own)],
-            axis=1,
+            self._vectors @ (self._rotated / values[:, None]), 3, axis=1
         )
-        # (I - U' S^-1 U) of two columns U = [u, v], each pair's own.
+        u, v = self._u, self._v
+        # Woodbury's identity: (I - U' S^-1 U) of U = [u, v], of each pair.
         uu = 1.0 - np.sum(u * inverse_u, axis=0)
         vv = 1.0 - np.sum(v * inverse_v, axis=0)
         uv = -np.sum(u * inverse_v, axis=0)
@@ -268,7 +279,8 @@ class Moments:
         by_u = (vv * right_u - uv * right_v) / determinant
         by_v = (uu * right_v - uv * right_u) / determinant
         theta = np.maximum(plain + inverse_u * by_u + inverse_v * by_v, 0.0)
-        at_own = np.sum(own.T * theta, axis=0)
-        at_other = np.sum(other.T * theta, axis=0)
+        at_own = np.sum(self._own * theta, axis=0)
+        at_other = np.sum(self._other * theta, axis=0)
+        a = self._mixture
         squares = a * at_own**2 + (1.0 - a) * at_other**2
         return float(np.mean(0.5 * squares - at_own))

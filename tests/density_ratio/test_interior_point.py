@@ -3,10 +3,8 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.density_ratio.gradient_ascent import GradientAscent
-from kliep_tf.density_ratio.interior_point import (
-    InteriorPoint,
-    inverse_of_positive,
-)
+from kliep_tf.density_ratio.interior_point import InteriorPoint
+from kliep_tf.density_ratio.newton_system import inverse_of_positive
 
 
 def arguments(columns, weights=None):
@@ -91,3 +89,18 @@ def test_a_start_saves_iterations_alone():
     np.testing.assert_allclose(again.a, plain.a, atol=1e-5)
     assert again.gap <= 1e-8
     assert again.num_iterations < plain.num_iterations
+
+
+def test_signed_entries_by_hand():
+    # w = (2 a - b, 2 b - a) over a + b = 1 is (3 a - 1, 2 - 3 a): with weights
+    # .7 and .3 the optimum is 3 a - 1 = .7. The third column is a place to
+    # start; at the optimum it would be worth .4 / .7 * .7 + .4 / .3 * .3 = .8.
+    columns = np.array([[2.0, -1.0, 0.4], [-1.0, 2.0, 0.4]])
+    start = tf.constant(np.array([0.05, 0.05, 0.9, *[0.0] * 29]))
+    solution = InteriorPoint(signed=True).solve(
+        *arguments(columns, [0.7, 0.3]), start
+    )
+    np.testing.assert_allclose(
+        solution.a[:3], [1.7 / 3, 1.3 / 3, 0.0], atol=1e-5
+    )
+    assert solution.gap <= 1e-8

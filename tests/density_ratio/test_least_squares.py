@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from kliep_tf.density_ratio.least_squares import (
+    LeftOut,
     Moments,
     fit_least_squares,
     least_squares_ratio,
@@ -78,10 +79,8 @@ def test_leave_one_out_is_that_of_fits_without_each_pair(a, ridge):
         theta = np.maximum(theta, 0)
         here, there = own[i] @ theta, other[i] @ theta
         errors.append(a / 2 * here**2 + (1 - a) / 2 * there**2 - here)
-    moments = Moments.of(own, other, a)
-    assert moments.leave_one_out(own, other[:number], ridge) == pytest.approx(
-        np.mean(errors), rel=1e-9
-    )
+    left_out = LeftOut(Moments.of(own, other, a), own, other[:number])
+    assert left_out.error(ridge) == pytest.approx(np.mean(errors), rel=1e-9)
 
 
 @pytest.mark.parametrize("a", [0.0, 0.5])

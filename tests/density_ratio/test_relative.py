@@ -143,6 +143,18 @@ def test_certificate_and_optimum_by_hand(bandwidth, a):
     assert result.log_likelihood >= -found.fun - 1e-5
 
 
+@pytest.mark.parametrize("bandwidth", [0.05, 0.5, 1.5, 5.0])
+@pytest.mark.parametrize("num_centers", [10, None])
+def test_it_converges_on_many_samples(bandwidth, num_centers):
+    # Where a single image bounds the ratio, long steps would end in a corner.
+    for seed, a in itertools.product(range(6), (0.5, 0.2)):
+        source, target = samples(seed)
+        result = fit_relative_kliep(
+            source, target, num_centers, bandwidth, mixture=a
+        )
+        assert result.duality_gap <= 1e-6, (seed, a)
+
+
 def test_certificate_fails_where_the_solver_stops_early(monkeypatch):
     from kliep_tf.density_ratio import interior_point
 
@@ -155,6 +167,7 @@ def test_certificate_fails_where_the_solver_stops_early(monkeypatch):
     assert not result.converged and result.duality_gap > 1e-4
     monkeypatch.undo()
     best = fit_relative_kliep(source, target, bandwidth=0.5, num_centers=10)
+    assert best.converged
     shortfall = best.log_likelihood - result.log_likelihood
     assert 0 < shortfall <= result.duality_gap
 
