@@ -84,7 +84,7 @@ def _index(config: TrainSegmenterConfig, paths: list[str]) -> RecordIndex:
     index = build_index(paths)
     if not config.labelled_only:
         return index
-    rows = np.flatnonzero(labelled_examples(paths, index.classes.ignore_label))
+    rows = np.flatnonzero(labelled_examples(paths))
     if not len(rows):
         raise UserError(
             f"--train_records={config.train_records}: expected some labelled "

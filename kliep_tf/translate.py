@@ -174,13 +174,16 @@ def _translated_examples(
             weight = found_weights[translated.filename]
             example = records.append_weight(example, weight)
         if config.png_dir:
-            _write_pngs(config, translated, classes)
+            _write_pngs(config, translated, classes, path)
         yield example
         bar.update(1)
 
 
 def _write_pngs(
-    config: TranslateConfig, translated: TranslatedImage, classes: ClassSet
+    config: TranslateConfig,
+    translated: TranslatedImage,
+    classes: ClassSet,
+    shard: str,
 ) -> None:
     """Writes images/NAME.png and, if there is a label, labels/NAME.png."""
     directory = Path(config.png_dir)
@@ -189,7 +192,7 @@ def _write_pngs(
     image_path.parent.mkdir(exist_ok=True)
     encoded = translated.as_png(config.image_format)
     runs.write_atomically(image_path, encoded)
-    label = translated.decode_label()
+    label = translated.decode_label(classes, shard)
     if label is not None:
         label_path = directory / "labels" / name
         label_path.parent.mkdir(exist_ok=True)

@@ -66,6 +66,39 @@ def read_label(
     return tf.ensure_shape(label, [None, None, 1])
 
 
+def decode_label(
+    encoded: bytes,
+    classes: ClassSet,
+    size: tuple[int, int],
+    place: tuple[str, str],
+) -> np.ndarray | None:
+    """Returns a label uint8 [H, W], checked, outside of a graph.
+
+    Args:
+        encoded: as it is stored; b"" where there is none.
+        classes: whose train ids the label may hold.
+        size: of the decoded image.
+        place: the path of the shard and the example's filename.
+
+    Returns:
+        None where there is none.
+
+    Raises:
+        DataError: as `read_label`.
+        tf.errors.InvalidArgumentError: the PNG is damaged behind its header.
+    """
+    shard, name = (part.encode() for part in place)
+    if not encoded:
+        return None
+    if not images.is_gray_png(encoded):
+        _refuse_encoding(encoded, shard, name)
+    label = images.decode_label(encoded).numpy()
+    counts = np.bincount(label.ravel(), minlength=256)
+    if label.shape[:2] != tuple(size) or classes.unknown_label(counts):
+        _refusing(classes)(label, np.asarray(size), shard, name)
+    return label[:, :, 0]
+
+
 def _is_wrong(
     label: tf.Tensor, size: tf.Tensor, classes: ClassSet
 ) -> tf.Tensor:

@@ -1,7 +1,6 @@
 """Reading records once, in order: checks, equal batches, clear errors."""
 
 import collections
-import contextlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -11,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from kliep_tf.data import images, pipeline, records
-from kliep_tf.data.index import RecordIndex
+from kliep_tf.data.labels import read_label
 from kliep_tf.data.summaries import (
     SplitSummary,
     class_set_of,
@@ -81,7 +80,7 @@ def has_labels(paths: Sequence[str]) -> bool:
     return True
 
 
-def labelled_examples(paths: Sequence[str], ignore_label: int) -> np.ndarray:
+def labelled_examples(paths: Sequence[str]) -> np.ndarray:
     """Returns bool [N]: which examples have a labelled pixel, in their order.
 
     Their labels are decoded, since datasets give out unlabelled images with
@@ -89,21 +88,15 @@ def labelled_examples(paths: Sequence[str], ignore_label: int) -> np.ndarray:
 
     Args:
         paths: the shards.
-        ignore_label: the train id of pixels that are not labelled.
 
     Raises:
-        UserError: a record is damaged.
+        UserError: a record is damaged, or a label is none of its image.
     """
+    classes = class_set_of(paths)
 
     def is_labelled(example: dict[str, tf.Tensor]) -> tf.Tensor:
-        encoded = example[records.LABEL_ENCODED]
-        return tf.cond(
-            tf.strings.length(encoded) > 0,
-            lambda: tf.reduce_any(
-                images.decode_label(encoded) != np.uint8(ignore_label)
-            ),
-            lambda: tf.constant(False),
-        )
+        label = read_label(example, classes)
+        return tf.reduce_any(label != np.uint8(classes.ignore_label))
 
     dataset = make_example_dataset(paths).map(
         is_labelled, num_parallel_calls=tf.data.AUTOTUNE
@@ -168,24 +161,6 @@ def reason_of(error: tf.errors.OpError) -> str:
         return _OWN.split(line, maxsplit=1)[1]
     line = re.sub(r"\{\{.*?\}\} ?", "", line)
     return re.sub(r" \[Op:\w+\].*", "", line)
-
-
-@contextlib.contextmanager
-def readable(index: RecordIndex, row: int) -> Iterator[None]:
-    """Turns TensorFlow's error for a damaged example into a UserError.
-
-    Within, one example of an index is parsed and decoded.
-    """
-    try:
-        yield
-    except DAMAGED as error:
-        if is_own(error):
-            raise DataError(reason_of(error)) from error
-        path = index.paths[index.shards[row]]
-        raise DataError(
-            f"{path}: expected readable examples, found a damaged one, "
-            f"{str(index.filenames[row])!r} ({reason_of(error)})"
-        ) from error
 
 
 def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.data import images, records
+from kliep_tf.data import images
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
+from kliep_tf.data.examples import read_example
 from kliep_tf.data.index import RecordIndex
-from kliep_tf.data.reading import readable
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.inference import (
     Segmenter,
@@ -220,16 +220,13 @@ def _labelled_examples(
     """Returns uint8 images [H, W, 3] and train ids [H, W, 1]."""
     found: list[tuple[np.ndarray, np.ndarray]] = []
     for row in range(len(source)):
-        with readable(source, row):
-            parsed = records.parse_example(source.read(row))
-            if not parsed[records.LABEL_ENCODED].numpy():
-                continue
-            image = images.decode_image(parsed[records.ENCODED])
-            label = images.decode_label(parsed[records.LABEL_ENCODED])
+        image, label = read_example(source, row)
+        if label is None:
+            continue
         found.append(
             (
                 images.resize_image(image, size).numpy(),
-                images.resize_label(label, size).numpy(),
+                images.resize_label(label[..., np.newaxis], size).numpy(),
             )
         )
         if len(found) == number:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.data import images, records
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.data.confusions import FrameConfusions
+from kliep_tf.data.examples import read_example
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.pipeline import LabelledImages
 from kliep_tf.segmentation import metrics
@@ -131,17 +131,19 @@ def show_images(
     rows = {str(name): row for row, name in enumerate(index.filenames)}
     found = []
     for name in names:
-        example = records.parse_example(index.read(rows[name]))
-        image = images.decode_image(example[records.ENCODED])
-        label = images.decode_label(example[records.LABEL_ENCODED])[None]
+        image, label = read_example(index, rows[name])
+        if label is None:
+            label = np.full(
+                image.shape[:2], index.classes.ignore_label, np.uint8
+            )
         predictions, (matrix,) = _compare(
-            segmenter(image[None]), label.numpy(), index.classes
+            segmenter(image[None]), label[None, ..., None], index.classes
         )
         found.append(
             EvaluatedImage(
                 name,
-                image.numpy(),
-                label.numpy()[0, ..., 0],
+                image,
+                label,
                 predictions.numpy()[0],
                 metrics.mean_iou(matrix),
                 metrics.pixel_accuracy(matrix),

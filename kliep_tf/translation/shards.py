@@ -9,7 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import tensorflow as tf
 
-from kliep_tf.data import images, reading, records
+from kliep_tf.data import images, labels, reading, records
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.errors import DataError, UserError
 from kliep_tf.ordered_map import ordered_map
 from kliep_tf.training import saved_models
@@ -38,21 +39,28 @@ class TranslatedImage:
     pixels: np.ndarray
     encoded: bytes
 
-    def decode_label(self) -> np.ndarray | None:
+    def decode_label(self, classes: ClassSet, shard: str) -> np.ndarray | None:
         """Returns the label, uint8 [H, W] of train ids, or None.
 
+        Args:
+            classes: whose train ids it may hold.
+            shard: path of the example's shard, for messages.
+
         Raises:
-            UserError: it cannot be decoded.
+            UserError: it cannot be decoded, or is none of this image.
         """
         encoded = records.parse_example(self.serialized)[records.LABEL_ENCODED]
-        if not encoded.numpy():
-            return None
         try:
-            return images.decode_label(encoded).numpy()[:, :, 0]
+            return labels.decode_label(
+                encoded.numpy(),
+                classes,
+                self.pixels.shape[:2],
+                (shard, self.filename),
+            )
         except tf.errors.InvalidArgumentError as error:
             raise DataError(
-                f"{self.filename}: expected a label in PNG, found "
-                f"{len(encoded.numpy())} bytes of something else"
+                f"{shard}, {self.filename!r}: expected a label in PNG, found "
+                f"{len(encoded.numpy())} bytes that cannot be decoded"
             ) from error
 
     def as_png(self, image_format: str) -> bytes:

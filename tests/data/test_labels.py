@@ -9,10 +9,12 @@ from PIL import Image
 
 from kliep_tf.data import images, pipeline, records
 from kliep_tf.data.augmentation import Augmentation
+from kliep_tf.data.examples import read_example
 from kliep_tf.data.index import build_index
 from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import (
     is_own,
+    labelled_examples,
     make_example_dataset,
     read_all,
     reason_of,
@@ -89,6 +91,26 @@ def test_wrong_label_is_named_in_training(tmp_path, label, reason):
 def test_label_of_another_encoding_is_never_decoded(label, reason):
     with pytest.raises(tf.errors.InvalidArgumentError, match="one 8-bit"):
         images.decode_label(label)
+
+
+@pytest.mark.parametrize(("label", "reason"), WRONG)
+def test_wrong_label_is_named_where_a_few_examples_are_read(
+    tmp_path, label, reason
+):
+    (path,) = write(tmp_path, encode_png(GOOD), label, None)
+    index = build_index([path])
+    np.testing.assert_array_equal(read_example(index, 0).label, GOOD)
+    assert read_example(index, 2).label is None
+    with pytest.raises(UserError) as error:
+        read_example(index, 1)
+    assert str(error.value).startswith(f"{path}, 'frame_1': expected")
+    assert reason in str(error.value)
+
+
+def test_wrong_label_is_named_where_labelled_examples_are_looked_for(tmp_path):
+    paths = write(tmp_path, encode_png(GOOD), WRONG[0][0])
+    with pytest.raises(UserError, match=r"'frame_1': .*, found 33$"):
+        labelled_examples(paths)
 
 
 def test_damaged_image_is_looked_for_and_named(tmp_path):

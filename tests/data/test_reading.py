@@ -126,5 +126,5 @@ def test_labelled_examples_have_a_labelled_pixel(tmp_path):
             for number, label in enumerate(labels)
         ],
     )
-    found = labelled_examples([str(path)], ignore_label=255)
+    found = labelled_examples([str(path)])
     assert found.tolist() == [True, False, False]

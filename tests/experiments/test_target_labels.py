@@ -25,7 +25,7 @@ def test_labels_are_hidden_but_for_some(target_records, tmp_path):
     hidden = resolve_records(tmp_path / "hidden", "records")
     found = build_index(hidden)
     assert found.filenames.tolist() == names.tolist()
-    labelled = labelled_examples(hidden, ignore_label=255)
+    labelled = labelled_examples(hidden)
     assert set(found.filenames[labelled]) == set(keep)
 
 

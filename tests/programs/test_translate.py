@@ -155,7 +155,9 @@ def test_label_that_is_no_png_is_named_where_it_has_to_be_one(config, tmp_path):
     config = dataclasses.replace(
         config, source_records=str(odd), png_dir=str(tmp_path / "png")
     )
-    with pytest.raises(UserError, match="odd_one: expected a label in PNG"):
+    with pytest.raises(
+        UserError, match=r"'odd_one': expected a label in PNG .*6 bytes"
+    ):
         translate(config)
 
 

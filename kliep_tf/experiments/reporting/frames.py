@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-import tensorflow as tf
 
-from kliep_tf.data import images, records
+from kliep_tf.data import records
 from kliep_tf.data.class_sets import ClassSet
+from kliep_tf.data.examples import read_example
 from kliep_tf.data.index import RecordIndex, build_index
+from kliep_tf.errors import DataError
 
 
 class Frame(NamedTuple):
@@ -46,7 +47,7 @@ def frames_across(
     train_id = classes.index(name)
     shares = []
     for row in range(len(index)):
-        label = _decode_label(_parse(index, row))
+        label = _read(index, row).label
         labelled = label != classes.ignore_label
         shares.append(np.sum(label == train_id) / max(labelled.sum(), 1))
     return spread_evenly(index.filenames, shares, number)
@@ -71,14 +72,10 @@ def spread_evenly(
 
 
 def _read(index: RecordIndex, row: int) -> Frame:
-    example = _parse(index, row)
-    image = images.decode_image(example[records.ENCODED]).numpy()
-    return Frame(image, _decode_label(example))
-
-
-def _parse(index: RecordIndex, row: int) -> dict[str, tf.Tensor]:
-    return records.parse_example(tf.constant(index.read(row)))
-
-
-def _decode_label(example: dict[str, tf.Tensor]) -> np.ndarray:
-    return images.decode_label(example[records.LABEL_ENCODED]).numpy()[..., 0]
+    image, label = read_example(index, row)
+    if label is None:
+        raise DataError(
+            f"{index.paths[index.shards[row]]}: expected labelled examples, "
+            f"found {str(index.filenames[row])!r} without a label"
+        )
+    return Frame(image, label)
