@@ -45,6 +45,8 @@ REQUIREMENTS = [
     "filelock>=3.32,<4",
     # Pretrained weights in the format that hubs give them.
     "safetensors>=0.5,<1",
+    # VGG-16's weights as Keras publishes them. Keras brings it.
+    "h5py>=3.11,<4",
     # TFRecord's checksums, where a damaged shard is read record by record.
     "google-crc32c>=1.6,<2",
     # Logistic regression as a density ratio, principal components.
