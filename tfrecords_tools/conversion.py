@@ -100,6 +100,21 @@ class FolderConfig(ConversionConfig):
     )
 
 
+@dataclasses.dataclass(frozen=True)
+class CheckedFrames:
+    """What is left of a listing once its files are looked at.
+
+    Attributes:
+        root: the raw folder.
+        frames: to be converted; at least one.
+        skipped: {"file", "reason"} of what is left out.
+    """
+
+    root: Path
+    frames: Sequence[RawFrame]
+    skipped: Sequence[dict[str, str]]
+
+
 def convert(
     program: str,
     config: ConversionConfig,
@@ -120,10 +135,21 @@ def convert(
     Raises:
         UserError: a flag, a file or the output directory cannot be used.
     """
+    checked = check(config, listing)
+    write(program, config, checked, dataset=dataset, classes=classes)
+
+
+def check(config: ConversionConfig, listing: RawListing) -> CheckedFrames:
+    """Returns the frames that can be converted, by their files' headers.
+
+    All that can be wrong with the input is found before the output directory
+    is claimed: a claim is bound to the files as they are.
+
+    Raises:
+        UserError: a flag or a file cannot be used, or nothing is left.
+    """
     _check_flags(config)
     _check_filenames(listing.frames)
-    # All that can be wrong with the input is found before the output directory
-    # is claimed: a claim is bound to the files as they are.
     frames, mismatched = check_files(
         listing.frames,
         listing.root,
@@ -139,6 +165,19 @@ def convert(
         )
     if not getattr(config, "label_map", ""):
         refuse_train_ids(frames)
+    return CheckedFrames(listing.root, frames, skipped)
+
+
+def write(
+    program: str,
+    config: ConversionConfig,
+    checked: CheckedFrames,
+    *,
+    dataset: str,
+    classes: ClassSet,
+) -> None:
+    """Writes checked frames as shards and describes them; see `convert`."""
+    frames = checked.frames
     with runs.claim(
         config.output_dir,
         program,
@@ -150,7 +189,9 @@ def convert(
             print(f"{config.output_dir}: {config.split} is already done")
             return
         contents = _write_shards(claim.directory, frames, config)
-        summary = _summarise(dataset, classes, config, contents, skipped)
+        summary = _summarise(
+            dataset, classes, config, contents, checked.skipped
+        )
         summaries.write_summary(claim.directory, summary)
         claim.finish(num_examples=summary.num_examples)
         forget_contents(claim.directory, contents)

@@ -7,7 +7,8 @@
 Images and labels belong together that have the same file name but for the
 ending. Where names differ, `--join` is a regular expression whose group `key`
 is what both names share, or `--pairs` a CSV file with the columns image and
-label. The key becomes image/filename.
+label. The key becomes image/filename. `--split_by` divides the frames into
+splits, none of them into two.
 
 `--label_map` says which values of the label files mean which class: the name of
 a map that ships with the package (gta5, cityscapes, ...) or a CSV or JSON file
@@ -20,25 +21,25 @@ or BMP; labels are stored without loss. The same command again continues
 interrupted work.
 """
 
-import csv
 import dataclasses
-import glob
+import itertools
 import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
 
 from kliep_tf import cli
+from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
-from tfrecords_tools import conversion, raw_files
-from tfrecords_tools.encoding import RawFrame, RawLabel
+from tfrecords_tools import conversion, joining, raw_files, splitting
+from tfrecords_tools.encoding import RawLabel
 from tfrecords_tools.label_maps import LabelMap, load_label_map
 
 # Worker processes import this module again: nothing here may import
 # TensorFlow at the top.
 
-_SPLIT_NAME = re.compile(r"[A-Za-z0-9_.-]+")
+_ONLY_SPLIT = "train"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -77,8 +78,16 @@ class ConvertFolderConfig(conversion.ConversionConfig):
         default="",
     )
     split: str = cli.flag(
-        "Name of the split, with which the names of the shards begin.",
-        default="train",
+        "Name of the split, with which the names of the shards begin; by "
+        "default train. With --split_by the one to convert; by default all.",
+        default="",
+    )
+    split_by: str = cli.flag(
+        "What makes a frame one of a split: 'folder', the first folder in "
+        "which paths of images differ; a regular expression with a group "
+        "split; shares such as train:0.9,val:0.1, drawn by --seed and name; "
+        "or files of names, such as train.txt,val.txt.",
+        default="",
     )
 
 
@@ -88,20 +97,28 @@ def convert_folder(config: ConvertFolderConfig) -> None:
     label_map = None
     if config.label_map:
         label_map = load_label_map(config.label_map)
-    listing = list_frames(config, label_map)
-    conversion.convert(
-        "tfrecords_tools.convert_folder",
-        config,
-        listing,
-        dataset=config.dataset or listing.root.resolve().name,
-        classes=label_map.classes if label_map else CITYSCAPES_CLASSES,
-    )
+    listings = list_frames(config, label_map)
+    # Every split is checked before the first is written.
+    checked = {
+        split: conversion.check(
+            dataclasses.replace(config, split=split), listing
+        )
+        for split, listing in listings.items()
+    }
+    for split, frames in checked.items():
+        conversion.write(
+            "tfrecords_tools.convert_folder",
+            dataclasses.replace(config, split=split),
+            frames,
+            dataset=config.dataset or frames.root.resolve().name,
+            classes=label_map.classes if label_map else CITYSCAPES_CLASSES,
+        )
 
 
 def list_frames(
     config: ConvertFolderConfig, label_map: LabelMap | None
-) -> raw_files.RawListing:
-    """Returns the frames whose image and, if asked for, label are there.
+) -> dict[str, raw_files.RawListing]:
+    """Returns, by split, the frames whose image and label are there.
 
     Args:
         config: the program's flags.
@@ -111,35 +128,76 @@ def list_frames(
         UserError: nothing is found, or two files have the same key.
     """
     if config.pairs:
-        images, labels = _read_pairs(Path(config.pairs), config.join)
+        images, labels = joining.read_pairs(Path(config.pairs), config.join)
     else:
-        images = _by_key(_matches(config.images, "images"), config.join)
+        images = joining.by_key(
+            joining.find_files(config.images, "images"), config.join
+        )
         labels = {}
         if config.labels:
-            labels = _by_key(_matches(config.labels, "labels"), config.join)
+            labels = joining.by_key(
+                joining.find_files(config.labels, "labels"), config.join
+            )
     root = _root([*images.values(), *labels.values()])
-    if label_map is None:
-        frames = [RawFrame(key, path) for key, path in images.items()]
-        return raw_files.RawListing(root, frames)
-    frames, skipped = [], []
-    for key, path in images.items():
-        if key in labels:
-            label = RawLabel(labels[key], label_map)
-            frames.append(RawFrame(key, path, label))
-        elif config.keep_unlabelled:
-            frames.append(RawFrame(key, path))
-        else:
-            skipped.append(raw_files.skip(path, root, "has no label"))
-    if not any(frame.label for frame in frames):
-        raise UserError(
-            f"--labels={config.labels}: expected labels with the keys of "
-            f"images, found {_shown(labels)} and, of images, {_shown(images)}; "
-            "--join says which part of a path is the key"
+    raw_labels = {}
+    if label_map is not None:
+        raw_labels = {
+            key: RawLabel(path, label_map) for key, path in labels.items()
+        }
+        if not images.keys() & labels.keys():
+            raise UserError(
+                f"--labels={config.labels}: expected labels with the keys of "
+                f"images, found {_shown(labels)} and, of images, "
+                f"{_shown(images)}; --join says which part of a path is the key"
+            )
+    listings: dict[str, raw_files.RawListing] = {}
+    without_image = raw_labels.keys() - images.keys()
+    for split, keys in _splits(config, images).items():
+        # Labels without an image are of no split; the first one names them.
+        named = {*keys, *(() if listings else without_image)}
+        listings[split] = joining.join_frames(
+            {key: images[key] for key in keys},
+            {key: one for key, one in raw_labels.items() if key in named},
+            root,
+            keep_unlabelled=config.keep_unlabelled,
         )
-    for key, path in labels.items():
-        if key not in images:
-            skipped.append(raw_files.skip(path, root, "has no image"))
-    return raw_files.RawListing(root, frames, skipped)
+    return listings
+
+
+def _splits(
+    config: ConvertFolderConfig, images: dict[str, Path]
+) -> dict[str, list[str]]:
+    """Returns the keys of each split that is to be converted."""
+    if not config.split_by:
+        return {config.split or _ONLY_SPLIT: list(images)}
+    splits = splitting.assign_splits(
+        images, config.split_by, join=config.join, seed=config.seed
+    )
+    if config.split:
+        if config.split not in splits:
+            raise UserError(
+                f"--split={config.split}: expected a split of "
+                f"--split_by={config.split_by}, found {', '.join(splits)}"
+            )
+        splits = {config.split: splits[config.split]}
+    _refuse_overlap(config, splits)
+    return splits
+
+
+def _refuse_overlap(
+    config: ConvertFolderConfig, splits: dict[str, list[str]]
+) -> None:
+    """Raises a UserError if another split in the folder has these frames."""
+    known = summaries.read_summaries(config.output_dir)
+    for split, keys in splits.items():
+        for other, summary in known.items():
+            names = itertools.chain.from_iterable(summary.shards.values())
+            shared = set(keys).intersection(names)
+            if other != split and shared:
+                raise UserError(
+                    f"{config.output_dir}: expected no frame in two splits, "
+                    f"found {min(shared)!r} in {other} and {split}"
+                )
 
 
 def _check_flags(config: ConvertFolderConfig) -> None:
@@ -155,11 +213,8 @@ def _check_flags(config: ConvertFolderConfig) -> None:
         )
     if config.label_map and not (config.labels or config.pairs):
         raise UserError("--label_map: expected --labels or --pairs too")
-    if not _SPLIT_NAME.fullmatch(config.split):
-        raise UserError(
-            f"--split={config.split}: expected letters, digits, '_', '.' and "
-            "'-', since names of files begin with it"
-        )
+    if config.split:
+        splitting.check_name(config.split, "--split")
     try:
         pattern = re.compile(config.join)
     except re.error as error:
@@ -170,94 +225,6 @@ def _check_flags(config: ConvertFolderConfig) -> None:
         raise UserError(
             f"--join={config.join}: expected a group (?P<key>...), found none"
         )
-
-
-def _matches(pattern: str, flag: str) -> list[Path]:
-    """Returns the files that a glob matches, sorted."""
-    found = sorted(glob.glob(os.path.expanduser(pattern), recursive=True))
-    paths = [Path(path) for path in found if os.path.isfile(path)]
-    if not paths:
-        folder = Path(_fixed_part(pattern))
-        raise UserError(
-            f"--{flag}={pattern}: expected files, found none"
-            + (
-                f" (in {folder}: {raw_files.shown_names(folder)})"
-                if folder.is_dir()
-                else f"; {folder} is no folder"
-            )
-        )
-    return paths
-
-
-def _fixed_part(pattern: str) -> str:
-    """Returns the folders of a glob that stand before its first wildcard."""
-    parts = Path(os.path.expanduser(pattern)).parts
-    fixed = []
-    for part in parts[:-1]:
-        if glob.has_magic(part):
-            break
-        fixed.append(part)
-    return os.path.join(*fixed) if fixed else "."
-
-
-def _by_key(paths: Iterable[Path], join: str) -> dict[str, Path]:
-    """Returns the paths by what an image and its label have in common."""
-    found: dict[str, Path] = {}
-    for path in paths:
-        key = _key(path, join)
-        if key in found:
-            raise UserError(
-                f"{path}: expected a key of its own, found {key!r} at "
-                f"{found[key]} too; --join says which part of a path is the key"
-            )
-        found[key] = path
-    return found
-
-
-def _key(path: Path, join: str) -> str:
-    if not join:
-        return path.stem
-    match = re.search(join, path.as_posix())
-    if match is None or not match["key"]:
-        raise UserError(
-            f"--join={join}: expected a match in {path}, found none"
-        )
-    # Filenames of records are names, not paths.
-    return match["key"].replace("/", "_")
-
-
-def _read_pairs(
-    path: Path, join: str
-) -> tuple[dict[str, Path], dict[str, Path]]:
-    """Returns the images and the labels of a CSV file by key."""
-    try:
-        with open(path, newline="", encoding="utf-8-sig") as file:
-            rows = list(csv.DictReader(file, skipinitialspace=True))
-    except (OSError, ValueError, csv.Error) as error:
-        raise UserError(
-            f"--pairs={path}: expected a CSV file ({error})"
-        ) from None
-    if not rows or "image" not in rows[0]:
-        raise UserError(
-            f"--pairs={path}: expected rows under the columns image and label, "
-            f"found {', '.join(map(str, rows[0])) if rows else 'none'}"
-        )
-    images: dict[str, Path] = {}
-    labels: dict[str, Path] = {}
-    for number, row in enumerate(rows, 1):
-        if not row["image"]:
-            raise UserError(f"{path}, row {number}: expected an image")
-        image = path.parent / row["image"]
-        (key,) = _by_key([image], join)
-        if key in images:
-            _by_key([images[key], image], join)
-        images[key] = image
-        if row.get("label"):
-            labels[key] = path.parent / row["label"]
-    for named in (*images.values(), *labels.values()):
-        if not named.is_file():
-            raise UserError(f"{path}: expected the file {named}, found none")
-    return images, labels
 
 
 def _root(paths: Iterable[Path]) -> Path:

@@ -18,6 +18,9 @@ from tfrecords_tools.label_maps import LabelMap
 from tfrecords_tools.labels import read_train_ids
 
 _JPEG_QUALITY = 95
+# The EXIF orientations that say that an image is to be turned or mirrored.
+TURNED = range(2, 9)
+_SIXTEEN_BIT_GRAY = ("I;16", "I;16B", "I;16L")
 # What Pillow raises on damaged files. A PNG whose chunks make no sense is a
 # SyntaxError there.
 DAMAGE = (
@@ -102,7 +105,7 @@ def encode_frame(
     data = frame.image_path.read_bytes()
     image = decode_image(frame.image_path, data)
     upright = image
-    if is_turned(image):
+    if image.getexif().get(ExifTags.Base.Orientation) in TURNED:
         upright = ImageOps.exif_transpose(image)
     source_size = upright.size
     size = (width or upright.width, height or upright.height)
@@ -158,11 +161,6 @@ def decode_image(path: str | os.PathLike, data: bytes) -> Image.Image:
     return image
 
 
-def is_turned(image: Image.Image) -> bool:
-    """Whether EXIF says that an image is to be turned or mirrored."""
-    return image.getexif().get(ExifTags.Base.Orientation, 1) in range(2, 9)
-
-
 def _read_label(
     label: RawLabel, source_size: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
@@ -188,7 +186,7 @@ def _is_plain(image: Image.Image, data: bytes, image_format: str) -> bool:
 
 
 def _to_rgb(path: str | os.PathLike, image: Image.Image) -> Image.Image:
-    if image.mode == "I;16":
+    if image.mode in _SIXTEEN_BIT_GRAY:
         image = Image.fromarray((np.asarray(image) >> 8).astype(np.uint8))
     if image.mode not in ("RGB", "RGBA", "L", "LA", "P", "PA", "1"):
         raise DataError(

@@ -16,6 +16,7 @@ from kliep_tf.errors import DataError
 from tfrecords_tools.label_maps import ID, RED, LabelMap
 
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
+_BITS_PER_SAMPLE = 258  # a tag of TIFF
 
 
 def read_train_ids(
@@ -48,7 +49,7 @@ def read_train_ids(
     elif label_map.key == RED:
         values = _red_ids(image, path, header)
     else:
-        values = _colors(image, path)
+        values = _colors(image, path, header)
     return label_map.to_train_ids(resize_nearest(values, *size), path)
 
 
@@ -113,6 +114,7 @@ def _red_ids(
             f"{path}: expected a label in the red channel, found mode "
             f"{image.mode}"
         )
+    _refuse_deep_tiff(image, path)
     red = np.asarray(image.convert("RGB"))[..., 0]
     if header is None or header.bit_depth < 16:
         return red
@@ -133,11 +135,29 @@ def _low_bytes(path: str | os.PathLike) -> np.ndarray:
         return np.asarray(image)
 
 
-def _colors(image: Image.Image, path: str | os.PathLike) -> np.ndarray:
+def _refuse_deep_tiff(image: Image.Image, path: str | os.PathLike) -> None:
+    """Refuses colours of 16 bits in TIFF: Pillow keeps their high bytes."""
+    bits = max(getattr(image, "tag_v2", {}).get(_BITS_PER_SAMPLE, (8,)))
+    if image.format == "TIFF" and bits > 8:
+        raise DataError(
+            f"{path}: expected a label of 8 bits a channel, or a PNG, found a "
+            f"TIFF of {bits}"
+        )
+
+
+def _colors(
+    image: Image.Image, path: str | os.PathLike, header: png.PngHeader | None
+) -> np.ndarray:
     """Returns uint32 [H, W], colours as 0xRRGGBB."""
     if image.mode not in ("RGB", "RGBA", "P", "L", "1"):
         raise DataError(
             f"{path}: expected a label of 8-bit colors, found mode {image.mode}"
+        )
+    _refuse_deep_tiff(image, path)
+    if header is not None and header.bit_depth > 8:
+        raise DataError(
+            f"{path}: expected a label of 8-bit colors, found "
+            f"{header.bit_depth} bits"
         )
     rgb = np.asarray(image.convert("RGB")).astype(np.uint32)
     return rgb[..., 0] << 16 | rgb[..., 1] << 8 | rgb[..., 2]

@@ -18,9 +18,9 @@ from kliep_tf.errors import DataError, UserError
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools.encoding import (
     DAMAGE,
+    TURNED,
     RawFrame,
     decode_image,
-    is_turned,
 )
 from tfrecords_tools.label_maps import ID
 from tfrecords_tools.labels import palette_train_ids
@@ -38,6 +38,8 @@ _LIKE_TRAIN_IDS = (9, 10, 14, 15, 16, 18, 255)
 _LABELS_LOOKED_AT = 32
 # Of the map cityscapes_train_ids: 19 and the ignore label.
 _NUM_TRAIN_IDS = 20
+# EXIF orientations that exchange height and width.
+_ON_ITS_SIDE = range(5, 9)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,8 +62,9 @@ def list_files(
 ) -> dict[str, Path]:
     """Returns the files of `directory` that end in `suffix`, by their stem.
 
-    The stem is the name without the suffix. Dot files are left out: copies
-    made on a Mac hold a `._00001.png` beside each `00001.png`.
+    The stem is the name without the suffix, which may be in upper case. Dot
+    files are left out: copies made on a Mac hold a `._00001.png` beside each
+    `00001.png`.
 
     Args:
         directory: where to look.
@@ -69,15 +72,23 @@ def list_files(
         expected: the folder layout, for the message.
 
     Raises:
-        UserError: `directory` is missing.
+        UserError: `directory` is missing, or two files differ in the case of
+            the suffix alone.
     """
     if not directory.is_dir():
         raise UserError(missing_folder(directory, expected))
-    return {
-        path.name.removesuffix(suffix): path
-        for path in sorted(directory.iterdir())
-        if path.name.endswith(suffix) and not path.name.startswith(".")
-    }
+    found: dict[str, Path] = {}
+    for path in sorted(directory.iterdir()):
+        is_meant = path.name.lower().endswith(suffix.lower())
+        if is_meant and not path.name.startswith("."):
+            stem = path.name[: -len(suffix)]
+            if stem in found:
+                raise UserError(
+                    f"{path}: expected one file of this name, found "
+                    f"{found[stem].name} too"
+                )
+            found[stem] = path
+    return found
 
 
 def missing_folder(directory: Path, expected: str) -> str:
@@ -243,16 +254,17 @@ def _headers(frame: RawFrame) -> tuple[_Header, _Header | None]:
 
 def _read_header(path: Path) -> _Header:
     """Returns the header of a file whose beginning and end are there."""
-    if path.suffix == ".png":
-        header = png.read_header(path)
-        return _Header(header.height, header.width)
+    if path.suffix.lower() == ".png":
+        stored = png.read_header(path)
+        exif = Image.Exif()
+        exif.load(png.read_exif(path))
+        return _upright(stored.height, stored.width, exif)
     try:
         with Image.open(path) as image:
-            turned = is_turned(image)
             width, height = image.size
-            # 5 to 8 of the EXIF orientations lie on their side.
-            if turned and image.getexif()[ExifTags.Base.Orientation] >= 5:
-                width, height = height, width
+            header = _upright(height, width, image.getexif())
+            if image.format == "TIFF":  # Pillow turns these itself
+                header = _Header(height, width, header.turned)
             is_jpeg = image.format == "JPEG"
     except DAMAGE as error:
         raise DataError(
@@ -268,4 +280,12 @@ def _read_header(path: Path) -> _Header:
                     f"{path}: expected a whole JPEG image, found one cut off "
                     f"after {size} bytes"
                 )
-    return _Header(height, width, turned)
+    return header
+
+
+def _upright(height: int, width: int, exif: Image.Exif) -> _Header:
+    """Returns the header of an image stored with this size and orientation."""
+    orientation = exif.get(ExifTags.Base.Orientation, 1)
+    if orientation in _ON_ITS_SIDE:
+        height, width = width, height
+    return _Header(height, width, turned=orientation in TURNED)

@@ -96,11 +96,7 @@ def read_header(path: str | os.PathLike) -> PngHeader:
     Raises:
         UserError: the file is no PNG, or its end is missing.
     """
-    with open(path, "rb") as file:
-        header = parse_header(file.read(_HEADER.size))
-        size = file.seek(0, os.SEEK_END)
-        file.seek(max(0, size - _TAIL_BYTES))
-        tail = file.read()
+    header, _, tail, size = _read_ends(path)
     if header is None:
         raise DataError(
             f"{path}: expected a PNG image, found {size} bytes of something "
@@ -112,6 +108,20 @@ def read_header(path: str | os.PathLike) -> PngHeader:
             f"{size} bytes"
         )
     return header
+
+
+def read_exif(path: str | os.PathLike) -> bytes:
+    """Returns the EXIF block at the beginning or end of a PNG, b"" for none.
+
+    Pixels are passed over. Writers put the block before them, or last.
+    """
+    _, head, tail, _ = _read_ends(path)
+    for data in (head.partition(b"IDAT")[0], tail):
+        start = data.find(b"eXIf")
+        if start >= 4:
+            (length,) = struct.unpack_from(">I", data, start - 4)
+            return data[start + 4 : start + 4 + length]
+    return b""
 
 
 def broken_chunk(data: bytes) -> str:
@@ -136,6 +146,17 @@ def broken_chunk(data: bytes) -> str:
         if kind == b"IEND":
             return ""
     return "IEND"
+
+
+def _read_ends(
+    path: str | os.PathLike,
+) -> tuple[PngHeader | None, bytes, bytes, int]:
+    """Returns a file's header, its first and last bytes and its size."""
+    with open(path, "rb") as file:
+        head = file.read(_TAIL_BYTES)
+        size = file.seek(0, os.SEEK_END)
+        file.seek(max(0, size - _TAIL_BYTES))
+        return parse_header(head), head, file.read(), size
 
 
 def _chunk(kind: bytes, data: bytes) -> bytes:

@@ -100,10 +100,28 @@ def read_summary(
     Raises:
         DataError: dataset.json is there but is not ours, or is damaged.
     """
+    return read_summaries(directory, [split]).get(split)
+
+
+def read_summaries(
+    directory: str | os.PathLike, splits: Iterable[str] | None = None
+) -> dict[str, SplitSummary]:
+    """Returns the summaries of a directory's splits; of all by default.
+
+    Raises:
+        DataError: dataset.json is there but is not ours, or is damaged.
+    """
     path = Path(directory) / DATASET_JSON
-    entry = _read(path).get(split)
-    if entry is None:
-        return None
+    entries = _read(path)
+    wanted = entries if splits is None else splits
+    return {
+        split: _parse(entries[split], split, path)
+        for split in wanted
+        if split in entries
+    }
+
+
+def _parse(entry: dict[str, Any], split: str, path: Path) -> SplitSummary:
     names = [field.name for field in dataclasses.fields(SplitSummary)]
     try:
         known = {name: entry[name] for name in names if name in entry}

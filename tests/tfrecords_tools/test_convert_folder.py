@@ -186,6 +186,15 @@ def test_mistakes_are_told_in_one_line(drive, flags, message):
     assert not (drive.parent / "out").exists()
 
 
+def test_glob_finds_endings_of_either_case(drive, parse):
+    Image.open(drive / "one" / "rgb" / "0_rgb.JPG").save(
+        drive / "one" / "rgb" / "2_rgb.jpg"
+    )
+    out = convert(drive, images=str(drive / "one" / "**" / "*.jpg"), labels="",
+                  label_map="", join="")  # fmt: skip
+    assert sorted(parse(out, labels=False)) == ["0_rgb", "1_rgb", "2_rgb"]
+
+
 def test_jpeg_labels_are_refused(drive):
     for path in (drive / "one" / "seg").iterdir():
         Image.open(path).save(path.with_suffix(".jpg"))

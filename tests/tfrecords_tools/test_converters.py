@@ -169,6 +169,16 @@ def test_dot_files_are_no_frames(gta5_dir, tmp_path, parse):
     assert len(parse(tmp_path / "out")) == 9
 
 
+def test_endings_may_be_in_upper_case(gta5_dir, tmp_path, parse):
+    for path in (gta5_dir / "images").iterdir():
+        path.rename(path.with_suffix(".PNG"))
+    convert(gta5_dir, tmp_path / "out")
+    assert len(parse(tmp_path / "out")) == 9
+    shutil.copy(gta5_dir / "images/00001.PNG", gta5_dir / "images/00001.png")
+    with pytest.raises(UserError, match=r"00001\.png: .*00001\.PNG too"):
+        convert(gta5_dir, tmp_path / "two")
+
+
 def test_splits_come_from_split_mat_and_share_a_directory(
     gta5_dir, tmp_path, parse
 ):
@@ -431,9 +441,9 @@ def garble_image(root):
     path.write_bytes(data)
 
 
-def upper_case(root):
+def other_names(root):
     for path in (root / "images").iterdir():
-        path.rename(path.with_suffix(".PNG"))
+        path.rename(path.with_suffix(".image"))
 
 
 def empty_split(root):
@@ -477,7 +487,7 @@ def no_folders(root):
 MISTAKES = [
     (truncate_image, {}, "00003.png", "whole PNG"),
     (garble_image, {}, "00003.png", "damage"),
-    (upper_case, {}, "images", "00001.PNG, 00002.PNG"),
+    (other_names, {}, "images", "00001.image, 00002.image"),
     (empty_split, {"split": "train"}, "split.mat", "with trainIds"),
     (damaged_split, {"split": "train"}, "split.mat", "with trainIds"),
     (truncated_split, {"split": "train"}, "split.mat", "with trainIds"),
