@@ -21,12 +21,19 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.density_ratio.coordinates import LOG_ERROR, Coordinates
+from kliep_tf.density_ratio.exponents import Exponents
 from kliep_tf.density_ratio.inputs import (
     as_matrix,
     draw_rows,
     require_positive,
     require_same_columns,
     require_whole,
+)
+from kliep_tf.density_ratio.kernel_moments import (
+    KernelSums,
+    LeftOut,
+    Moments,
+    kernel_blocks,
 )
 from kliep_tf.density_ratio.kernels import (
     GAUSSIAN,
@@ -35,7 +42,12 @@ from kliep_tf.density_ratio.kernels import (
     only_bandwidth,
 )
 from kliep_tf.density_ratio.result import SelectionTable
-from kliep_tf.density_ratio.samples import Sample, measure, measure_points
+from kliep_tf.density_ratio.samples import (
+    Sample,
+    Samples,
+    measure,
+    measure_points,
+)
 from kliep_tf.density_ratio.selection import candidate_bandwidths
 
 LAMBDAS = tuple(10.0**power for power in np.arange(-3.0, 1.5, 0.5))
@@ -114,36 +126,29 @@ def fit_least_squares(
     else:
         widths = np.array([require_positive(bandwidth, "bandwidth")])
     ridges = LAMBDAS if ridge is None else (require_positive(ridge, "ridge"),)
-
-    def kernels(sample: Sample, width: float) -> np.ndarray:
-        coordinates = samples.coordinates
-        return kernel_matrix(sample, centers, coordinates, basis, width)
-
     rng = np.random.default_rng(seed)
     pairs = min(len(source), len(target), _MOST_LEFT_OUT)
-    own_rows = rng.permutation(len(target))[:pairs]
-    other_rows = rng.permutation(len(source))[:pairs]
-    errors = np.empty((len(widths), len(ridges)))
-    for i, width in enumerate(widths):
-        own = kernels(samples.target, width)
-        other = kernels(samples.source, width)
-        left_out = LeftOut(
-            Moments.of(own, other, mixture), own[own_rows], other[other_rows]
-        )
-        errors[i] = [left_out.error(value) for value in ridges]
-    best_i, best_j = np.unravel_index(np.argmin(errors), errors.shape)
-    best = widths[best_i]
-    moments = Moments.of(
-        kernels(samples.target, best), kernels(samples.source, best), mixture
+    left_out = tuple(
+        rng.permutation(len(sample))[:pairs] for sample in (target, source)
     )
+    errors = np.empty((len(widths), len(ridges)))
+    best = 0
+    for i, width in enumerate(widths):
+        own, other = _sums(samples, centers, basis, width, left_out)
+        found = Moments.of(own, other, mixture)
+        score = LeftOut(found, own.some, other.some)
+        errors[i] = [score.error(value) for value in ridges]
+        if i == 0 or errors[i].min() < errors[best].min():
+            best, moments = i, found
+    lambda_ = ridges[int(np.argmin(errors[best]))]
     unknown = np.full(len(widths), np.nan)
     table = SelectionTable(widths, -errors.min(axis=1), unknown, unknown.copy())
     return LeastSquaresResult(
         mixture=mixture,
-        theta=moments.theta(ridges[best_j]),
+        theta=moments.theta(lambda_),
         centers=centers,
-        bandwidth=float(best),
-        ridge=float(ridges[best_j]),
+        bandwidth=float(widths[best]),
+        ridge=float(lambda_),
         selection=table,
         origin=samples.coordinates.origin,
         scale=samples.coordinates.scale,
@@ -160,127 +165,55 @@ def least_squares_ratio(x: Any, result: LeastSquaresResult) -> np.ndarray:
     points = as_matrix(x, "x")
     require_same_columns(result.centers, "the fit", points, "x")
     coordinates = Coordinates(result.origin, result.scale)
-    kernels = kernel_matrix(
+    exponents = _exponents(
         measure_points(points, result.origin, "x"),
         result.centers,
         coordinates,
         result.kernel,
         result.bandwidth,
     )
-    return kernels @ result.theta
+    weights = np.zeros(exponents.width)
+    weights[: len(result.theta)] = result.theta
+    rate = result.kernel.rate(coordinates, result.bandwidth)
+    return exponents.sums_over_centers(weights, rate)
 
 
-def kernel_matrix(
+def _sums(
+    samples: Samples,
+    centers: np.ndarray,
+    kernel: Kernel,
+    bandwidth: float,
+    left_out: tuple[np.ndarray, ...],
+) -> tuple[KernelSums, KernelSums]:
+    """Returns the sums over target and source, with the kernels of some."""
+    rate = kernel.rate(samples.coordinates, bandwidth)
+    target, source = (
+        KernelSums.of(
+            kernel_blocks(
+                _exponents(
+                    sample, centers, samples.coordinates, kernel, bandwidth
+                ),
+                len(centers),
+                rate,
+            ),
+            rows,
+        )
+        for sample, rows in zip(
+            (samples.target, samples.source), left_out, strict=True
+        )
+    )
+    return target, source
+
+
+def _exponents(
     sample: Sample,
     centers: np.ndarray,
     coordinates: Coordinates,
     kernel: Kernel,
     bandwidth: float,
-) -> np.ndarray:
-    """Returns float64 [N, b], K(x_i, c_l)."""
-    exponents = kernel.exponents(
-        sample,
-        centers,
-        coordinates,
-        kernel.dtype_for(coordinates, bandwidth, LOG_ERROR),
-        bandwidth,
-        keep=False,
+) -> Exponents:
+    """Returns the exponents of one bandwidth; nothing of them is kept."""
+    dtype = kernel.dtype_for(coordinates, bandwidth, LOG_ERROR)
+    return kernel.exponents(
+        sample, centers, coordinates, dtype, bandwidth, keep=False
     )
-    rate = kernel.rate(coordinates, bandwidth)
-    found = np.empty((len(sample), len(centers)))
-    for first, last, block in exponents.blocks():
-        values = block.numpy()[: len(centers), : last - first]
-        found[first:last] = np.exp(-rate * values.T.astype(np.float64))
-    return found
-
-
-@dataclasses.dataclass(frozen=True)
-class Moments:
-    """H by sample, and h.
-
-    Attributes:
-        own: [b, b], mean K K' over the numerator's points.
-        other: [b, b], over the denominator's.
-        mean: [b], h.
-        sizes: how many points of each.
-        mixture: a.
-    """
-
-    own: np.ndarray
-    other: np.ndarray
-    mean: np.ndarray
-    sizes: tuple[int, int]
-    mixture: float
-
-    @classmethod
-    def of(
-        cls, own: np.ndarray, other: np.ndarray, mixture: float
-    ) -> "Moments":
-        """Returns the moments of kernels [N_n, b] and [N_d, b]."""
-        sizes = len(own), len(other)
-        return cls(
-            own.T @ own / sizes[0],
-            other.T @ other / sizes[1],
-            own.mean(axis=0),
-            sizes,
-            mixture,
-        )
-
-    def theta(self, ridge: float) -> np.ndarray:
-        """Returns [b], the coefficients."""
-        a = self.mixture
-        system = a * self.own + (1.0 - a) * self.other
-        system[np.diag_indices_from(system)] += ridge
-        return np.maximum(np.linalg.solve(system, self.mean), 0.0)
-
-
-class LeftOut:
-    """The squared errors at pairs of points that were left out of the fit.
-
-    That is the mean of a/2 r(own)^2 + (1 - a)/2 r(other)^2 - r(own), where r is
-    fitted without the pair (Kanamori et al., section 4). One decomposition
-    serves every lambda.
-    """
-
-    def __init__(self, moments: Moments, own: np.ndarray, other: np.ndarray):
-        """Keeps what does not depend on lambda.
-
-        Args:
-            moments: of all points.
-            own: [n, b], kernels at the numerator points of the pairs.
-            other: [n, b], at the denominator points.
-        """
-        a, (size, other_size) = moments.mixture, moments.sizes
-        self._mixture, self._own, self._other = a, own.T, other.T
-        # H without pair i = system - u u' - v v'.
-        system = a * size / (size - 1) * moments.own
-        system += (1.0 - a) * other_size / (other_size - 1) * moments.other
-        self._values, self._vectors = np.linalg.eigh(system)
-        self._u = np.sqrt(a / (size - 1)) * own.T
-        self._v = np.sqrt((1.0 - a) / (other_size - 1)) * other.T
-        means = (size * moments.mean[:, None] - own.T) / (size - 1)  # [b, n]
-        columns = np.concatenate([self._u, self._v, means], axis=1)
-        self._rotated = self._vectors.T @ columns
-
-    def error(self, ridge: float) -> float:
-        """Returns the mean error with this lambda."""
-        values = np.maximum(self._values, 0.0) + ridge
-        inverse_u, inverse_v, plain = np.split(
-            self._vectors @ (self._rotated / values[:, None]), 3, axis=1
-        )
-        u, v = self._u, self._v
-        # Woodbury's identity: (I - U' S^-1 U) of U = [u, v], of each pair.
-        uu = 1.0 - np.sum(u * inverse_u, axis=0)
-        vv = 1.0 - np.sum(v * inverse_v, axis=0)
-        uv = -np.sum(u * inverse_v, axis=0)
-        right_u = np.sum(u * plain, axis=0)
-        right_v = np.sum(v * plain, axis=0)
-        determinant = uu * vv - uv**2
-        by_u = (vv * right_u - uv * right_v) / determinant
-        by_v = (uu * right_v - uv * right_u) / determinant
-        theta = np.maximum(plain + inverse_u * by_u + inverse_v * by_v, 0.0)
-        at_own = np.sum(self._own * theta, axis=0)
-        at_other = np.sum(self._other * theta, axis=0)
-        a = self._mixture
-        squares = a * at_own**2 + (1.0 - a) * at_other**2
-        return float(np.mean(0.5 * squares - at_own))

@@ -3,9 +3,12 @@ import importlib
 import numpy as np
 import pytest
 
-from kliep_tf.density_ratio.least_squares import (
+from kliep_tf.density_ratio.kernel_moments import (
+    KernelSums,
     LeftOut,
     Moments,
+)
+from kliep_tf.density_ratio.least_squares import (
     fit_least_squares,
     least_squares_ratio,
 )
@@ -23,6 +26,16 @@ def samples(seed, num_source=50, num_target=40, dim=2):
 def kernel(x, centers, bandwidth):
     squares = ((x[:, None] - centers[None]) ** 2).sum(axis=2)
     return np.exp(-squares / (2 * bandwidth**2))
+
+
+def test_sums_of_blocks_are_those_of_all_points():
+    kernels = np.random.default_rng(0).random((7, 3))
+    rows = np.array([6, 0, 3])
+    sums = KernelSums.of([kernels[:3], kernels[3:6], kernels[6:]], rows)
+    assert sums.size == 7
+    np.testing.assert_allclose(sums.gram, kernels.T @ kernels)
+    np.testing.assert_allclose(sums.total, kernels.sum(axis=0))
+    np.testing.assert_array_equal(sums.some, kernels[rows])
 
 
 def test_one_center_by_hand():
@@ -79,7 +92,11 @@ def test_leave_one_out_is_that_of_fits_without_each_pair(a, ridge):
         theta = np.maximum(theta, 0)
         here, there = own[i] @ theta, other[i] @ theta
         errors.append(a / 2 * here**2 + (1 - a) / 2 * there**2 - here)
-    left_out = LeftOut(Moments.of(own, other, a), own, other[:number])
+    sums = [
+        KernelSums.of([matrix[:4], matrix[4:]], np.arange(number))
+        for matrix in (own, other)
+    ]
+    left_out = LeftOut(Moments.of(*sums, a), *(part.some for part in sums))
     assert left_out.error(ridge) == pytest.approx(np.mean(errors), rel=1e-9)
 
 
