@@ -23,6 +23,10 @@ from kliep_tf.errors import UserError
 AUTO = "auto"
 # A segmenter sees no image larger than this; class shares need no more.
 MAX_WORKING_WIDTH = 256
+# The seed is not among them: it is the segmenter's as well.
+_FIT_FLAGS = {field.name for field in dataclasses.fields(FitSettings)} - {
+    "seed"
+}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -65,7 +69,7 @@ class WeightFlags:
     )
     estimator: str = cli.flag(
         "what estimates the weights (docs/estimators.md). "
-        + "; ".join(f"{name}: {what}" for name, what in ESTIMATORS.items()),
+        + "; ".join(f"{name}: {one.what}" for name, one in ESTIMATORS.items()),
         default="kliep",
         choices=tuple(ESTIMATORS),
     )
@@ -155,6 +159,25 @@ def check_flags(config: EstimateConfig) -> None:
     cli.require_seed(config)
     cli.size_flags(config, "image")
     _bandwidth(config.bandwidth)
+    require_used(config)
+
+
+def require_used(config: WeightFlags) -> None:
+    """Raises a UserError for a flag that --estimator would ignore.
+
+    Only for values that are not the default: that may stand there unread.
+    """
+    takes = ESTIMATORS[config.estimator].takes
+    for field in dataclasses.fields(config):
+        if field.name not in _FIT_FLAGS or field.name in takes:
+            continue
+        value = getattr(config, field.name)
+        if value != field.default:
+            raise UserError(
+                f"--{field.name}={value}: expected the default, "
+                f"{field.default}, as --estimator={config.estimator} has no "
+                "such setting"
+            )
 
 
 def fit_settings(config: EstimateConfig) -> FitSettings:

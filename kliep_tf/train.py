@@ -47,6 +47,7 @@ def train(config: TrainConfig) -> None:
     _check_labels(config, method, source)
     augmentation, image_size = _augmentation(config, method, source, target)
     check_numbers(config)
+    train_weights.check(config)
     setup = _setup(config, augmentation.crop_size or image_size)
     method.check(settings, setup)
     worker = this_worker(config.distribution)

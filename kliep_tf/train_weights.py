@@ -9,7 +9,7 @@ from kliep_tf import cli, runs
 from kliep_tf.data import weights
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.errors import UserError
-from kliep_tf.estimate_flags import EstimateConfig, WeightFlags
+from kliep_tf.estimate_flags import EstimateConfig, WeightFlags, require_used
 from kliep_tf.train_flags import TrainConfig
 
 
@@ -23,6 +23,12 @@ def fingerprint(config: TrainConfig) -> dict[str, str]:
         return {}
     paths = [weights.weights_path(directory, name) for name in weights.DOMAINS]
     return {"weights": runs.fingerprint(paths)}
+
+
+def check(config: TrainConfig) -> None:
+    """Raises a UserError for flags of an estimate that it would ignore."""
+    if _uses_weights(config) and not weights.has_weights(_weights_dir(config)):
+        require_used(cli.part_of(config, WeightFlags))
 
 
 def select_cohort(config: TrainConfig, source: RecordIndex) -> RecordIndex:

@@ -45,6 +45,7 @@ EXPERIMENT_FLOORS = {
     "reporting": 1,
     "comparison": 2,
     "demo_run": 2,
+    "estimator_study": 2,
     "feature_study": 2,
     "label_study": 2,
     "toy_study": 2,

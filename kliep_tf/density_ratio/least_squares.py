@@ -49,6 +49,7 @@ from kliep_tf.density_ratio.samples import (
     measure_points,
 )
 from kliep_tf.density_ratio.selection import candidate_bandwidths
+from kliep_tf.errors import UserError
 
 LAMBDAS = tuple(10.0**power for power in np.arange(-3.0, 1.5, 0.5))
 # More make theta no better and H too large.
@@ -102,7 +103,7 @@ def fit_least_squares(
         source: features [N_s, d], two at least.
         target: features [N_t, d], two at least.
         num_centers: how many target points, drawn with `seed`, are kernel
-            centers; 500 at most, also where None asks for all.
+            centers, 500 at most; None takes as many as there are, up to that.
         bandwidth: None selects it.
         seed: of the draws of centers and of the points left out.
         mixture: a, from 0 (uLSIF) to below 1.
@@ -118,7 +119,12 @@ def fit_least_squares(
     seed = require_whole(seed, "seed", 0)
     basis = as_kernel(kernel)
     samples = measure(source, target)
-    number = min(num_centers or _MOST_CENTERS, _MOST_CENTERS)
+    number = _MOST_CENTERS if num_centers is None else num_centers
+    if require_whole(number, "num_centers", 1) > _MOST_CENTERS:
+        raise UserError(
+            f"num_centers: expected at most {_MOST_CENTERS} by least squares, "
+            f"found {number}"
+        )
     centers = np.asarray(target[draw_rows(len(target), number, seed)])
     bandwidth = only_bandwidth(basis, bandwidth)
     if bandwidth is None:

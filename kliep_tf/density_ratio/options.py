@@ -2,7 +2,7 @@
 
 import dataclasses
 import numbers
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from kliep_tf.density_ratio.inputs import require_whole
 from kliep_tf.errors import UserError
@@ -14,18 +14,45 @@ if TYPE_CHECKING:
 SOLVERS = ("interior_point", "gradient_ascent")
 # How a bandwidth is scored on held-out data; see `cross_validation`.
 SELECTIONS = ("nwj", "lcv")
-# By which the ratio is estimated, and what each is; see `estimators`.
-ESTIMATORS = {
-    "kliep": "the density ratio, certified",
-    "relative_kliep": "the ratio to the mixture of both domains, at most 2, by "
-    "one certified fit; it needs no --min_ess",
-    "ulsif": "the ratio by least squares",
-    "rulsif": "the relative ratio by least squares",
-    "classifier": "the odds of a calibrated logistic regression",
-    "class_shares": "the ratio of mean class shares",
-}
 # What a basis function may be; see `kernels`.
 KERNELS = ("gaussian", "rational_quadratic", "matern")
+
+
+class EstimatorOption(NamedTuple):
+    """An estimator for people.
+
+    Attributes:
+        what: it estimates.
+        takes: the fields of FitSettings that it has a use for.
+    """
+
+    what: str
+    takes: tuple[str, ...]
+
+
+_OF_KERNELS = ("num_centers", "bandwidth", "kernel")
+# By which the ratio is estimated; see `estimators`.
+ESTIMATORS = {
+    "kliep": EstimatorOption(
+        "the density ratio, certified",
+        (*_OF_KERNELS, "selection", "min_ess", "solver", "seed"),
+    ),
+    "relative_kliep": EstimatorOption(
+        "the ratio to the mixture of both domains, at most 2, by one certified "
+        "fit; it needs no --min_ess",
+        (*_OF_KERNELS, "seed"),
+    ),
+    "ulsif": EstimatorOption(
+        "the ratio by least squares", (*_OF_KERNELS, "seed")
+    ),
+    "rulsif": EstimatorOption(
+        "the relative ratio by least squares", (*_OF_KERNELS, "seed")
+    ),
+    "classifier": EstimatorOption(
+        "the odds of a calibrated logistic regression", ("seed",)
+    ),
+    "class_shares": EstimatorOption("the ratio of mean class shares", ()),
+}
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,32 +17,26 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import cli, estimate_weights, runs
-from kliep_tf.data.features import Features
-from kliep_tf.data.index import build_index
-from kliep_tf.data.reading import make_example_dataset
+from kliep_tf.data.features import load_features
 from kliep_tf.data.records import resolve_records
-from kliep_tf.data.weights import load_weights
-from kliep_tf.density_ratio.extraction import ExtractionSettings
-from kliep_tf.density_ratio.label_features import class_histogram
-from kliep_tf.estimate_flags import EstimateConfig
-from kliep_tf.experiments.label_study import hiding, page
-from kliep_tf.experiments.label_study.judging import Judge
+from kliep_tf.data.weights import DOMAINS, load_weights
+from kliep_tf.density_ratio.label_features import CLASS_HISTOGRAM
+from kliep_tf.density_ratio.weighting import fit_both_directions
+from kliep_tf.estimate_flags import EstimateConfig, fit_settings
+from kliep_tf.experiments.label_study import page
 from kliep_tf.experiments.label_study.plan import (
     LabelStudyConfig,
     Row,
     rows,
 )
 from kliep_tf.experiments.reporting.pages import Chart, write_report
-from kliep_tf.experiments.reporting.true_ratios import (
-    in_order,
-    read_true_ratios,
-)
+from kliep_tf.experiments.reporting.weight_judge import Judge
+from kliep_tf.experiments.running import hidden_labels
 
 PROGRAM = "kliep_tf.experiments.target_labels"
 
 _NAME = "target_labels"
 _TITLE = "What labels of the target buy"
-_DOMAINS = ("source", "target")
 
 
 def study(config: LabelStudyConfig) -> None:
@@ -52,7 +46,7 @@ def study(config: LabelStudyConfig) -> None:
         name: resolve_records(
             getattr(config, f"{name}_records"), f"{name}_records"
         )
-        for name in _DOMAINS
+        for name in DOMAINS
     }
     inputs = {
         f"{name} records": runs.fingerprint(paths)
@@ -62,7 +56,10 @@ def study(config: LabelStudyConfig) -> None:
         if claim.finished and (claim.directory / f"{_NAME}.md").exists():
             print(f"{config.output_dir}: already done")
             return
-        judge = _judge(config, shards)
+        judge = Judge.of(
+            shards,
+            {name: getattr(config, f"{name}_scenes") for name in DOMAINS},
+        )
         numbers = {
             "images": judge.sizes,
             "equal": judge.equal_weights(),
@@ -100,58 +97,51 @@ def _run(
     target = config.target_records
     if row.labelled is not None:
         hidden = directory / "records" / f"{row.labelled}-{row.draw}"
-        names = hiding.draw_names(
+        names = hidden_labels.draw_names(
             judge.filenames["target"], row.labelled, config.seed, row.draw
         )
-        hiding.hide_labels(shards["target"], set(names), hidden)
+        hidden_labels.hide_labels(shards["target"], set(names), hidden)
         target = str(hidden)
-    segmenter = ""
+    segmenter = row.segmenter
     if row.segmenter_of:
         trained = directory / "weights" / row.segmenter_of / "segmenter"
         segmenter = str(trained / runs.SAVED_MODEL)
     weights_dir = directory / "weights" / row.name
-    estimate_weights.estimate(
-        EstimateConfig(
-            source_records=config.source_records,
-            target_records=target,
-            weights_dir=str(weights_dir),
-            features=row.features,
-            segmenter=segmenter,
-            segmenter_backbone=config.segmenter_backbone,
-            segmenter_steps=config.segmenter_steps,
-            min_ess=config.min_ess,
-            seed=config.seed + row.draw,
-        )
+    estimate = EstimateConfig(
+        source_records=config.source_records,
+        target_records=target,
+        weights_dir=str(weights_dir),
+        features=row.features,
+        segmenter=segmenter,
+        segmenter_backbone="" if segmenter else config.segmenter_backbone,
+        segmenter_steps=config.segmenter_steps,
+        min_ess=config.min_ess,
+        seed=config.seed + row.draw,
     )
-    found = {domain: load_weights(weights_dir, domain) for domain in _DOMAINS}
+    estimate_weights.estimate(estimate)
+    source, target_weights = (
+        load_weights(weights_dir, domain) for domain in DOMAINS
+    )
+    because = source.summary.get("equal_because", "")
     signs = weights_dir / "signs.json"
     return {
-        **judge.judge(found["source"], found["target"]),
+        **judge.judge(source, target_weights),
         "signs": json.loads(signs.read_text()) if signs.exists() else [],
-        "equal_because": found["source"].summary.get("equal_because", ""),
+        "equal_because": because,
+        "trusted": _trusted(estimate, judge) if because else None,
     }
 
 
-def _judge(config: LabelStudyConfig, shards: dict[str, list[str]]) -> Judge:
-    shares = {name: _label_shares(name, shards[name]) for name in _DOMAINS}
-    ratios = {}
-    for domain, found in shares.items():
-        if path := getattr(config, f"{domain}_scenes"):
-            ratios[domain] = in_order(
-                read_true_ratios(path, domain),
-                found.filenames,
-                path,
-                "image of the records",
-            )
-    return Judge(shares, ratios)
-
-
-def _label_shares(domain: str, paths: list[str]) -> Features:
-    index = build_index(paths)
-    settings = ExtractionSettings(
-        flag=f"{domain}_records", classes=index.classes
+def _trusted(estimate: EstimateConfig, judge: Judge) -> dict[str, Any]:
+    """Returns how good the weights are that doubt has put aside."""
+    source, target = (
+        load_features(Path(estimate.weights_dir, f"{domain}_features.npz"))
+        for domain in DOMAINS
     )
-    return class_histogram(make_example_dataset(paths), len(index), settings)
+    fitted = fit_both_directions(
+        source, target, CLASS_HISTOGRAM.scaling, fit_settings(estimate)
+    )
+    return judge.judge(*(one.weights for one in fitted))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ def test_the_best_score_is_chosen():
         ({"ridge": 0}, "ridge: expected a number above 0"),
         ({"bandwidth": "wide"}, "bandwidth: expected a number above 0"),
         ({"num_centers": -2}, "num_centers: expected a whole number"),
+        ({"num_centers": 501}, "num_centers: expected at most 500"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):

@@ -11,17 +11,17 @@ from kliep_tf.data.reading import labelled_examples
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.weights import ImportanceWeights
 from kliep_tf.errors import UserError
-from kliep_tf.experiments.label_study import hiding
-from kliep_tf.experiments.label_study.judging import Judge
 from kliep_tf.experiments.label_study.plan import LabelStudyConfig, rows
+from kliep_tf.experiments.reporting.weight_judge import Judge
+from kliep_tf.experiments.running import hidden_labels
 from kliep_tf.experiments.target_labels import study
 
 
 def test_labels_are_hidden_but_for_some(target_records, tmp_path):
     shards = resolve_records(target_records, "records")
     names = build_index(shards).filenames
-    keep = hiding.draw_names(names, 3, seed=0, draw=1)
-    hiding.hide_labels(shards, set(keep), tmp_path / "hidden")
+    keep = hidden_labels.draw_names(names, 3, seed=0, draw=1)
+    hidden_labels.hide_labels(shards, set(keep), tmp_path / "hidden")
     hidden = resolve_records(tmp_path / "hidden", "records")
     found = build_index(hidden)
     assert found.filenames.tolist() == names.tolist()
@@ -31,9 +31,9 @@ def test_labels_are_hidden_but_for_some(target_records, tmp_path):
 
 def test_larger_draws_contain_smaller_ones():
     names = [f"{number:02}" for number in range(20)]
-    small, large = (hiding.draw_names(names, n, 0, 0) for n in (3, 8))
+    small, large = (hidden_labels.draw_names(names, n, 0, 0) for n in (3, 8))
     assert large[:3] == small
-    assert hiding.draw_names(names, 8, 0, 1) != large
+    assert hidden_labels.draw_names(names, 8, 0, 1) != large
 
 
 def test_distance_of_weighted_domains():
@@ -52,6 +52,8 @@ def test_distance_of_weighted_domains():
     assert found["distance"]["both"] == pytest.approx(0.25)
     assert found["distance"]["target"] == pytest.approx(0.5)
     assert found["distance"]["half"] == pytest.approx(0.366, abs=1e-3)
+    # Overlap weights 2 w / (1 + w): 1.2 on the sky, 2 / 3 on the road.
+    assert found["distance"]["overlap"] == pytest.approx(0.357, abs=1e-3)
 
 
 def test_study_of_two_rows(source_records, target_records, tmp_path):

@@ -204,6 +204,14 @@ def test_labels_that_are_missing_are_asked_for(config, tmp_path):
         ({"min_ess": 1.0}, "--min_ess=1.0"),
         ({"segmenter_steps": 0}, "--segmenter_steps=0"),
         ({"seed": -1}, "--seed=-1"),
+        (
+            {"estimator": "relative_kliep", "min_ess": 0.3},
+            "--min_ess=0.3: expected the default, 0.2, as --estimator=rel",
+        ),
+        ({"estimator": "ulsif", "solver": "gradient_ascent"}, "--solver=grad"),
+        ({"estimator": "rulsif", "selection": "lcv"}, "--selection=lcv"),
+        ({"estimator": "classifier", "kernel": "matern"}, "--kernel=matern"),
+        ({"estimator": "class_shares", "bandwidth": "1"}, "--bandwidth=1"),
     ],
 )
 def test_flags_that_make_no_sense_are_refused_before_anything_is_written(

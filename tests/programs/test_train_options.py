@@ -105,6 +105,19 @@ def test_consistency_is_checked_on_images_of_any_size(run):
     assert "consistency/mean_iou" in tensorboard_tags(run_dir)
 
 
+def test_settings_that_the_estimator_ignores_are_refused(config, tmp_path):
+    ignoring = dataclasses.replace(
+        config,
+        run_dir=str(tmp_path / "run"),
+        weights_dir="",
+        estimator="relative_kliep",
+        min_ess=0.3,
+    )
+    with pytest.raises(UserError, match=r"--min_ess=0\.3: expected the def"):
+        train(ignoring)
+    assert not (tmp_path / "run").exists()
+
+
 def test_overlap_weights_are_derived_and_take_no_exponent(config):
     overlapping = dataclasses.replace(
         config, weighting="overlap", max_weight=0.0

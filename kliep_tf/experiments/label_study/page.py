@@ -19,13 +19,15 @@ from kliep_tf.experiments.reporting.plots import to_png
 from kliep_tf.experiments.reporting.templates import Texts, percent
 
 _say = Texts("target_labels").say
+_TRUSTED = "the same, in spite of doubt"
 _COLUMNS = {
     "both": "1, 1",
     "half": "1/2, 1/2",
     "source": "1, 0",
     "target": "0, 1",
+    "overlap": "overlap",
 }
-_COLORS = ("#4477aa", "#cc6677", "#117733", "#ddcc77")
+_COLORS = ("#4477aa", "#cc6677", "#117733", "#ddcc77", "#882255")
 
 
 def make_sections(
@@ -54,7 +56,10 @@ def make_sections(
 def draw(numbers: Mapping[str, Any]) -> bytes:
     """Returns a PNG: total variation by the number of labelled images."""
     named = [("no weights", numbers["equal"])]
-    named += [(row["title"], row) for row in numbers["rows"]]
+    for row in numbers["rows"]:
+        named.append((row["title"], row))
+        if row["trusted"]:
+            named.append((_TRUSTED, row["trusted"]))
     with matplotlib.rc_context({"font.size": 9, "axes.grid": True}):
         figure = Figure(
             figsize=(10, 1 + 0.45 * len(named)), layout="constrained"
@@ -72,7 +77,7 @@ def draw(numbers: Mapping[str, Any]) -> bytes:
         axes.set_xlabel("total variation of the domains' mean class shares")
         axes.set_ylabel("target images with labels")
         axes.legend(
-            title="exponents", loc="upper left", bbox_to_anchor=(1.01, 1.0)
+            title="weights", loc="upper left", bbox_to_anchor=(1.01, 1.0)
         )
         return to_png(figure, dpi=90)
 
@@ -87,6 +92,8 @@ def _table(numbers: Mapping[str, Any]) -> Table:
             if row["equal_because"]:
                 doubt = "yes: weights of 1"
         rows.append([row["title"], *_cells(row), doubt])
+        if row["trusted"]:
+            rows.append([_TRUSTED, *_cells(row["trusted"]), "put aside"])
     headers = ["target labels", *_COLUMNS.values(), "ESS"]
     if "rank_correlation" in numbers["equal"]:
         headers.append("rank correlation")

@@ -1,6 +1,7 @@
 """What the study of target labels compares: its flags and rows."""
 
 import dataclasses
+from pathlib import Path
 
 from kliep_tf import cli
 from kliep_tf.errors import UserError
@@ -37,6 +38,11 @@ class LabelStudyConfig:
         "weights of EfficientNet-Lite0, as estimate_weights takes them",
         default="",
     )
+    segmenters: tuple[str, ...] = cli.flag(
+        "SavedModels of segmenters, a row each: the source is described by its "
+        "labels, the target, whose labels are all hidden, by what they predict",
+        default=(),
+    )
     segmenter_steps: int = cli.flag(
         "training steps of each segmenter", default=1200
     )
@@ -55,6 +61,7 @@ class Row:
         labelled: target images that keep their labels; None keeps all.
         draw: which of them.
         segmenter_of: the row whose segmenter of the source is used again.
+        segmenter: a SavedModel that is given.
     """
 
     name: str
@@ -63,6 +70,7 @@ class Row:
     labelled: int | None = 0
     draw: int = 0
     segmenter_of: str = ""
+    segmenter: str = ""
 
 
 # Both domains described by a segmenter of the source, as it used to be.
@@ -101,4 +109,12 @@ def rows(config: LabelStudyConfig) -> list[Row]:
             Row(f"{number}-{draw}", f"{number}", labelled=number, draw=draw)
             for draw in range(config.num_draws)
         ]
-    return found
+    return found + [
+        _given(number, path) for number, path in enumerate(config.segmenters)
+    ]
+
+
+def _given(number: int, path: str) -> Row:
+    """Returns the row of a SavedModel, which its run directory names."""
+    run = Path(path).resolve().parent.name
+    return Row(f"given-{number}", f"none: {run}", segmenter=path)

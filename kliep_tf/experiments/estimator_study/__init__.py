@@ -1,0 +1,1 @@
+"""Estimators and kernels compared: problems, cells, page, plot."""
