@@ -24,6 +24,7 @@ from kliep_tf.experiments.comparison.study import (
     StudyConfig,
     run_study,
 )
+from kliep_tf.experiments.comparison.weightings import by_exponents
 
 PROGRAM = "kliep_tf.experiments.cohorts"
 
@@ -41,9 +42,8 @@ def cohorts(config: CohortsConfig) -> None:
 
 def make_study(config: CohortsConfig, setting: recipes.Setting) -> Study:
     """Returns the rows, and what is compared: the same for all flags."""
-    rows = [
-        Row(name, recipes.cyclegan(0.0, 0.0, cohort=name)) for name in COHORTS
-    ]
+    plain = by_exponents(0.0, 0.0)
+    rows = [Row(name, recipes.cyclegan(plain, name)) for name in COHORTS]
     return Study(
         program=PROGRAM,
         name="cohorts",

@@ -44,7 +44,10 @@ class ExponentsConfig(SettingConfig):
     """The flags of this program."""
 
     methods: tuple[str, ...] = cli.flag(
-        "NAME:A:B of each row; the first is what the others are compared with",
+        "NAME:A:B of each row, its exponents on source and target, or "
+        "NAME:overlap for overlap weights; :ESTIMATOR may follow, by default "
+        "kliep, relative_kliep for overlap. The first row is what the others "
+        "are compared with",
         default=(
             "CycleGAN:0:0",
             "KLIEP (1,1):1:1",

@@ -45,7 +45,9 @@ class Table1Config(StudyConfig):
     """The flags of this program."""
 
     methods: tuple[str, ...] = cli.flag(
-        "NAME:A:B of each CycleGAN: its exponents on source and target",
+        "NAME:A:B of each CycleGAN: its exponents on source and target; or "
+        "NAME:overlap for overlap weights. :ESTIMATOR may follow, by default "
+        "kliep, relative_kliep for overlap",
         default=("CycleGAN:0:0", "KLIEP (1,1):1:1", "KLIEP (.5,.5):0.5:0.5"),
     )
     translated: tuple[str, ...] = cli.flag(

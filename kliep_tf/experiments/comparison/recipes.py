@@ -17,6 +17,7 @@ from kliep_tf.experiments.comparison.setting_flags import (
     find_watched,
     labelled_records,
 )
+from kliep_tf.experiments.comparison.weightings import KLIEP, Weighting
 from kliep_tf.experiments.running.flagfiles import (
     SEGMENTER_FLAGFILE,
     TRAIN_FLAGFILE,
@@ -42,12 +43,12 @@ class Training:
     Attributes:
         module: what `python -m` runs.
         flags: besides records, seed, sizes and flagfile.
-        reads_weights: whether it reads the importance weights.
+        estimator: of the importance weights that it reads; "" for none.
     """
 
     module: str
     flags: Mapping[str, FlagValue]
-    reads_weights: bool = False
+    estimator: str = ""
 
 
 SEGMENTER = Training("kliep_tf.train_segmenter", {})
@@ -68,7 +69,7 @@ class Setting:
         size_flags: of every training.
         segmenter_flags: of the judge's and the rows' segmenters.
         val_flags: of every evaluation on `val`.
-        weights: the importance weights.
+        weights: the importance weights, by KLIEP (see `weights_by`).
         judge: a segmenter of the target.
     """
 
@@ -141,25 +142,30 @@ def make_setting(config: SettingConfig) -> Setting:
     )
 
 
-def cyclegan(
-    source_exponent: float, target_exponent: float, cohort: str = "all"
-) -> Training:
+def weights_by(setting: Setting, estimator: str) -> Job:
+    """Returns the estimate of the importance weights by one estimator."""
+    if estimator == KLIEP:
+        return setting.weights
+    flags = {**setting.weights.flags, "estimator": estimator}
+    del flags["min_ess"]  # KLIEP's alone
+    title = f"{setting.weights.title}, {estimator}"
+    return dataclasses.replace(setting.weights, title=title, flags=flags)
+
+
+def cyclegan(weighting: Weighting, cohort: str = "all") -> Training:
     """Returns a CycleGAN (eq. 12 and its generalisation).
 
     Args:
-        source_exponent: a of w ** a on every source term.
-        target_exponent: b of psi ** b on every target term.
+        weighting: of its images.
         cohort: the part of the source by importance to learn from, "all" for
             the whole.
     """
-    flags: dict[str, FlagValue] = {
-        "source_weight_exponent": source_exponent,
-        "target_weight_exponent": target_exponent,
-    }
+    flags: dict[str, FlagValue] = dict(weighting.flags)
+    estimator = weighting.estimator
     if cohort != "all":
         flags["source_cohort"] = cohort
-    needs_weights = any((source_exponent, target_exponent)) or cohort != "all"
-    return Training("kliep_tf.train", flags, needs_weights)
+        estimator = estimator or KLIEP
+    return Training("kliep_tf.train", flags, estimator)
 
 
 def training(
@@ -167,8 +173,9 @@ def training(
 ) -> Job:
     """Returns the training of one translator."""
     weights: dict[str, FlagValue] = {}
-    if translator.reads_weights:
-        weights["weights_dir"] = Output(setting.weights)
+    if translator.estimator:
+        job = weights_by(setting, translator.estimator)
+        weights["weights_dir"] = Output(job)
     return Job(
         f"train {name}, seed {seed}",
         translator.module,
@@ -188,8 +195,12 @@ def training(
 def translation(
     setting: Setting, translator: Training, name: str, seed: int
 ) -> Job:
-    """Returns the whole source as one translator translates it."""
+    """Returns the whole source as one translator translates it.
+
+    The images keep the weights that it was trained with; KLIEP's, if none.
+    """
     trained = training(setting, translator, name, seed)
+    weights = weights_by(setting, translator.estimator or KLIEP)
     return Job(
         f"translation by {name}, seed {seed}",
         "kliep_tf.translate",
@@ -197,7 +208,7 @@ def translation(
         {
             "saved_model": Output(trained, runs.SAVED_MODEL),
             "source_records": setting.source,
-            "weights_dir": Output(setting.weights),
+            "weights_dir": Output(weights),
         },
     )
 

@@ -8,7 +8,6 @@ the target's validation images (Table I).
 
 import collections
 import dataclasses
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +22,7 @@ from kliep_tf.experiments.comparison.recipes import (
     Training,
     cyclegan,
 )
+from kliep_tf.experiments.comparison.weightings import parse_weighting
 from kliep_tf.experiments.reporting.consistency import (
     consistency_numbers,
     read_confusion,
@@ -70,28 +70,26 @@ def images_of(setting: Setting, row: Row, seed: int) -> FlagValue:
 
 
 def parse_methods(specifications: Sequence[str]) -> list[Row]:
-    """Returns the CycleGANs of `name:a:b` texts.
+    """Returns the CycleGANs of `NAME:WEIGHTING` texts.
 
     Raises:
         UserError: a text is of another form, or two names are equal.
     """
     found: list[Row] = []
     for text in specifications:
-        name, *exponents = text.split(":")
+        name, _, words = text.partition(":")
         try:
-            source_exponent, target_exponent = map(float, exponents)
-            if not math.isfinite(source_exponent + target_exponent):
-                raise ValueError
+            weighting = parse_weighting(words)
         except ValueError:
             raise UserError(
-                f"--methods: expected NAME:A:B with two exponents, found "
-                f"{text!r}"
+                "--methods: expected NAME:A:B[:ESTIMATOR] with two exponents, "
+                f"or NAME:overlap[:ESTIMATOR], found {text!r}"
             ) from None
         if not name or name in [row.name for row in found]:
             raise UserError(
                 f"--methods: expected names of their own, found {text!r}"
             )
-        found.append(Row(name, cyclegan(source_exponent, target_exponent)))
+        found.append(Row(name, cyclegan(weighting)))
     return found
 
 

@@ -8,6 +8,7 @@ from kliep_tf.data.reading import require_labels
 from kliep_tf.data.records import resolve_records
 from kliep_tf.density_ratio.extractors import EXTRACTORS
 from kliep_tf.errors import UserError
+from kliep_tf.estimate_flags import AUTO
 from kliep_tf.experiments.running.flagfiles import (
     SEGMENTER_FLAGFILE,
     TRAIN_FLAGFILE,
@@ -19,7 +20,7 @@ from kliep_tf.segmentation.consistency import (
 )
 
 # An embedding wants a file of weights beside it, which no flag here names.
-FEATURES = tuple(sorted(set(EXTRACTORS) - {"embedding"}))
+FEATURES = (AUTO, *sorted(set(EXTRACTORS) - {"embedding"}))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -68,7 +69,8 @@ class SettingConfig:
         default=1.0,
     )
     features: str = cli.flag(
-        "what estimate_weights compares",
+        "what estimate_weights compares; auto takes the labels of both "
+        "domains, which all records here have",
         default="segmenter_histogram",
         choices=FEATURES,
     )

@@ -8,6 +8,7 @@ from kliep_tf import cli
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import table1
 from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison.weightings import parse_weighting
 from kliep_tf.experiments.running.jobs import Job
 from tests.conftest import ROOT, write_records
 from tests.experiments.real_programs import jobs_of, parse_command
@@ -21,6 +22,10 @@ def every_job(config: table1.Table1Config) -> dict[str, list[Job]]:
     for job in jobs_of(study, setting, config.num_seeds):
         found.setdefault(job.module.rpartition(".")[2], []).append(job)
     return found
+
+
+def cyclegan(weighting: str, cohort: str = "all") -> recipes.Training:
+    return recipes.cyclegan(parse_weighting(weighting), cohort)
 
 
 def test_validation_images_of_twice_the_size_are_seen_at_half(common):
@@ -99,14 +104,24 @@ def test_plain_cyclegan_is_shared_whatever_the_weights(common):
             recipes.training(setting, translator, "any", 0).digest
             for setting in settings
         ]
-        for translator in (recipes.cyclegan(0, 0), recipes.cyclegan(1, 0.5))
+        for translator in (cyclegan("0:0"), cyclegan("1:0.5"))
     ]
     assert digests[0][0] == digests[0][1]
     assert digests[1][0] != digests[1][1]
 
 
 @pytest.mark.parametrize(
-    "bad", ["plain", "plain:1", "plain:a:b", ":1:1", "plain:nan:1"]
+    "bad",
+    [
+        "plain",
+        "plain:1",
+        "plain:a:b",
+        ":1:1",
+        "plain:nan:1",
+        "plain:1:1:kliep:kliep",
+        "plain:overlap:",
+        "plain:1:1:psychic",
+    ],
 )
 def test_methods_of_another_form_are_refused(bad):
     with pytest.raises(UserError, match="--methods: expected"):
@@ -145,7 +160,7 @@ def test_a_cohort_reads_the_weights_that_split_the_source(common):
     setting = recipes.make_setting(
         table1.Table1Config(output_dir="x", **common)
     )
-    third = recipes.cyclegan(0.0, 0.0, cohort="low")
+    third = cyclegan("0:0", "low")
     job = recipes.training(setting, third, "low", 0)
     assert job.flags["source_cohort"] == "low"
     assert job.flags["source_weight_exponent"] == 0.0
@@ -162,3 +177,59 @@ def test_watched_classes_that_the_records_lack_are_refused(common):
         UserError, match=r"expected a class of cityscapes .*trees"
     ):
         recipes.make_setting(config)
+
+
+@pytest.mark.parametrize(
+    ("weighting", "expected", "estimator"),
+    [
+        ("0:0", ("exponents", 0.0, 0.0), ""),
+        ("1:.5", ("exponents", 1.0, 0.5), "kliep"),
+        ("1:1:ulsif", ("exponents", 1.0, 1.0), "ulsif"),
+        ("overlap", ("overlap", 1.0, 1.0), "relative_kliep"),
+        ("overlap:kliep", ("overlap", 1.0, 1.0), "kliep"),
+    ],
+)
+def test_a_row_names_how_it_weighs(common, weighting, expected, estimator):
+    setting = recipes.make_setting(
+        table1.Table1Config(output_dir="x", **common)
+    )
+    (row,) = rows.parse_methods((f"row:{weighting}",))
+    job = recipes.training(setting, row.translator, row.name, 0)
+    config = parse_command(job, Path("cache"))
+    found = (
+        config.weighting,
+        config.source_weight_exponent,
+        config.target_weight_exponent,
+    )
+    assert found == expected
+    made = [one for one in job.needs if "estimate_weights" in one.module]
+    assert bool(made) == bool(estimator)
+    for one in made:
+        assert parse_command(one, Path("cache")).estimator == estimator
+
+
+def test_weights_by_kliep_are_the_job_that_they_were(common):
+    setting = recipes.make_setting(
+        table1.Table1Config(output_dir="x", **common)
+    )
+    # What a cache holds from before estimators had names.
+    flags = recipes.weights_by(setting, "kliep").flags
+    assert set(flags) == {
+        "source_records",
+        "target_records",
+        "features",
+        "min_ess",
+        "segmenter",
+    }
+    relative = recipes.weights_by(setting, "relative_kliep")
+    assert set(relative.flags) == set(flags) - {"min_ess"} | {"estimator"}
+    assert relative.needs == setting.weights.needs
+
+
+def test_auto_features_take_no_segmenter(common):
+    config = table1.Table1Config(
+        output_dir="x", **(common | {"features": "auto"})
+    )
+    (weights,) = every_job(config)["estimate_weights"]
+    assert weights.needs == []
+    assert parse_command(weights, Path("cache")).features == "auto"
