@@ -47,6 +47,9 @@ PROGRAMS = {
     "table1_deeplab_v2.flags": Table1Config,
     "table1_deeplab_v3plus.flags": Table1Config,
     "table1_drn_c_26.flags": Table1Config,
+    "weighting_camvid.flags": ExponentsConfig,
+    "weighting_city.flags": ExponentsConfig,
+    "weighting_cityscapes.flags": ExponentsConfig,
 }
 
 # What whoever uses a flagfile has to add.
