@@ -8,19 +8,23 @@ domain, which is trusted only where it shows no sign of doubt.
 
 import dataclasses
 import functools
-import json
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from kliep_tf import runs
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.features import Features, load_features, save_features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
 from kliep_tf.data.tensors import read_tensors
-from kliep_tf.density_ratio.doubt import Sign, compare, observe
+from kliep_tf.density_ratio.doubt import (
+    Sign,
+    compare,
+    observe,
+    read_signs,
+    save_signs,
+)
 from kliep_tf.density_ratio.extraction import (
     ExtractionSettings,
     Extractor,
@@ -267,9 +271,8 @@ class _Finder:
                 )
                 for name in (_OTHER[domain], domain)
             ]
-            signs = [dataclasses.asdict(sign) for sign in compare(*seen)]
-            runs.write_atomically(path, json.dumps(signs, indent=1) + "\n")
-        return tuple(Sign(**sign) for sign in json.loads(path.read_text()))
+            save_signs(path, compare(*seen))
+        return read_signs(path)
 
     def _settings_of(
         self, domain: str, network: Network | None = None

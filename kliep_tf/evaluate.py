@@ -13,7 +13,6 @@ continues an interrupted evaluation.
 """
 
 import dataclasses
-import json
 import os
 import time
 from pathlib import Path
@@ -30,6 +29,7 @@ from kliep_tf.data.pipeline import make_image_dataset
 from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import equal_size_batches, read_all, require_labels
 from kliep_tf.errors import UserError
+from kliep_tf.json_files import Maybe, read_json
 from kliep_tf.progress import ProgressBar
 from kliep_tf.segmentation.consistency import (
     SKY_TO_VEGETATION,
@@ -48,6 +48,7 @@ from kliep_tf.segmentation.inference import (
     load_segmenter,
 )
 from kliep_tf.segmentation.report import (
+    MEASURES,
     REPORT_JSON,
     REPORT_MD,
     write_report,
@@ -60,6 +61,15 @@ PREDICTIONS = "predictions"
 _PARTIAL = "partial.npz"
 _SECONDS_BETWEEN_SAVES = 20.0
 _NUM_SHOWN = 3
+
+# What the report shows of --ceiling.
+_CEILING = {
+    "records": Maybe(str),
+    **{key: Maybe(float) for key in MEASURES.values()},
+    "watched_confusion": Maybe(
+        {"kept": Maybe(float), "confused": Maybe(float)}
+    ),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -190,14 +200,16 @@ def _ceiling(
         return None
     where = f"--ceiling={config.ceiling}"
     record = runs.read_config(config.ceiling)
-    if record["program"] != PROGRAM or record["status"] != "complete":
+    if record["program"] != PROGRAM or record.get("status") != "complete":
         raise UserError(f"{where}: expected a finished output of {PROGRAM}")
-    if record["inputs"]["segmenter"] != segmenter_fingerprint:
+    if record["inputs"].get("segmenter") != segmenter_fingerprint:
         raise UserError(
             f"{where}: expected an evaluation of the same segmenter, found one "
-            f"of {record['arguments']['segmenter']}"
+            f"of {record['arguments'].get('segmenter')}"
         )
-    return json.loads(_report_of(config.ceiling).read_text())
+    return read_json(
+        _report_of(config.ceiling), "the report that evaluate writes", _CEILING
+    )
 
 
 def _report_of(directory: str) -> Path:

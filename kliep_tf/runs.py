@@ -22,7 +22,8 @@ from typing import Any
 import filelock
 
 from kliep_tf import __version__
-from kliep_tf.errors import DataError, RefusedError, UserError
+from kliep_tf.errors import RefusedError, UserError
+from kliep_tf.json_files import Maybe, read_json
 
 CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
@@ -36,6 +37,18 @@ _VERSIONED_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 # Stray files that do not make a directory somebody's work. The third is left
 # by a run that was killed while it wrote its claim.
 _IGNORED = {_LOCK, ".DS_Store", f".{CONFIG}.partial"}
+
+_RECORDS = {
+    "parts": {
+        str: {
+            "program": str,
+            "arguments": dict,
+            "inputs": {str: str},
+            "versions": Maybe({str: str}),
+            "status": Maybe(str),
+        }
+    }
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -284,15 +297,13 @@ def _shown(value: Any) -> str:
 
 
 def _read_records(directory: Path) -> dict[str, dict]:
-    path = directory / CONFIG
     try:
-        return json.loads(path.read_text())["parts"]
+        found = read_json(
+            directory / CONFIG, "the record of a run", _RECORDS, allow_nan=True
+        )
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError):
-        raise DataError(
-            f"{path}: expected the record of a run, found something else"
-        ) from None
+    return found["parts"]
 
 
 def _write_record(directory: Path, part: str, record: dict) -> None:

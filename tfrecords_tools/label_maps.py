@@ -27,7 +27,6 @@ import functools
 import importlib.resources
 import io
 import itertools
-import json
 import os
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -40,7 +39,8 @@ from kliep_tf.data.class_sets import (
     ClassSet,
     LabelClass,
 )
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
+from kliep_tf.json_files import parse_json
 
 ID, RED, COLOR = "id", "red", "color"
 _MAX_ID = 2**16 - 1
@@ -135,8 +135,13 @@ def load_label_map(name: str, flag: str = "label_map") -> LabelMap:
     try:
         with open(name, encoding="utf-8-sig") as file:
             text = file.read()
-        rows = json.loads(text) if name.endswith(".json") else _read_csv(text)
-    except (ValueError, RecursionError, csv.Error) as error:
+        if name.endswith(".json"):
+            rows = parse_json(text, name, "a label map in CSV or JSON")
+        else:
+            rows = _read_csv(text)
+    except DataError:
+        raise
+    except (ValueError, csv.Error) as error:
         raise UserError(
             f"{name}: expected a label map in CSV or JSON, found something "
             f"else ({error})"

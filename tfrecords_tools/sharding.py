@@ -15,12 +15,20 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import runs
+from kliep_tf.json_files import read_json
 from kliep_tf.progress import ProgressBar
 from tfrecords_tools import workers
 from tfrecords_tools.encoding import EncodedFrame, RawFrame
 
 # TensorFlow is imported where shards are written and not up here: worker
 # processes import this module too, and would each wait seconds for it.
+
+_CONTENT = {
+    "filenames": [str],
+    "image_sizes": {str: int},
+    "labelled": int,
+    "class_pixels": [int],
+}
 
 
 @dataclasses.dataclass
@@ -126,6 +134,7 @@ def _finished_content(shard: Path) -> ShardContent | None:
     path = _content_path(shard)
     if not (shard.exists() and path.exists()):
         return None
-    values = json.loads(path.read_text())
+    values = read_json(path, "the content of a shard", _CONTENT)
+    values = {name: values[name] for name in _CONTENT}
     values["image_sizes"] = Counter(values["image_sizes"])
     return ShardContent(**values)

@@ -8,13 +8,18 @@ follows from these, and so does the spread of a score over frames.
 import dataclasses
 import io
 import os
-import zipfile
 from collections.abc import Sequence
 
 import numpy as np
 
 from kliep_tf import runs
-from kliep_tf.errors import DataError, UserError
+from kliep_tf.data.npz_files import Array, read_npz
+from kliep_tf.errors import UserError
+
+_SCHEMA = {
+    "filenames": Array("text", "N"),
+    "matrices": Array("count", "NCC"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,16 +65,9 @@ def load_confusions(path: str | os.PathLike) -> FrameConfusions:
     Raises:
         UserError: the file is missing or of another kind.
     """
+    expected = "the confusion matrices that evaluate writes"
     try:
-        with np.load(path, allow_pickle=False) as file:
-            return FrameConfusions(file["filenames"], file["matrices"])
+        arrays = read_npz(path, expected, _SCHEMA)
     except FileNotFoundError:
-        raise UserError(
-            f"{path}: expected the confusion matrices that evaluate writes, "
-            "found no file"
-        ) from None
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: expected the confusion matrices that evaluate writes, "
-            "found something else"
-        ) from error
+        raise UserError(f"{path}: expected {expected}, found no file") from None
+    return FrameConfusions(arrays["filenames"], arrays["matrices"])

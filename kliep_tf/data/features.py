@@ -3,13 +3,20 @@
 import dataclasses
 import io
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
 
 from kliep_tf import runs
+from kliep_tf.data.npz_files import Array, read_npz
 from kliep_tf.errors import DataError
+
+# NaN: the class shares of an image without labels.
+_SCHEMA = {
+    "filenames": Array("text", "N"),
+    "values": Array("number", "Nd", finite=False),
+    "names": Array("text", "d"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -45,10 +52,9 @@ def load_features(path: str | os.PathLike) -> Features:
     Raises:
         UserError: the file is no feature file.
     """
-    try:
-        with np.load(path) as file:
-            return Features(file["filenames"], file["values"], file["names"])
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
+    arrays = read_npz(path, "features by filename", _SCHEMA)
+    if np.isinf(arrays["values"]).any():
         raise DataError(
-            f"{path}: expected features by filename, found something else"
-        ) from None
+            f"{path}: expected features by filename, found infinity"
+        )
+    return Features(**{name: arrays[name] for name in _SCHEMA})

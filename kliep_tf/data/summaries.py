@@ -21,14 +21,28 @@ from kliep_tf.data.class_sets import (
     require_same_classes,
 )
 from kliep_tf.errors import DataError
+from kliep_tf.json_files import Maybe, read_json
 
 DATASET_JSON = "dataset.json"
 # records.LABEL_ENCODED, in bytes.
 _LABEL_KEY = b"image/segmentation/class/encoded"
-_IMAGE_SIZE = re.compile(r"[1-9]\d*x[1-9]\d*")
+_IMAGE_SIZE = re.compile(r"[1-9]\d{0,5}x[1-9]\d{0,5}")
 SHARD_NAME = re.compile(
     r"(?P<split>.+)-(?P<shard>\d{5})-of-(?P<count>\d{5})\.tfrecord(\.gz)?"
 )
+
+_EXPECTED = "a summary of records"
+_SPLIT = {
+    "dataset": str,
+    "split": str,
+    "shards": {str: [str]},
+    "image_sizes": {str: int},
+    "labelled": int,
+    "class_pixel_shares": {str: float},
+    "skipped": Maybe([dict]),
+    "arguments": Maybe(dict),
+    "versions": Maybe(dict),
+}
 
 
 def shard_name(split: str, shard: int, num_shards: int) -> str:
@@ -123,16 +137,13 @@ def read_summaries(
 
 def _parse(entry: dict[str, Any], split: str, path: Path) -> SplitSummary:
     names = [field.name for field in dataclasses.fields(SplitSummary)]
-    try:
-        known = {name: entry[name] for name in names if name in entry}
-        # Records of before dataset.json had classes are of Cityscapes' 19.
-        if "classes" in known:
-            known["classes"] = ClassSet.from_json(
-                known["classes"], f"{path}: {split}"
-            )
-        summary = SplitSummary(**known)
-    except TypeError:
-        raise _not_ours(path) from None
+    known = {name: entry[name] for name in names if name in entry}
+    # Records of before dataset.json had classes are of Cityscapes' 19.
+    if "classes" in known:
+        known["classes"] = ClassSet.from_json(
+            known["classes"], f"{path}: {split}"
+        )
+    summary = SplitSummary(**known)
     problem = _problem(summary)
     if problem:
         raise DataError(f"{path}: {split}: {problem}")
@@ -201,18 +212,9 @@ def _begins_labelled(path: str) -> bool:
 
 def _problem(summary: SplitSummary) -> str:
     """Returns what is wrong with a summary that was read, "" for nothing."""
-    shards, sizes = summary.shards, summary.image_sizes
+    sizes = summary.image_sizes
     if not (
-        isinstance(shards, dict)
-        and all(isinstance(names, list) for names in shards.values())
-        and all(
-            isinstance(name, str) for names in shards.values() for name in names
-        )
-    ):
-        return "expected a list of filenames for each shard, found another"
-    if not (
-        isinstance(sizes, dict)
-        and all(_IMAGE_SIZE.fullmatch(size) for size in sizes)
+        all(_IMAGE_SIZE.fullmatch(size) for size in sizes)
         and all(_is_count(number) for number in sizes.values())
     ):
         return (
@@ -230,14 +232,6 @@ def _is_count(value: Any) -> bool:
 
 def _read(path: Path) -> dict[str, Any]:
     try:
-        return dict(json.loads(path.read_text())["splits"])
+        return read_json(path, _EXPECTED, {"splits": {str: _SPLIT}})["splits"]
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError, RecursionError):
-        raise _not_ours(path) from None
-
-
-def _not_ours(path: Path) -> DataError:
-    return DataError(
-        f"{path}: expected a summary of records, found something else"
-    )

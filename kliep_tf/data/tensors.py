@@ -1,13 +1,13 @@
 """Files of named arrays: npz, safetensors, PyTorch's and TensorFlow's."""
 
 import os
-import zipfile
 from collections.abc import Mapping
 
 import numpy as np
 import safetensors.numpy
 import tensorflow as tf
 
+from kliep_tf.data.npz_files import read_npz
 from kliep_tf.data.torch_files import read_torch
 from kliep_tf.errors import DataError, UserError
 
@@ -40,15 +40,13 @@ def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
         )
     try:
         return readers[extension](path)
-    except (
-        ValueError,
-        KeyError,
-        EOFError,
-        zipfile.BadZipFile,
-        safetensors.SafetensorError,
-    ) as error:
+    except (DataError, OSError):
+        raise
+    except Exception as error:  # of damage, zipfile alone raises seven kinds
+        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
-            f"{path}: expected arrays by name, found something else ({error})"
+            f"{path}: expected arrays by name, found something else "
+            f"({reason[0]})"
         ) from error
 
 
@@ -84,8 +82,7 @@ def _read_checkpoint(path: str) -> dict[str, np.ndarray]:
 
 
 def _read_npz(path: str) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as file:
-        return dict(file)
+    return read_npz(path, "arrays by name")
 
 
 def _read_safetensors(path: str) -> dict[str, np.ndarray]:

@@ -14,7 +14,6 @@ import functools
 import io
 import json
 import os
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,9 @@ from typing import Any
 import numpy as np
 
 from kliep_tf import runs
+from kliep_tf.data.npz_files import Array, read_npz
 from kliep_tf.errors import DataError, UserError
+from kliep_tf.json_files import Maybe, parse_json
 
 DOMAINS = ("source", "target")
 # Equal parts of a domain by importance, the least typical images first.
@@ -30,6 +31,20 @@ COHORTS = ("low", "medium", "high")
 # How weights are used: each to its exponent, or as overlap weights.
 WEIGHTINGS = ("exponents", "overlap")
 _MODEL = "model/"
+_EXPECTED = "the weights that estimate_weights writes"
+_SCHEMA = {
+    "filenames": Array("text", "N"),
+    "weights": Array("number", "N", finite=False),  # _check names the image
+    "domain": Array("text", ""),
+    "summary": Array("text", ""),
+}
+# What of the summary is computed with.
+_SUMMARY = {
+    "estimator": Maybe(str),
+    "feature_names": Maybe([str]),
+    "mean_ratio": Maybe(float),
+    "mixture": Maybe(float),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -103,9 +118,9 @@ def overlap(weights: ImportanceWeights) -> np.ndarray:
     for m = 0 is 2 w / (1 + w). Where w has errors these remain in it, and the
     two directions of KLIEP are two fits: a relative estimator is made for this.
     """
-    mixture = float(weights.summary.get("mixture", 0.0))
+    mixture = _figure(weights, "mixture", 0.0)
     ratio = np.asarray(weights.weights, np.float64)
-    ratio = ratio * float(weights.summary.get("mean_ratio", 1.0))
+    ratio = ratio * _figure(weights, "mean_ratio", 1.0)
     found = (
         2.0 * (1.0 - mixture) * ratio / (1.0 + (1.0 - 2.0 * mixture) * ratio)
     )
@@ -211,29 +226,28 @@ def load_weights(
     """
     path = weights_path(directory, domain)
     try:
-        with np.load(path) as file:
-            arrays = dict(file)
-        weights = ImportanceWeights(
-            domain=str(arrays["domain"]),
-            filenames=arrays["filenames"],
-            weights=arrays["weights"],
-            summary=json.loads(str(arrays["summary"])),
-            model={
-                name.removeprefix(_MODEL): value
-                for name, value in arrays.items()
-                if name.startswith(_MODEL)
-            },
-        )
+        arrays = read_npz(path, _EXPECTED, _SCHEMA)
     except FileNotFoundError:
         raise UserError(
-            f"{path}: expected the weights that estimate_weights writes, found "
-            "no file"
+            f"{path}: expected {_EXPECTED}, found no file"
         ) from None
-    except (ValueError, KeyError, zipfile.BadZipFile, EOFError):
-        raise DataError(
-            f"{path}: expected the weights that estimate_weights writes, found "
-            "something else"
-        ) from None
+    weights = ImportanceWeights(
+        domain=str(arrays["domain"]),
+        filenames=arrays["filenames"],
+        weights=arrays["weights"],
+        summary=parse_json(
+            str(arrays["summary"]),
+            f"{path}, summary",
+            "figures by name",
+            _SUMMARY,
+            allow_nan=True,
+        ),
+        model={
+            name.removeprefix(_MODEL): value
+            for name, value in arrays.items()
+            if name.startswith(_MODEL)
+        },
+    )
     if weights.domain != domain:
         raise UserError(
             f"{path}: expected the weights of the {domain} domain, found those "
@@ -241,6 +255,12 @@ def load_weights(
         )
     _check(weights, str(path))
     return weights
+
+
+def _figure(weights: ImportanceWeights, name: str, default: float) -> float:
+    """Returns a figure of the summary, which older files lack."""
+    value = weights.summary.get(name)
+    return default if value is None else float(value)
 
 
 def _check(weights: ImportanceWeights, where: str) -> None:
@@ -264,3 +284,13 @@ def _check(weights: ImportanceWeights, where: str) -> None:
             f"{where}: expected unique filenames, found "
             f"{str(unique[np.argmax(counts)])!r} {counts.max()} times"
         )
+    total = float(np.sum(values, dtype=np.float64))
+    mean_ratio = _figure(weights, "mean_ratio", 1.0)
+    mixture = _figure(weights, "mixture", 0.0)
+    for what, good, found in (
+        ("a positive sum of weights", 0 < total < np.inf, total),
+        ("a mean ratio above 0", 0 < mean_ratio < np.inf, mean_ratio),
+        ("a mixture from 0 to 1", 0 <= mixture <= 1, mixture),
+    ):
+        if not good:
+            raise DataError(f"{where}: expected {what}, found {found}")

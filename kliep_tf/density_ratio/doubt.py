@@ -9,12 +9,15 @@ found on pairs of domains of which the truth is known
 """
 
 import dataclasses
+import json
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import tensorflow as tf
 from scipy.spatial import KDTree
 
+from kliep_tf import runs
 from kliep_tf.data import images
 from kliep_tf.data.reading import read_all
 from kliep_tf.density_ratio.extraction import (
@@ -22,6 +25,7 @@ from kliep_tf.density_ratio.extraction import (
     ExtractionSettings,
     decode_resized,
 )
+from kliep_tf.json_files import Maybe, read_json
 
 # Images of each domain that are looked at.
 MOST_IMAGES = 200
@@ -156,6 +160,31 @@ LIMITS: Mapping[str, float] = {"mirrored": 0.03, "outside": 0.2}
 def doubts(signs: Sequence[Sign]) -> tuple[Sign, ...]:
     """Returns the signs that are raised."""
     return tuple(sign for sign in signs if sign.raised)
+
+
+def save_signs(path: str | os.PathLike, signs: Sequence[Sign]) -> None:
+    """Writes the signs to a JSON file, atomically."""
+    values = [dataclasses.asdict(sign) for sign in signs]
+    runs.write_atomically(path, json.dumps(values, indent=1) + "\n")
+
+
+def read_signs(path: str | os.PathLike) -> tuple[Sign, ...]:
+    """Returns the signs of a JSON file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DataError: it holds something else.
+    """
+    schema = {
+        "name": str,
+        "source": float,
+        "target": float,
+        "limit": Maybe(float),
+    }
+    found = read_json(path, "signs of doubt", [schema], allow_nan=True)
+    return tuple(
+        Sign(**{name: sign.get(name) for name in schema}) for sign in found
+    )
 
 
 def share_outside(source: np.ndarray, target: np.ndarray) -> float:

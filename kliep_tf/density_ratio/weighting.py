@@ -12,7 +12,7 @@ from kliep_tf.density_ratio.estimators import ESTIMATORS, KLIEP
 from kliep_tf.density_ratio.options import FitSettings
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.scaling import FeatureScaling, fit_scaling
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,9 +107,22 @@ def ratio_at(weights: ImportanceWeights, features: Features) -> np.ndarray:
         )
     scaling = FeatureScaling.from_arrays(weights.model)
     # Files of earlier versions are all KLIEP's.
-    estimator = ESTIMATORS[weights.summary.get("estimator", KLIEP.name)]
-    ratio = estimator.load(weights.model)(scaling.apply(features.values))
-    return ratio / weights.summary.get("mean_ratio", 1.0)
+    name = weights.summary.get("estimator") or KLIEP.name
+    if name not in ESTIMATORS:
+        raise DataError(
+            f"{weights.domain} weights: expected an estimator of "
+            f"{', '.join(ESTIMATORS)}, found {name!r}"
+        )
+    try:
+        ratio = ESTIMATORS[name].load(weights.model)(
+            scaling.apply(features.values)
+        )
+    except (KeyError, TypeError, IndexError, AttributeError) as error:
+        raise DataError(
+            f"{weights.domain} weights: expected the arrays of {name}, found "
+            f"others ({error})"
+        ) from error
+    return ratio / (weights.summary.get("mean_ratio") or 1.0)
 
 
 def _ends(names: list[str]) -> str:

@@ -41,6 +41,7 @@ from kliep_tf.experiments.estimator_study.plan import (
 from kliep_tf.experiments.reporting.pages import Chart, write_report
 from kliep_tf.experiments.reporting.weight_judge import Judge
 from kliep_tf.experiments.running import hidden_labels
+from kliep_tf.json_files import read_json
 from kliep_tf.progress import ProgressBar
 
 PROGRAM = "kliep_tf.experiments.estimators"
@@ -228,7 +229,9 @@ class _Run:
                     path.parent.mkdir(exist_ok=True)
                     runs.write_atomically(path, json.dumps(cell))
                 cells_of = found.setdefault(method.title, [])
-                cells_of.append(json.loads(path.read_text()))
+                cells_of.append(
+                    read_json(path, "figures of one cell", dict, allow_nan=True)
+                )
                 bar.update()
         return found
 

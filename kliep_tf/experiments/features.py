@@ -34,6 +34,7 @@ from kliep_tf.experiments.reporting.true_ratios import (
     in_order,
     read_true_ratios,
 )
+from kliep_tf.json_files import read_json
 from kliep_tf.progress import ProgressBar
 
 PROGRAM = "kliep_tf.experiments.features"
@@ -130,7 +131,9 @@ def _cells(
                     )
                     path.parent.mkdir(exist_ok=True)
                     runs.write_atomically(path, json.dumps(found))
-                cells[variant.name][setting.name] = json.loads(path.read_text())
+                cells[variant.name][setting.name] = read_json(
+                    path, "figures of one cell", dict, allow_nan=True
+                )
                 bar.update()
     return cells
 

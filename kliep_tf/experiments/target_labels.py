@@ -12,7 +12,6 @@ again continues.
 """
 
 import dataclasses
-import json
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +19,7 @@ from kliep_tf import cli, estimate_weights, runs
 from kliep_tf.data.features import load_features
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.weights import DOMAINS, load_weights
+from kliep_tf.density_ratio.doubt import read_signs
 from kliep_tf.density_ratio.label_features import CLASS_HISTOGRAM
 from kliep_tf.density_ratio.weighting import fit_both_directions
 from kliep_tf.estimate_flags import EstimateConfig, fit_settings
@@ -126,7 +126,11 @@ def _run(
     signs = weights_dir / "signs.json"
     return {
         **judge.judge(source, target_weights),
-        "signs": json.loads(signs.read_text()) if signs.exists() else [],
+        "signs": (
+            [dataclasses.asdict(sign) for sign in read_signs(signs)]
+            if signs.exists()
+            else []
+        ),
         "equal_because": because,
         "trusted": _trusted(estimate, judge) if because else None,
     }

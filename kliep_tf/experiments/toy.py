@@ -34,6 +34,7 @@ from kliep_tf.experiments.toy_study.gan import GanSettings
 from kliep_tf.experiments.toy_study.page import PageInputs, write_page
 from kliep_tf.experiments.toy_study.seed import run_seed
 from kliep_tf.experiments.toy_study.weights import WeightSettings
+from kliep_tf.json_files import read_json
 
 PROGRAM = "kliep_tf.experiments.toy"
 
@@ -214,7 +215,7 @@ def _write_page(config: ToyConfig, paths: dict[str, Path]) -> Path:
     for name, path in paths.items():
         group = name.rpartition("seed-")[0].rstrip("-/")
         found.setdefault(group, []).append(
-            json.loads(path.read_text(encoding="utf-8"))
+            read_json(path, "figures of one seed", dict, allow_nan=True)
         )
     inputs = PageInputs(
         found=found,

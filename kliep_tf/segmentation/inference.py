@@ -1,6 +1,5 @@
 """Any segmentation SavedModel as one function of images."""
 
-import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +10,8 @@ import tensorflow as tf
 
 from kliep_tf.data import images
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
-from kliep_tf.errors import DataError, UserError
+from kliep_tf.errors import UserError
+from kliep_tf.json_files import read_json
 from kliep_tf.training import saved_models
 
 # uint8 [N, H, W, 3] -> float32 [N, H, W, C], summing to 1
@@ -95,14 +95,9 @@ def segmenter_classes(path: str | os.PathLike) -> ClassSet | None:
     """
     asset = Path(path) / saved_models.EXTRA_ASSETS / CLASSES_JSON
     try:
-        value = json.loads(asset.read_text())
+        value = read_json(asset, "the classes of a segmenter")
     except FileNotFoundError:
         return None
-    except ValueError as error:
-        raise DataError(
-            f"{asset}: expected the classes of a segmenter, found something "
-            f"else ({error})"
-        ) from None
     return ClassSet.from_json(value, str(asset))
 
 

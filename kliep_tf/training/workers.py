@@ -8,7 +8,6 @@ chief, alone writes; all of them read the same checkpoint from a shared disk.
 import contextlib
 import dataclasses
 import faulthandler
-import json
 import os
 import sys
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from collections.abc import Iterator
 import tensorflow as tf
 
 from kliep_tf.errors import RefusedError, UserError
+from kliep_tf.json_files import parse_json
 
 _TF_CONFIG = "TF_CONFIG"
 _EXAMPLE = (
@@ -64,7 +64,7 @@ def this_worker(distribution: str) -> Worker:
     if not text:
         raise _tf_config_error("nothing")
     try:
-        config = json.loads(text)
+        config = parse_json(text, _TF_CONFIG, "JSON", dict)
         addresses = config["cluster"]["worker"]
         index = config["task"]["index"]
         roles = {*config["cluster"], config["task"]["type"]}

@@ -77,11 +77,11 @@ def test_unlabelled_images_agree_with_any_classes(tmp_path):
     ("key", "value", "message"),
     [
         ("image_sizes", {"32xabc": 2}, "by size, such as 512x1024"),
-        ("image_sizes", {"32x48": "two"}, "by size, such as 512x1024"),
-        ("image_sizes", 3, "by size, such as 512x1024"),
-        ("shards", {"train-00000-of-00001.tfrecord": "00000"}, "filenames"),
-        ("shards", {"train-00000-of-00001.tfrecord": [7]}, "filenames"),
-        ("labelled", "all", "number of labelled images, found all"),
+        ("image_sizes", {"32x48": "two"}, "a whole number, found 'two'"),
+        ("image_sizes", 3, "expected an object, found 3"),
+        ("shards", {"train-00000-of-00001.tfrecord": "00000"}, "a list"),
+        ("shards", {"train-00000-of-00001.tfrecord": [7]}, "text, found 7"),
+        ("labelled", "all", "a whole number, found 'all'"),
         ("labelled", -1, "number of labelled images, found -1"),
     ],
 )

@@ -107,3 +107,50 @@ def test_file_that_is_cut_short_says_so(state, tmp_path):
     path.write_bytes(path.read_bytes()[:-8])
     with pytest.raises(UserError, match="cut short before a"):
         read_tensors(path)
+
+
+def test_opcodes_that_state_dicts_lack_are_refused(tmp_path):
+    # INST and OBJ would call print; the persistent id and the extension too
+    # lead to code in a pickle that is loaded.
+    for code, name in (
+        (b"(S'ran'\nibuiltins\nprint\n.", "INST"),
+        (b"(cbuiltins\nprint\nS'ran'\no.", "builtins.print"),
+        (b"\x80\x02\x82\x01.", "EXT1"),
+        (b"Pkey\n.", "PERSID"),
+    ):
+        path = tmp_path / "model.pth"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("model/data.pkl", code)
+        with pytest.raises(UserError, match=f"found .*{name}"):
+            read_tensors(path)
+
+
+def test_tensor_beyond_its_storage_is_refused(tmp_path):
+    storage = _Storage("7", np.arange(6, dtype=np.float32))
+    for offset, shape, strides, message in (
+        (5, (2,), (1,), "cut short before a"),
+        (0, (2**40,), (0,), "cut short before a"),
+        (-2, (2,), (1,), "a is of a negative length"),
+        (0, (2,), (-1,), "a is of a negative length"),
+    ):
+        path = tmp_path / "model.pth"
+        _write_archive(path, {"a": _Tensor(storage, offset, shape, strides)})
+        with pytest.raises(UserError, match=message):
+            read_tensors(path)
+
+
+def test_random_damage_is_one_line(state, tmp_path):
+    whole = tmp_path / "whole.pth"
+    _write_chain(whole, state)
+    content = np.frombuffer(whole.read_bytes(), np.uint8)
+    rng = np.random.default_rng(0)
+    path = tmp_path / "model.pth"
+    for _ in range(300):
+        damaged = content.copy()
+        damaged[rng.integers(len(content), size=2)] = rng.integers(256)
+        path.write_bytes(damaged.tobytes())
+        try:
+            read_tensors(path)
+        except UserError as error:
+            assert str(error).startswith(f"{path}: expected")
+            assert "\n" not in str(error)

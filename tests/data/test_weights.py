@@ -56,6 +56,33 @@ def test_missing_weight_names_the_example():
         make().lookup(["a", "frankfurt"])
 
 
+@pytest.mark.parametrize(
+    ("key", "value", "found"),
+    [
+        ("weights", np.array(["1", "1", "1"]), "found <U1"),
+        ("weights", np.ones((3, 1)), r"found the shape \[3, 1\]"),
+        ("weights", np.ones(2), "of one length, found 2 and 3"),
+        ("weights", np.zeros(3), "positive sum of weights, found 0.0"),
+        ("filenames", np.arange(3), "found int64"),
+        ("filenames", np.array(list("aba")), "found 'a' 2 times"),
+        ("summary", np.array("[" * 9999), "nested too deeply"),
+        ("summary", np.array("{}}"), "found no JSON"),
+        ("summary", np.array('{"mixture": "half"}'), "found 'half'"),
+        ("summary", np.array('{"mean_ratio": 0.0}'), "above 0, found 0.0"),
+    ],
+)
+def test_damaged_weights_are_one_line(tmp_path, key, value, found):
+    weights.save_weights(tmp_path, make())
+    path = tmp_path / "source_weights.npz"
+    with np.load(path) as file:
+        arrays = dict(file)
+    np.savez(path, **(arrays | {key: value}))
+    with pytest.raises(UserError, match=found) as error:
+        weights.load_weights(tmp_path, "source")
+    assert str(error.value).startswith(str(path))
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1])
 def test_unusable_weight_is_refused_by_name(tmp_path, bad):
     broken = make(values=(1.0, bad, 1.0))
@@ -65,7 +92,7 @@ def test_unusable_weight_is_refused_by_name(tmp_path, bad):
 
 def test_weights_of_another_kind_are_refused(tmp_path):
     np.savez(tmp_path / "source_weights.npz", something=np.zeros(3))
-    with pytest.raises(UserError, match="something else"):
+    with pytest.raises(UserError, match="filenames, found something"):
         weights.load_weights(tmp_path, "source")
     (tmp_path / "target_weights.npz").write_text("no npz")
     with pytest.raises(UserError, match="something else"):

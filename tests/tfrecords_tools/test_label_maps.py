@@ -254,9 +254,9 @@ def test_class_without_a_value_has_its_number(tmp_path):
         ("a.csv", "color,class\n1 2,a\n", "expected a color .* found '1 2'"),
         ("a.csv", "color,class\n#12345g,a\n", "expected a color"),
         ("a.csv", "id,red,class\n1,1,a\n", "one of id, red and color"),
-        ("a.json", "{", "CSV or JSON, found something else"),
+        ("a.json", "{", "CSV or JSON, found no JSON"),
         ("a.json", '{"id": 1}', "a table of label values"),
-        ("a.json", "[" * 100_000, "CSV or JSON, found something else"),
+        ("a.json", "[" * 100_000, "CSV or JSON, found values nested"),
     ],
 )
 def test_mistakes_in_a_map_are_one_line(tmp_path, name, text, message):

@@ -4,7 +4,6 @@
 pictures, `report.json` every number.
 """
 
-import json
 import os
 import shlex
 from collections.abc import Mapping, Sequence
@@ -44,6 +43,7 @@ from kliep_tf.experiments.reporting.frames import read_frames, spread_evenly
 from kliep_tf.experiments.reporting.pages import write_report
 from kliep_tf.experiments.reporting.true_ratios import read_true_ratios
 from kliep_tf.experiments.running.jobs import Output
+from kliep_tf.json_files import read_json
 from kliep_tf.segmentation.inference import load_segmenter, predict_labels
 
 _NAME = "report"
@@ -98,7 +98,12 @@ def write_demo_report(
 
 def read_headlines(directory: str | os.PathLike) -> list[str]:
     """Returns the lines that sum a written report up."""
-    numbers = json.loads(Path(directory, REPORT_JSON).read_text())
+    numbers = read_json(
+        Path(directory, REPORT_JSON),
+        "the report of a demo",
+        {"headlines": [str]},
+        allow_nan=True,
+    )
     return numbers["headlines"]
 
 

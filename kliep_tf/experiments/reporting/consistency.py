@@ -1,6 +1,5 @@
 """What a judge's confusion matrix says of semantic consistency."""
 
-import json
 import math
 import os
 from pathlib import Path
@@ -10,6 +9,7 @@ import numpy as np
 
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.errors import UserError
+from kliep_tf.json_files import read_json
 from kliep_tf.segmentation import metrics
 from kliep_tf.segmentation.consistency import WatchedConfusion
 from kliep_tf.segmentation.report import REPORT_JSON
@@ -46,7 +46,13 @@ def read_confusion(
         UserError: it is of other classes.
     """
     path = Path(directory, REPORT_JSON)
-    matrix = np.array(json.loads(path.read_text())["confusion_matrix"])
+    found = read_json(
+        path, "the report that evaluate writes", {"confusion_matrix": [[int]]}
+    )
+    rows = found["confusion_matrix"]
+    if {len(row) for row in rows} != {len(classes)}:
+        rows = [[]]
+    matrix = np.array(rows, np.int64)
     if matrix.shape != (len(classes), len(classes)):
         raise UserError(
             f"{path}: expected a confusion matrix of the {len(classes)} "

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from kliep_tf import runs
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.running.jobs import Job
+from kliep_tf.json_files import Maybe, read_json
 
 TIMINGS = "timings.json"
 _LOGS = "logs"
@@ -210,14 +211,17 @@ class Timings:
         runs.write_atomically(self._path, text)
 
 
+_STAGE = {
+    "seconds": float,
+    "attempts": int,
+    "complete": bool,
+    "digest": Maybe(str),
+}
+
+
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    try:
-        stages = json.loads(path.read_text())["stages"]
-        return {name: dict(entry) for name, entry in stages.items()}
-    except (ValueError, KeyError, TypeError, AttributeError):
-        raise UserError(
-            f"{path}: expected the timings of a demo, found something else"
-        ) from None
+    found = read_json(path, "the timings of a demo", {"stages": {str: _STAGE}})
+    return found["stages"]
 
 
 def _shown(seconds: float) -> str:
