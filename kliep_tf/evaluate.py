@@ -129,7 +129,7 @@ def evaluate(config: EvaluateConfig) -> None:
     segmenter = average_views(segmenter, scales, config.flip)
     inputs = {
         "records": runs.fingerprint(paths),
-        "segmenter": runs.fingerprint(_files(config.segmenter)),
+        "segmenter": runs.fingerprint(runs.files_of(config.segmenter)),
     }
     ceiling = _ceiling(config, inputs["segmenter"])
     if ceiling:
@@ -243,10 +243,6 @@ def _scales(config: EvaluateConfig) -> tuple[float, ...]:
             "such as 0.75,1,1.25"
         )
     return scales
-
-
-def _files(directory: str | os.PathLike) -> list[Path]:
-    return [path for path in Path(directory).rglob("*") if path.is_file()]
 
 
 if __name__ == "__main__":

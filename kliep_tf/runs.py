@@ -186,6 +186,14 @@ def fingerprint(paths: Iterable[str | os.PathLike]) -> str:
     return digest.hexdigest()[:16]
 
 
+def files_of(path: str | os.PathLike) -> list[Path]:
+    """Returns the files under a directory, or the file itself."""
+    path = Path(path)
+    if path.is_dir():
+        return [entry for entry in path.rglob("*") if entry.is_file()]
+    return [path]
+
+
 def versions() -> dict[str, str]:
     """Returns the versions that can change a result."""
     found = {"kliep_tf": __version__, "python": platform.python_version()}

@@ -12,7 +12,7 @@ from kliep_tf.translation import methods
 from tests.conftest import ROOT
 
 PACKAGES = ("kliep_tf", "tfrecords_tools")
-SUBJECTS = ("density_ratio", "translation", "segmentation")
+SUBJECTS = ("density_ratio", "translation", "segmentation", "realism")
 
 # Under kliep_tf, the floor of every folder and file that is no program. The
 # files right under kliep_tf that are not named here are the programs: floor 3.
@@ -32,6 +32,7 @@ FLOORS = {
     "density_ratio": 2,
     "translation": 2,
     "segmentation": 2,
+    "realism": 2,
     "experiments": 4,
 }
 PROGRAM_FLOOR = 3
