@@ -3,21 +3,28 @@
 import dataclasses
 import io
 import os
-import zipfile
 from collections.abc import Callable, Iterable, Mapping
 
 import numpy as np
 
 from kliep_tf import runs
 from kliep_tf.data.class_sets import ClassSet
+from kliep_tf.data.npz_files import Array, read_npz
 from kliep_tf.data.pipeline import LabelledImages
-from kliep_tf.errors import DataError
 from kliep_tf.realism import crops
 
 # uint8 [N, H, W, 3] -> float32 [N, d]
 Network = Callable[[np.ndarray], np.ndarray]
 
-_GROUP = "group_"
+_SCHEMA = {
+    "images": Array("number", "ND"),
+    "crops": Array("number", "ND"),
+    "cells": Array("count", "NC"),
+    "group_names": Array("text", "G"),
+    "group_of": Array("count", "K"),
+    "group_rows": Array("count", "K"),
+    "group_features": Array("number", "KD"),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -96,13 +103,19 @@ def gather(
 
 def save(path: str | os.PathLike, found: ImageSet) -> None:
     """Writes a set to an npz file, atomically."""
-    arrays = {"images": found.images, "crops": found.crops}
-    arrays["cells"] = found.cells
-    for group, (rows, features) in found.groups.items():
-        arrays[f"{_GROUP}rows_{group}"] = rows
-        arrays[f"{_GROUP}features_{group}"] = features
+    rows = [rows for rows, _ in found.groups.values()]
+    features = [features for _, features in found.groups.values()]
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)  # type: ignore[arg-type]
+    np.savez(
+        buffer,
+        images=found.images,
+        crops=found.crops,
+        cells=found.cells,
+        group_names=np.array(list(found.groups), np.str_),
+        group_of=np.repeat(np.arange(len(rows)), list(map(len, rows))),
+        group_rows=np.concatenate([*rows, np.zeros(0, np.int64)]),
+        group_features=np.concatenate([*features, found.crops[:0]]),
+    )
     runs.write_atomically(path, buffer.getvalue())
 
 
@@ -110,29 +123,18 @@ def load(path: str | os.PathLike) -> ImageSet:
     """Returns the set of an npz file.
 
     Raises:
+        FileNotFoundError: there is no such file.
         DataError: the file holds something else.
     """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            prefix = f"{_GROUP}rows_"
-            return ImageSet(
-                file["images"],
-                file["crops"],
-                file["cells"],
-                {
-                    name.removeprefix(prefix): (
-                        file[name],
-                        file[name.replace("rows", "features", 1)],
-                    )
-                    for name in file.files
-                    if name.startswith(prefix)
-                },
-            )
-    except (ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(
-            f"{path}: expected the features that compare_images writes, found "
-            "something else; delete it to have them computed again"
-        ) from error
+    arrays = read_npz(path, "the features that compare_images keeps", _SCHEMA)
+    groups = {}
+    for number, name in enumerate(arrays["group_names"]):
+        shown = arrays["group_of"] == number
+        groups[str(name)] = (
+            arrays["group_rows"][shown],
+            arrays["group_features"][shown],
+        )
+    return ImageSet(arrays["images"], arrays["crops"], arrays["cells"], groups)
 
 
 def _cut(batch: LabelledImages, seed: int) -> tuple[np.ndarray, np.ndarray]:
