@@ -15,12 +15,18 @@ from pathlib import Path
 
 import numpy as np
 
-from kliep_tf import cli, runs
+from kliep_tf import runs
 from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.summaries import shard_name
 from kliep_tf.errors import UserError
 from tfrecords_tools import workers
+from tfrecords_tools.conversion_flags import (
+    FRAMES_PER_SHARD,
+    MOST_SHARDS,
+    ConversionConfig,
+    check_flags,
+)
 from tfrecords_tools.encoding import RawFrame, encode_frame
 from tfrecords_tools.raw_files import (
     RawListing,
@@ -36,68 +42,6 @@ from tfrecords_tools.sharding import (
 
 # Worker processes import this module too: nothing here may import TensorFlow
 # at the top.
-
-_MOST_SHARDS = 64
-_FRAMES_PER_SHARD = 16
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class ConversionConfig:
-    """The flags that all converters have."""
-
-    output_dir: str = cli.flag(
-        "Where shards and dataset.json go. Several splits may share it.",
-        affects_output=False,
-    )
-    split: str = cli.flag("Which part to convert.", default="train")
-    image_height: int = cli.flag(
-        "Height of the records' images. 0 keeps each frame's size. Images are "
-        "resized by area, labels by nearest neighbour; nothing is cropped, so "
-        "the aspect ratio follows the two sizes given.",
-        default=0,
-    )
-    image_width: int = cli.flag(
-        "Width of the records' images. 0 keeps each frame's size.", default=0
-    )
-    image_format: str = cli.flag(
-        "png is lossless; jpeg (quality 95) is a quarter of the size.",
-        default="png",
-        choices=("png", "jpeg"),
-    )
-    num_shards: int | None = cli.flag(
-        f"Number of files. By default {_MOST_SHARDS}, or fewer so that each "
-        f"holds {_FRAMES_PER_SHARD} frames.",
-        default=None,
-    )
-    num_workers: int | None = cli.flag(
-        "Number of worker processes; 0 works in the program's own. By default "
-        "the number of cores.",
-        default=None,
-        affects_output=False,
-    )
-    keep_unlabelled: bool = cli.flag(
-        "Convert frames without a label too, to records without one, where "
-        "they would be skipped: a part of the images has labels.",
-        default=False,
-    )
-    seed: int = cli.flag(
-        "Of the order of the frames. They are shuffled because GTA5 is video "
-        "in order and DeepLab shuffles only nearby records.",
-        default=0,
-    )
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class FolderConfig(ConversionConfig):
-    """The flags of a converter of one folder of a known layout."""
-
-    input_dir: str = cli.flag("The dataset's folder.", affects_output=False)
-    label_map: str = cli.flag(
-        "What the values in the label files mean: a label map that ships "
-        "(cityscapes_train_ids, for example) or a CSV or JSON file. By default "
-        "the dataset's own ids.",
-        default="",
-    )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,7 +92,7 @@ def check(config: ConversionConfig, listing: RawListing) -> CheckedFrames:
     Raises:
         UserError: a flag or a file cannot be used, or nothing is left.
     """
-    _check_flags(config)
+    check_flags(config)
     _check_filenames(listing.frames)
     frames, mismatched = check_files(
         listing.frames,
@@ -196,18 +140,6 @@ def write(
         claim.finish(num_examples=summary.num_examples)
         forget_contents(claim.directory, contents)
     _report(config, summary)
-
-
-def _check_flags(config: ConversionConfig) -> None:
-    cli.size_flags(config, "image")
-    if config.num_shards is not None and not 1 <= config.num_shards <= 99_999:
-        raise UserError(
-            f"--num_shards: expected 1 to 99999, found {config.num_shards}"
-        )
-    if config.num_workers is not None and config.num_workers < 0:
-        raise UserError(
-            f"--num_workers: expected 0 or more, found {config.num_workers}"
-        )
 
 
 def _check_filenames(frames: Sequence[RawFrame]) -> None:
@@ -267,7 +199,7 @@ def _plan_shards(
     """Returns the frames of each shard, in order, by the shard's name."""
     count = config.num_shards
     if count is None:
-        count = min(_MOST_SHARDS, max(1, len(frames) // _FRAMES_PER_SHARD))
+        count = min(MOST_SHARDS, max(1, len(frames) // FRAMES_PER_SHARD))
     if count > len(frames):
         print(f"note: {len(frames)} frames leave some of {count} shards empty")
     ordered = shuffled(frames, config.seed)

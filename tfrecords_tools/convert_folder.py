@@ -33,6 +33,7 @@ from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from tfrecords_tools import conversion, joining, raw_files, splitting
+from tfrecords_tools.conversion_flags import ConversionConfig
 from tfrecords_tools.encoding import RawLabel
 from tfrecords_tools.label_maps import LabelMap, load_label_map
 
@@ -43,7 +44,7 @@ _ONLY_SPLIT = "train"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertFolderConfig(conversion.ConversionConfig):
+class ConvertFolderConfig(ConversionConfig):
     """The flags of convert_folder."""
 
     images: str = cli.flag(

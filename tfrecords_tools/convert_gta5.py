@@ -6,7 +6,8 @@ Frames without a label, labels without a frame, and frames whose image and
 label differ in size are skipped and named. Palette indices become the 19
 train ids; everything else, license plates included, is ignored (255).
 
-The same command again continues interrupted work.
+It is convert_folder with the folders and the label map of the dataset. The
+same command again continues interrupted work.
 """
 
 import dataclasses
@@ -16,8 +17,9 @@ from pathlib import Path
 
 from kliep_tf import cli
 from kliep_tf.errors import DataError, UserError
-from tfrecords_tools import conversion, raw_files
-from tfrecords_tools.encoding import RawFrame, RawLabel
+from tfrecords_tools import conversion, joining, raw_files
+from tfrecords_tools.conversion_flags import FolderConfig
+from tfrecords_tools.encoding import RawLabel
 from tfrecords_tools.label_maps import LabelMap, load_label_map
 
 # Worker processes import this module again: nothing here may import
@@ -28,7 +30,7 @@ _SPLIT_KEYS = {"train": "trainIds", "val": "valIds", "test": "testIds"}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConvertGta5Config(conversion.FolderConfig):
+class ConvertGta5Config(FolderConfig):
     """The flags of convert_gta5."""
 
     split: str = cli.flag(
@@ -92,28 +94,24 @@ def list_frames(
                 f"note: {len(missing)} of {len(names)} frames of {split} are "
                 f"not in {input_dir / 'images'} (first: {missing[0]})"
             )
-    frames, skipped = [], []
-    for name in names:
-        if name in images and name in labels:
-            label = RawLabel(labels[name], label_map)
-            frames.append(RawFrame(name, images[name], label))
-        elif name in images and keep_unlabelled:
-            frames.append(RawFrame(name, images[name]))
-        elif name in images:
-            skipped.append(
-                {"file": f"images/{name}.png", "reason": "has no label"}
-            )
-        elif name in labels:
-            skipped.append(
-                {"file": f"labels/{name}.png", "reason": "has no image"}
-            )
-    if not frames:
+    wanted = set(names)
+    listing = joining.join_frames(
+        {name: path for name, path in images.items() if name in wanted},
+        {
+            name: RawLabel(path, label_map)
+            for name, path in labels.items()
+            if name in wanted
+        },
+        input_dir,
+        keep_unlabelled=keep_unlabelled,
+    )
+    if not any(frame.label for frame in listing.frames):
         raise UserError(
             f"{input_dir}: expected frames of {split} with image and label, "
             f"found {len(images)} images and {len(labels)} labels but none of "
             "those"
         )
-    return raw_files.RawListing(input_dir, frames, skipped)
+    return listing
 
 
 def _split_names(path: Path, split: str) -> Sequence[str]:

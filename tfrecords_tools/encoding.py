@@ -15,7 +15,8 @@ from PIL import ExifTags, Image, ImageOps, UnidentifiedImageError
 from kliep_tf.data import png
 from kliep_tf.errors import DataError
 from tfrecords_tools.label_maps import LabelMap
-from tfrecords_tools.labels import read_train_ids
+from tfrecords_tools.labels import read_train_ids, resize_nearest
+from tfrecords_tools.polygons import draw_label_ids, is_polygons
 
 _JPEG_QUALITY = 95
 # The EXIF orientations that say that an image is to be turned or mirrored.
@@ -165,16 +166,27 @@ def _read_label(
     label: RawLabel, source_size: tuple[int, int], size: tuple[int, int]
 ) -> np.ndarray:
     """Returns uint8 [H, W] of `size`, the train ids of a label."""
+    if is_polygons(label.path):
+        drawn = draw_label_ids(label.path)
+        _require_size(label.path, source_size, drawn.shape)
+        return label.label_map.to_train_ids(
+            resize_nearest(drawn, *size), label.path
+        )
     data = label.path.read_bytes()
     image = decode_image(label.path, data)
-    if image.size[::-1] != source_size:
-        raise DataError(
-            f"{label.path}: expected the image's size "
-            f"{source_size[0]}x{source_size[1]}, found "
-            f"{image.height}x{image.width}"
-        )
+    _require_size(label.path, source_size, image.size[::-1])
     header = png.parse_header(data)
     return read_train_ids(image, label.path, header, label.label_map, size)
+
+
+def _require_size(
+    path: Path, expected: tuple[int, ...], found: tuple[int, ...]
+) -> None:
+    if expected != found:
+        raise DataError(
+            f"{path}: expected the image's size {expected[0]}x{expected[1]}, "
+            f"found {found[0]}x{found[1]}"
+        )
 
 
 def _is_plain(image: Image.Image, data: bytes, image_format: str) -> bool:

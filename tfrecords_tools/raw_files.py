@@ -24,6 +24,7 @@ from tfrecords_tools.encoding import (
 )
 from tfrecords_tools.label_maps import ID
 from tfrecords_tools.labels import palette_train_ids
+from tfrecords_tools.polygons import is_polygons, polygons_size
 
 _SCAN_THREADS = 16
 # Number of frames from which on checking their headers is worth a bar.
@@ -208,6 +209,7 @@ def refuse_train_ids(frames: Sequence[RawFrame]) -> None:
         and frame.label.label_map.key == ID
         and frame.label.label_map.classes == CITYSCAPES_CLASSES
         and len(frame.label.label_map.values) > _NUM_TRAIN_IDS
+        and not is_polygons(frame.label.path)
     ]
     step = max(1, len(asked) // _LABELS_LOOKED_AT)
     present = np.zeros(256, bool)
@@ -254,6 +256,8 @@ def _headers(frame: RawFrame) -> tuple[_Header, _Header | None]:
 
 def _read_header(path: Path) -> _Header:
     """Returns the header of a file whose beginning and end are there."""
+    if is_polygons(path):
+        return _Header(*polygons_size(path))
     if path.suffix.lower() == ".png":
         stored = png.read_header(path)
         exif = Image.Exif()

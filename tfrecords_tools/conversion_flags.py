@@ -1,0 +1,81 @@
+"""The flags that all converters have."""
+
+import dataclasses
+
+from kliep_tf import cli
+from kliep_tf.errors import UserError
+
+MOST_SHARDS = 64
+FRAMES_PER_SHARD = 16
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ConversionConfig:
+    """The flags that all converters have."""
+
+    output_dir: str = cli.flag(
+        "Where shards and dataset.json go. Several splits may share it.",
+        affects_output=False,
+    )
+    split: str = cli.flag("Which part to convert.", default="train")
+    image_height: int = cli.flag(
+        "Height of the records' images. 0 keeps each frame's size. Images are "
+        "resized by area, labels by nearest neighbour; nothing is cropped, so "
+        "the aspect ratio follows the two sizes given.",
+        default=0,
+    )
+    image_width: int = cli.flag(
+        "Width of the records' images. 0 keeps each frame's size.", default=0
+    )
+    image_format: str = cli.flag(
+        "png is lossless; jpeg (quality 95) is a quarter of the size.",
+        default="png",
+        choices=("png", "jpeg"),
+    )
+    num_shards: int | None = cli.flag(
+        f"Number of files. By default {MOST_SHARDS}, or fewer so that each "
+        f"holds {FRAMES_PER_SHARD} frames.",
+        default=None,
+    )
+    num_workers: int | None = cli.flag(
+        "Number of worker processes; 0 works in the program's own. By default "
+        "the number of cores.",
+        default=None,
+        affects_output=False,
+    )
+    keep_unlabelled: bool = cli.flag(
+        "Convert frames without a label too, to records without one, where "
+        "they would be skipped: a part of the images has labels.",
+        default=False,
+    )
+    seed: int = cli.flag(
+        "Of the order of the frames. They are shuffled because GTA5 is video "
+        "in order and DeepLab shuffles only nearby records.",
+        default=0,
+    )
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class FolderConfig(ConversionConfig):
+    """The flags of a converter of one folder of a known layout."""
+
+    input_dir: str = cli.flag("The dataset's folder.", affects_output=False)
+    label_map: str = cli.flag(
+        "What the values in the label files mean: a label map that ships "
+        "(cityscapes_train_ids, for example) or a CSV or JSON file. By default "
+        "the dataset's own ids.",
+        default="",
+    )
+
+
+def check_flags(config: ConversionConfig) -> None:
+    """Raises a UserError for a number that cannot be used."""
+    cli.size_flags(config, "image")
+    if config.num_shards is not None and not 1 <= config.num_shards <= 99_999:
+        raise UserError(
+            f"--num_shards: expected 1 to 99999, found {config.num_shards}"
+        )
+    if config.num_workers is not None and config.num_workers < 0:
+        raise UserError(
+            f"--num_workers: expected 0 or more, found {config.num_workers}"
+        )
