@@ -127,10 +127,10 @@ def write(
         program,
         config,
         inputs=_fingerprints(frames),
-        part=config.split,
+        part=config.prefix,
     ) as claim:
-        if claim.finished and _is_whole(claim.directory, config.split):
-            print(f"{config.output_dir}: {config.split} is already done")
+        if claim.finished and _is_whole(claim.directory, config.prefix):
+            print(f"{config.output_dir}: {config.prefix} is already done")
             return
         contents = _write_shards(claim.directory, frames, config)
         summary = _summarise(
@@ -183,13 +183,14 @@ def _write_shards(
         height=config.image_height,
         width=config.image_width,
         image_format=config.image_format,
+        raw_label=config.format == "deeplab2",
     )
     return write_shards(
         directory,
         _plan_shards(frames, config),
         encode,
         num_workers=num_workers,
-        description=f"converting {config.split}",
+        description=f"converting {config.prefix}",
     )
 
 
@@ -205,7 +206,7 @@ def _plan_shards(
     ordered = shuffled(frames, config.seed)
     bounds = [shard * len(frames) // count for shard in range(count + 1)]
     return {
-        shard_name(config.split, shard, count): ordered[begin:end]
+        shard_name(config.prefix, shard, count): ordered[begin:end]
         for shard, (begin, end) in enumerate(itertools.pairwise(bounds))
     }
 
@@ -233,7 +234,7 @@ def _summarise(
     sizes = sum((part.image_sizes for part in parts), Counter())
     return summaries.SplitSummary(
         dataset=dataset,
-        split=config.split,
+        split=config.prefix,
         shards={name: part.filenames for name, part in contents.items()},
         image_sizes=dict(sizes.most_common()),
         labelled=sum(part.labelled for part in parts),

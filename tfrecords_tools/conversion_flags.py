@@ -4,6 +4,7 @@ import dataclasses
 
 from kliep_tf import cli
 from kliep_tf.errors import UserError
+from tfrecords_tools.splitting import check_name
 
 MOST_SHARDS = 64
 FRAMES_PER_SHARD = 16
@@ -18,6 +19,17 @@ class ConversionConfig:
         affects_output=False,
     )
     split: str = cli.flag("Which part to convert.", default="train")
+    shard_prefix: str = cli.flag(
+        "What names of shards begin with, by default the split: DeepLab of "
+        "tensorflow/models looks for train_fine and val_fine.",
+        default="",
+    )
+    format: str = cli.flag(
+        "Who reads the records: deeplab, with this project, labels as PNG; "
+        "deeplab2 labels as raw int32, the train id times 1000.",
+        default="deeplab",
+        choices=("deeplab", "deeplab2"),
+    )
     image_height: int = cli.flag(
         "Height of the records' images. 0 keeps each frame's size. Images are "
         "resized by area, labels by nearest neighbour; nothing is cropped, so "
@@ -54,6 +66,11 @@ class ConversionConfig:
         default=0,
     )
 
+    @property
+    def prefix(self) -> str:
+        """What names of shards begin with: the split's name in the records."""
+        return self.shard_prefix or self.split
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class FolderConfig(ConversionConfig):
@@ -71,6 +88,8 @@ class FolderConfig(ConversionConfig):
 def check_flags(config: ConversionConfig) -> None:
     """Raises a UserError for a number that cannot be used."""
     cli.size_flags(config, "image")
+    if config.shard_prefix:
+        check_name(config.shard_prefix, "--shard_prefix")
     if config.num_shards is not None and not 1 <= config.num_shards <= 99_999:
         raise UserError(
             f"--num_shards: expected 1 to 99999, found {config.num_shards}"

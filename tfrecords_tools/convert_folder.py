@@ -99,6 +99,11 @@ def convert_folder(config: ConvertFolderConfig) -> None:
     if config.label_map:
         label_map = load_label_map(config.label_map)
     listings = list_frames(config, label_map)
+    if config.shard_prefix and len(listings) > 1:
+        raise UserError(
+            f"--shard_prefix={config.shard_prefix}: expected one split, found "
+            f"{', '.join(listings)}; --split names one"
+        )
     # Every split is checked before the first is written.
     checked = {
         split: conversion.check(
@@ -194,7 +199,7 @@ def _refuse_overlap(
         for other, summary in known.items():
             names = itertools.chain.from_iterable(summary.shards.values())
             shared = set(keys).intersection(names)
-            if other != split and shared:
+            if other != (config.shard_prefix or split) and shared:
                 raise UserError(
                     f"{config.output_dir}: expected no frame in two splits, "
                     f"found {min(shared)!r} in {other} and {split}"

@@ -21,6 +21,8 @@ from tfrecords_tools.polygons import draw_label_ids, is_polygons
 _JPEG_QUALITY = 95
 # The EXIF orientations that say that an image is to be turned or mirrored.
 TURNED = range(2, 9)
+# deeplab2's panoptic_label_divisor of Cityscapes.
+_PANOPTIC_DIVISOR = 1000
 _SIXTEEN_BIT_GRAY = ("I;16", "I;16B", "I;16L")
 # What Pillow raises on damaged files. A PNG whose chunks make no sense is a
 # SyntaxError there.
@@ -69,7 +71,8 @@ class EncodedFrame:
         filename: the example's key.
         image: encoded RGB image.
         image_format: "png" or "jpeg".
-        label: encoded PNG of train ids, None for an unlabelled frame.
+        label: encoded train ids, None for an unlabelled frame.
+        label_format: "png" or "raw".
         height: of image and label, in pixels.
         width: of image and label, in pixels.
         class_pixels: int64 [C], number of label pixels of each class; of a
@@ -80,13 +83,19 @@ class EncodedFrame:
     image: bytes
     image_format: str
     label: bytes | None
+    label_format: str
     height: int
     width: int
     class_pixels: np.ndarray
 
 
 def encode_frame(
-    frame: RawFrame, *, height: int, width: int, image_format: str
+    frame: RawFrame,
+    *,
+    height: int,
+    width: int,
+    image_format: str,
+    raw_label: bool = False,
 ) -> EncodedFrame:
     """Reads, resizes and encodes one frame.
 
@@ -99,6 +108,7 @@ def encode_frame(
         height: of the result; 0 keeps the source's.
         width: of the result; 0 keeps the source's.
         image_format: "png" or "jpeg".
+        raw_label: whether the label is stored as deeplab2 reads it.
 
     Raises:
         DataError: a file is damaged or holds something else.
@@ -123,7 +133,8 @@ def encode_frame(
     label, class_pixels = None, np.zeros(0, np.int64)
     if frame.label is not None:
         train_ids = _read_label(frame.label, source_size[::-1], size[::-1])
-        label = png.encode_png(train_ids)
+        encode = panoptic_label if raw_label else png.encode_png
+        label = encode(train_ids)
         counts = np.bincount(train_ids.ravel(), minlength=256)
         class_pixels = counts[: len(frame.label.label_map.classes)]
     return EncodedFrame(
@@ -131,10 +142,19 @@ def encode_frame(
         data,
         image_format,
         label,
+        "raw" if raw_label else "png",
         size[1],
         size[0],
         class_pixels,
     )
+
+
+def panoptic_label(train_ids: np.ndarray) -> bytes:
+    """Returns the bytes of deeplab2's label: class times 1000 plus instance.
+
+    They are little-endian int32, row by row. No instance is known: all are 0.
+    """
+    return (train_ids.astype("<i4") * _PANOPTIC_DIVISOR).tobytes()
 
 
 def decode_image(path: str | os.PathLike, data: bytes) -> Image.Image:

@@ -113,6 +113,7 @@ def _write_shard(
                 width=frame.width,
                 image_format=frame.image_format,
                 label=frame.label,
+                label_format=frame.label_format,
             )
             content.add(frame)
             bar.update()

@@ -115,7 +115,7 @@ def _raising(function: Callable, arguments: list[tf.Tensor]) -> tf.Tensor:
 
 def _refuse_encoding(encoded: bytes, shard: bytes, name: bytes) -> None:
     header = parse_header(encoded)
-    found = f"{len(encoded)} bytes that are no PNG"
+    found = f"{len(encoded)} bytes that are no PNG, as deeplab2's labels are"
     if header is not None:
         kind = _KINDS.get(header.color_type, "unknown")
         found = f"{header.bit_depth} bits, {kind}"

@@ -43,6 +43,7 @@ def encode_example(
     width: int,
     image_format: str = "png",
     label: bytes | None = None,
+    label_format: str = "png",
     importance_weight: float | None = None,
 ) -> bytes:
     """Returns one serialized tf.train.Example.
@@ -55,6 +56,7 @@ def encode_example(
         image_format: "png" or "jpeg".
         label: encoded one-channel PNG of train ids, absent for unlabelled
             images.
+        label_format: "png", or "raw" for labels that deeplab2 alone reads.
         importance_weight: absent unless weights are attached.
     """
     features = {
@@ -67,7 +69,7 @@ def encode_example(
     }
     if label is not None:
         features[LABEL_ENCODED] = _bytes(label)
-        features[LABEL_FORMAT] = _bytes(b"png")
+        features[LABEL_FORMAT] = _bytes(label_format.encode())
     if importance_weight is not None:
         features[IMPORTANCE_WEIGHT] = _float(importance_weight)
     example = tf.train.Example(features=tf.train.Features(feature=features))
