@@ -4,6 +4,8 @@ docs/reliability.md has the table of statuses. 65, 70 and 74 are those of BSD's
 sysexits.h.
 """
 
+import re
+
 USER_STATUS = 1
 DATA_STATUS = 65
 BUG_STATUS = 70
@@ -44,6 +46,13 @@ class RefusedError(UserError):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM asks for an end, as Ctrl-C does: a machine is taken away."""
+
+
+def reason_of(error: Exception) -> str:
+    """Returns an error's first line, without TensorFlow's own notes."""
+    lines = str(getattr(error, "message", error)).strip().splitlines()
+    line = re.sub(r"\{\{.*?\}\} ?", "", (lines or [""])[0])
+    return re.sub(r" \[Op:\w+\].*", "", line) or type(error).__name__
 
 
 def describe_os_error(error: OSError) -> str:

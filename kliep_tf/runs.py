@@ -10,6 +10,7 @@ overwritten and no half-finished output looks whole.
 import contextlib
 import dataclasses
 import datetime
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -32,6 +33,7 @@ SAVED_MODEL = "saved_model"
 WEIGHTS = "weights"
 
 _LOCK = ".lock"
+_PARTIAL = ".partial"
 _WHOLE = "output"  # the part that is all of a directory
 _VERSIONED_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 # Stray files that do not make a directory somebody's work. The third is left
@@ -124,18 +126,22 @@ def claim(
         )
     if write:
         directory.mkdir(parents=True, exist_ok=True)
-    with _lock(directory) if write else contextlib.nullcontext():
+    with _lock(directory) if write else contextlib.nullcontext(True) as locked:
         record = _found_record(directory, program, part)
         fresh = _new_record(program, config, dict(inputs or {}))
         if record and (difference := _difference(record, fresh, config)):
             if not overwrite or record["program"] != program:
                 raise UserError(f"{directory}: {difference}")
             record = None
+        finished = record is not None and record.get("status") == "complete"
+        if not (locked or finished):
+            raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(directory))
+        if write and locked:
+            _sweep(directory)
         if record is None:
             record = fresh
             if write:
                 _write_record(directory, part, record)
-        finished = record.get("status") == "complete"
         yield Claim(directory, part, finished, record)
 
 
@@ -209,7 +215,7 @@ def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
     if isinstance(content, str):
         content = content.encode()
     # A leading dot: no reader's glob ("train-*") matches a temporary file.
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}{_PARTIAL}")
     try:
         with open(temporary, "wb") as file:
             file.write(content)
@@ -233,7 +239,11 @@ def replace_durably(temporary: Path, path: Path) -> None:
 
 
 @contextlib.contextmanager
-def _lock(directory: Path) -> Iterator[None]:
+def _lock(directory: Path) -> Iterator[bool]:
+    """Locks a directory; gives False where it cannot be written.
+
+    Nobody writes there then, and what is finished can be told without a lock.
+    """
     # A lock of the system's, which ends with its process. Where a file system
     # has none, the other kind would outlive a process that is killed.
     lock = filelock.FileLock(directory / _LOCK, fallback_to_soft=False)
@@ -241,10 +251,31 @@ def _lock(directory: Path) -> Iterator[None]:
         lock.acquire(blocking=False)
     except filelock.Timeout:
         raise RefusedError(f"{directory}: in use by another process") from None
+    except OSError as error:
+        if error.errno not in (errno.EROFS, errno.EACCES, errno.EPERM):
+            raise
+        yield False
+        return
     try:
-        yield
+        yield True
     finally:
         lock.release()
+
+
+def _sweep(directory: Path) -> None:
+    """Removes what killed writers of this directory left half written.
+
+    Directories inside with a lock of their own are left to their own runs.
+    """
+    for parent, folders, names in os.walk(directory):
+        folders[:] = [
+            folder
+            for folder in folders
+            if not os.path.exists(os.path.join(parent, folder, _LOCK))
+        ]
+        for name in names:
+            if name.startswith(".") and name.endswith(_PARTIAL):
+                os.unlink(os.path.join(parent, name))
 
 
 def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:

@@ -216,3 +216,71 @@ def test_atomic_write_leaves_only_the_file(tmp_path):
     runs.write_atomically(tmp_path / "file", "text")
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
     assert (tmp_path / "file").read_text() == "text"
+
+
+def test_half_written_files_of_this_directory_alone_are_swept(tmp_path):
+    out = tmp_path / "out"
+    with claim(out):
+        pass
+    (out / "images").mkdir()
+    with claim(out / "inner"):  # a run of its own, which may be at work
+        pass
+    mine = [out / ".a.npz.partial", out / "images" / ".b.png.partial"]
+    others = [out / "inner" / ".c.partial", out / "d.partial"]
+    for path in mine + others:
+        path.write_text("half")
+    with claim(out):
+        pass
+    assert not any(path.exists() for path in mine)
+    assert all(path.exists() for path in others)
+
+
+@pytest.fixture
+def disk(tmp_path):
+    """A small disk, and the function that makes it read-only."""
+    path = tmp_path / "disk"
+    path.mkdir()
+
+    def mount(*arguments):
+        done = subprocess.run(
+            ["mount", *arguments, str(path)], capture_output=True, text=True
+        )
+        if done.returncode:
+            pytest.skip(f"mount is not permitted: {done.stderr.strip()}")
+
+    mount("-t", "tmpfs", "-o", "size=64k", "tmpfs")
+    yield path, lambda: mount("-o", "remount,ro")
+    subprocess.run(["umount", str(path)], check=True)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+def test_read_only_disk_tells_what_is_finished(disk):
+    path, make_read_only = disk
+    with claim(path / "done") as first:
+        first.finish()
+    with claim(path / "begun"):
+        pass
+    make_read_only()
+    with claim(path / "done") as again:
+        assert again.finished
+    with (
+        pytest.raises(OSError, match="Read-only") as error,
+        claim(path / "begun"),
+    ):
+        pass
+    assert error.value.filename == str(path / "begun")
+    with (
+        pytest.raises(UserError, match=r"--size=1.*--size=2"),
+        claim(path / "done", Config(size=2)),
+    ):
+        pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+def test_full_disk_names_the_file_and_keeps_nothing_half(disk):
+    path, _ = disk
+    runs.write_atomically(path / "whole", b"a")
+    with pytest.raises(OSError, match="No space") as error:
+        runs.write_atomically(path / "large", bytes(2**20))
+    assert error.value.filename == str(path / "large")
+    assert [entry.name for entry in path.iterdir()] == ["whole"]

@@ -131,6 +131,10 @@ def write(
     ) as claim:
         if claim.finished and _is_whole(claim.directory, config.prefix):
             print(f"{config.output_dir}: {config.prefix} is already done")
+            # Those of a run that was killed before its last line.
+            forget_contents(
+                claim.directory, _shard_names(claim.directory, config.prefix)
+            )
             return
         contents = _write_shards(claim.directory, frames, config)
         summary = _summarise(
@@ -165,10 +169,14 @@ def _fingerprints(frames: Sequence[RawFrame]) -> dict[str, str]:
 
 def _is_whole(directory: Path, split: str) -> bool:
     """Whether a finished split's shards are all still there."""
+    names = _shard_names(directory, split)
+    return bool(names) and all((directory / name).exists() for name in names)
+
+
+def _shard_names(directory: Path, split: str) -> list[str]:
+    """Returns the shards of a split that dataset.json describes."""
     summary = summaries.read_summary(directory, split)
-    return summary is not None and all(
-        (directory / name).exists() for name in summary.shards
-    )
+    return list(summary.shards) if summary else []
 
 
 def _write_shards(

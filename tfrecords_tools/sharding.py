@@ -94,7 +94,9 @@ def write_shards(
 def forget_contents(directory: Path, names: Iterable[str]) -> None:
     """Removes the shards' dot files, of no use once dataset.json is there."""
     for name in names:
-        _content_path(directory / name).unlink(missing_ok=True)
+        path = _content_path(directory / name)
+        if path.exists():  # a disk that is read-only refuses even to look
+            path.unlink()
 
 
 def _write_shard(

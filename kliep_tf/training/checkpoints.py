@@ -8,7 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from kliep_tf.errors import DataError
+from kliep_tf.errors import DataError, reason_of
 
 # What TensorFlow raises for files cut short, altered, missing, or of another
 # model: its readers translate some of their errors to Python's.
@@ -70,14 +70,32 @@ class Checkpoints:
                 status.assert_existing_objects_matched()
                 return self._steps_done()
             except DAMAGE as error:
-                reason = str(error).strip().splitlines()[0]
-                print(f"{path}: damaged, trying the one before ({reason})")
+                print(
+                    f"{path}: damaged, trying the one before "
+                    f"({reason_of(error)})"
+                )
         if paths:
             raise DataError(
                 f"{self._manager.directory}: expected a readable checkpoint, "
                 f"found {len(paths)} damaged ones"
             )
         return 0
+
+    def sweep(self) -> None:
+        """Removes what kills inside `save` have left behind.
+
+        Each may be as large as a checkpoint. For the one process that saves.
+        """
+        directory = Path(self._manager.directory)
+        known = {os.path.basename(path) for path in self._manager.checkpoints}
+        for entry in directory.glob("ckpt-*_temp"):
+            shutil.rmtree(entry, ignore_errors=True)
+        # Without the manager's file any checkpoint might be somebody's.
+        for entry in directory.glob("ckpt-*.*") if known else ():
+            if entry.name.split(".")[0] not in known:
+                entry.unlink(missing_ok=True)
+        for entry in directory.glob("checkpoint.tmp*"):
+            entry.unlink(missing_ok=True)
 
     def save(self) -> None:
         """Writes a checkpoint numbered by the step.
@@ -91,7 +109,7 @@ class Checkpoints:
         except tf.errors.OpError as error:
             for partial in directory.glob(f"ckpt-{self._steps_done()}*_temp"):
                 shutil.rmtree(partial, ignore_errors=True)
-            raise OSError(None, error.message, str(directory)) from error
+            raise OSError(None, reason_of(error), str(directory)) from error
 
     def _steps_done(self) -> int:
         # int(variable) fails on the mirrored variables of a strategy.

@@ -23,6 +23,7 @@ import tensorflow as tf
 from kliep_tf.data import reading
 from kliep_tf.errors import DataError, Terminated, UserError
 from kliep_tf.progress import ProgressBar
+from kliep_tf.training import event_files
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.scalars import ScalarWriter
 from kliep_tf.training.workers import Team, loss_as_user_error
@@ -119,6 +120,9 @@ def run_steps(
     with loss_as_user_error(team.worker), _stop_requests() as stop_requests:
         start = checkpoints.restore()
         team.require_same(start, "step to continue from")
+        if is_chief:
+            checkpoints.sweep()
+            event_files.trim(tensorboard_dir, start)
         if checkpoints.is_empty and is_chief:
             checkpoints.save()  # a kill before the first interval is no loss
         means = _Means(describe_batch)

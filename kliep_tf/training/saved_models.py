@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from kliep_tf import runs
-from kliep_tf.errors import DataError, UserError
+from kliep_tf.errors import DataError, UserError, reason_of
 from kliep_tf.training.checkpoints import DAMAGE
 
 # TensorFlow's name for files that travel with a model and are no part of it.
@@ -45,7 +45,7 @@ def write_archive(
     try:
         archive.write_out(str(temporary), verbose=False)
     except tf.errors.OpError as error:
-        raise OSError(None, error.message, str(directory)) from error
+        raise OSError(None, reason_of(error), str(directory)) from error
     if extra_assets:
         (temporary / EXTRA_ASSETS).mkdir()
     for name, text in (extra_assets or {}).items():
@@ -81,10 +81,9 @@ def load(directory: str | os.PathLike, flag: str = "") -> tf.Module:
     try:
         return tf.saved_model.load(os.fspath(directory))
     except (OSError, *DAMAGE) as error:
-        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DataError(
             f"{where}: expected a whole SavedModel, found one that does not "
-            f"load ({reason})"
+            f"load ({reason_of(error)})"
         ) from error
 
 

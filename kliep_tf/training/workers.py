@@ -14,7 +14,7 @@ from collections.abc import Iterator
 
 import tensorflow as tf
 
-from kliep_tf.errors import RefusedError, UserError
+from kliep_tf.errors import RefusedError, UserError, reason_of
 from kliep_tf.json_files import parse_json
 
 _TF_CONFIG = "TF_CONFIG"
@@ -111,11 +111,10 @@ def loss_as_user_error(worker: Worker) -> Iterator[None]:
     except _LOSS as error:
         if worker.count == 1:
             raise
-        reason = error.message.strip().splitlines()[0]
         raise RefusedError(
             f"worker {worker.index}: expected all {worker.count} workers to "
             "stay, found one lost; start all of them again, they continue from "
-            f"the last checkpoint ({reason})"
+            f"the last checkpoint ({reason_of(error)})"
         ) from error
 
 

@@ -228,8 +228,12 @@ def test_a_finished_conversion_is_left_alone(gta5_dir, tmp_path, capsys):
         path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()
     }
     before.pop(tmp_path / "out" / ".lock")
+    # As a kill leaves it that comes before the last line.
+    left = tmp_path / "out" / ".all-00000-of-00001.tfrecord.json"
+    left.write_text("{}")
     convert(gta5_dir, tmp_path / "out", num_workers=1)
     assert "already done" in capsys.readouterr().out
+    assert not left.exists()
     for path, time_written in before.items():
         assert path.stat().st_mtime_ns == time_written
 
