@@ -278,7 +278,10 @@ class _Finder:
         self, domain: str, network: Network | None = None
     ) -> ExtractionSettings:
         return dataclasses.replace(
-            self._settings, flag=f"{domain}_records", network=network
+            self._settings,
+            flag=f"{domain}_records",
+            network=network,
+            paths=tuple(self._shards[domain]),
         )
 
     def _kept(self, name: str, make: Callable[[], Features]) -> Features:

@@ -72,6 +72,17 @@ OPEN_TO_TOOLS = (
     "data",
 )
 
+# What runs code of a file as it reads it.
+UNPICKLERS = {
+    "cloudpickle",
+    "dill",
+    "joblib",
+    "marshal",
+    "pickle",
+    "shelve",
+    "torch",
+}
+
 FILES = sorted(
     str(path.relative_to(ROOT))
     for package in PACKAGES
@@ -400,3 +411,13 @@ def test_lock_holds_every_requirement_of_setup():
     pinned = {line.partition("==")[0] for line in _pins(LOCKS[0])}
     for requirement in _requirements_of_setup():
         assert re.match(r"[\w-]+", requirement)[0] in pinned
+
+
+@pytest.mark.parametrize("file", FILES)
+def test_nothing_is_unpickled(file):
+    imported = {name.split(".")[0] for name in imports_of(file)}
+    assert not imported & UNPICKLERS
+    for node in ast.walk(tree_of(file)):
+        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+            assert isinstance(node.value, ast.Constant)
+            assert node.value.value is False

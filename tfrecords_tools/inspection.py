@@ -178,6 +178,44 @@ def _compare_with_summary(
                 f"{summaries.DATASET_JSON}; found {count} there"
             )
             found.problems.append(Problem(shown[path], None, "", reason))
+    if not damaged:
+        _compare_counts(paths, found)
+
+
+def _compare_counts(paths: Sequence[str], found: Inspection) -> None:
+    """Adds a problem where dataset.json counts sizes or labels otherwise.
+
+    Programs believe it. Splits are compared of which all shards are here.
+    """
+    entries = {
+        (os.path.dirname(path), summary.split): summary
+        for path, summary in summaries.read_shard_summaries(paths).items()
+        if summary is not None
+    }
+    if sum(len(one.shards) for one in entries.values()) != len(paths):
+        return
+    sizes: Counter = sum(
+        (Counter(one.image_sizes) for one in entries.values()), Counter()
+    )
+    labelled = sum(one.labelled for one in entries.values())
+    for what, expected, listed in (
+        ("images by size", found.image_sizes, sizes),
+        ("labelled images", found.labelled, labelled),
+    ):
+        if expected != listed:
+            reason = (
+                f"expected {_shown(expected)} {what}, as in the records, "
+                f"found {_shown(listed)}"
+            )
+            found.problems.append(
+                Problem(summaries.DATASET_JSON, None, "", reason)
+            )
+
+
+def _shown(value: int | Counter) -> str:
+    if isinstance(value, int):
+        return str(value)
+    return ", ".join(f"{name}: {n}" for name, n in value.most_common())
 
 
 def _read(path: str, found: Inspection) -> Iterator[Record]:

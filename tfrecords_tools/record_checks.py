@@ -164,9 +164,12 @@ def _count_label(record: Record, encoded: bytes) -> tuple[np.ndarray, str]:
     label, reason = _decode(encoded, "label")
     if label is None:
         return counts, reason
-    if label.mode != "L":
+    header = png.parse_header(encoded)
+    if header is None or (header.bit_depth, header.color_type) != (8, 0):
+        found = f"{header.bit_depth} bits" if header else str(label.format)
         return counts, (
-            f"expected a label of one channel, found mode {label.mode}"
+            "expected a label in PNG of one channel of 8 bits, found mode "
+            f"{label.mode}, {found}"
         )
     if label.size[::-1] != size:
         return counts, _wrong_size("label", size, label.size[::-1])

@@ -49,8 +49,8 @@ class RecordIndex:
         Raises:
             UserError: the shard has changed or is damaged there.
         """
-        path = framing.unpacked(self.paths[self.shards[row]])
-        return framing.read_record(path, self.offsets[row], self.lengths[row])
+        path = self.paths[self.shards[row]]
+        return _read(path, int(self.offsets[row]), int(self.lengths[row]))
 
     def select(self, rows: np.ndarray) -> "RecordIndex":
         """Returns the index of some of the examples, in the order given."""
@@ -136,8 +136,18 @@ def _fits(names: list[str], path: str, spans: list[tuple[int, int]]) -> bool:
 
 
 def _read_name(path: str, offset: int, length: int) -> str:
-    data = framing.read_record(framing.unpacked(path), offset, length)
-    return records.filename_of(data, path)
+    return records.filename_of(_read(path, offset, length), path)
+
+
+def _read(path: str, offset: int, length: int) -> bytes:
+    unpacked = framing.unpacked(path)
+    try:
+        return framing.read_record(unpacked, offset, length)
+    except DataError as error:
+        # The place in the file that the user has, which may be compressed.
+        before = [at for at, _ in framing.read_spans(unpacked) if at < offset]
+        reason = str(error).removeprefix(f"{unpacked}: ")
+        raise DataError(f"{path}, record {len(before)}: {reason}") from None
 
 
 def _refuse_duplicates(index: RecordIndex) -> None:

@@ -13,7 +13,7 @@ from typing import BinaryIO, NoReturn
 
 import numpy as np
 
-from kliep_tf.errors import DataError
+from kliep_tf.errors import DataError, reason_of
 
 # Every Exception of zipfile, zlib and numpy.lib.format is damage: they raise
 # some ten kinds, from NotImplementedError to tokenize.TokenError.
@@ -66,8 +66,7 @@ def read_npz(
         except MemoryError:
             _refuse(path, expected, "arrays larger than the memory")
         except Exception as error:
-            reason = str(error).strip().splitlines() or [type(error).__name__]
-            _refuse(path, expected, f"something else ({reason[0]})")
+            _refuse(path, expected, f"something else ({reason_of(error)})")
     _require(arrays, schema or {}, path, expected)
     return arrays
 

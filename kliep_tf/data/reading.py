@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from kliep_tf import errors
 from kliep_tf.data import images, pipeline, records
 from kliep_tf.data.labels import read_label
 from kliep_tf.data.summaries import (
@@ -101,7 +102,7 @@ def labelled_examples(paths: Sequence[str]) -> np.ndarray:
     dataset = make_example_dataset(paths).map(
         is_labelled, num_parallel_calls=tf.data.AUTOTUNE
     )
-    return np.array(list(read_all(dataset, "records")), bool)
+    return np.array(list(read_all(dataset, "records", paths)), bool)
 
 
 def summarize_split(paths: Sequence[str], split: str) -> SplitSummary:
@@ -123,15 +124,14 @@ def read_all(
     Args:
         dataset: made of records.
         flag: the flag that named them, for messages.
-        paths: the shards, where elements are examples in order: what cannot be
-            decoded is then looked for and named.
+        paths: the shards: what cannot be read or decoded is then looked for
+            and named.
 
     Raises:
         UserError: a record is damaged, or an image or label in it cannot be
             used.
     """
     elements = dataset.as_numpy_iterator()
-    position = 0
     while True:
         try:
             element = next(elements)
@@ -140,13 +140,12 @@ def read_all(
         except DAMAGED as error:
             reason = reason_of(error)
             if not is_own(error):
-                reason = _find_damage(paths, position) or (
-                    "expected readable examples, found a damaged one after "
-                    f"{position} elements ({reason})"
+                reason = _find_damage(paths) or (
+                    "expected readable examples, found a damaged one "
+                    f"({reason})"
                 )
             raise DataError(f"--{flag}: {reason}") from error
         yield element
-        position += 1
 
 
 def is_own(error: tf.errors.OpError) -> bool:
@@ -159,8 +158,7 @@ def reason_of(error: tf.errors.OpError) -> str:
     line = error.message.strip().splitlines()[0]
     if is_own(error):
         return _OWN.split(line, maxsplit=1)[1]
-    line = re.sub(r"\{\{.*?\}\} ?", "", line)
-    return re.sub(r" \[Op:\w+\].*", "", line)
+    return errors.reason_of(error)
 
 
 def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:
@@ -185,19 +183,13 @@ def equal_size_batches(examples: Iterator, batch_size: int) -> Iterator:
         yield _stack(waiting)
 
 
-def _find_damage(paths: Sequence[str], start: int) -> str:
-    """Returns which example cannot be decoded, "" if all can.
+def _find_damage(paths: Sequence[str]) -> str:
+    """Returns which example cannot be read or decoded, "" if all can.
 
-    Args:
-        paths: the shards.
-        start: number of examples at their beginning that were decoded.
+    It begins anew: elements may be batches, and one record may be none.
     """
-    number = 0
     for path in paths:
         for row, serialized in enumerate(records.read_shard(path)):
-            number += 1
-            if number <= start:
-                continue
             name = records.filename_of(serialized, f"{path}, record {row}")
             try:
                 example = records.parse_example(serialized)

@@ -18,7 +18,7 @@ from kliep_tf.data import framing
 from kliep_tf.data.summaries import SHARD_NAME as SHARD_NAME
 from kliep_tf.data.summaries import shard_name as shard_name
 from kliep_tf.data.summaries import split_of as split_of
-from kliep_tf.errors import DataError, UserError
+from kliep_tf.errors import DataError, UserError, reason_of
 
 ENCODED = "image/encoded"
 FILENAME = "image/filename"
@@ -243,7 +243,7 @@ def write_shard(path: str | os.PathLike, examples: Iterable[bytes]) -> int:
                 writer.write(example)
                 count += 1
     except tf.errors.OpError as error:
-        raise OSError(None, error.message, str(path)) from error
+        raise OSError(None, reason_of(error), str(path)) from error
     with open(temporary, "rb") as file:
         os.fsync(file.fileno())
     runs.replace_durably(temporary, path)

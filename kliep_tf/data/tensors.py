@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from kliep_tf.data.npz_files import read_npz
 from kliep_tf.data.torch_files import read_torch
-from kliep_tf.errors import DataError, UserError
+from kliep_tf.errors import DataError, UserError, reason_of
 
 
 def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
@@ -43,10 +43,9 @@ def read_tensors(path: str | os.PathLike) -> Mapping[str, np.ndarray]:
     except (DataError, OSError):
         raise
     except Exception as error:  # of damage, zipfile alone raises seven kinds
-        reason = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
             f"{path}: expected arrays by name, found something else "
-            f"({reason[0]})"
+            f"({reason_of(error)})"
         ) from error
 
 
@@ -74,10 +73,9 @@ def _read_checkpoint(path: str) -> dict[str, np.ndarray]:
             if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
         }
     except (tf.errors.OpError, ValueError) as error:
-        reason = str(error).strip().splitlines()[0]
         raise DataError(
             f"{path}: expected a whole TensorFlow checkpoint, found a damaged "
-            f"one ({reason})"
+            f"one ({reason_of(error)})"
         ) from error
 
 

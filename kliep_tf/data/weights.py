@@ -12,7 +12,9 @@ import csv
 import dataclasses
 import functools
 import io
+import itertools
 import json
+import math
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -254,7 +256,42 @@ def load_weights(
             f"of the {weights.domain}"
         )
     _check(weights, str(path))
+    _check_table(weights, path.with_suffix(".csv"))
     return weights
+
+
+def _check_table(weights: ImportanceWeights, path: Path) -> None:
+    """Raises a UserError where the CSV says something else than the npz.
+
+    The npz counts; whoever edits the other one must not believe otherwise.
+    """
+    if not path.exists():
+        return
+    text = path.read_text("utf-8-sig", errors="replace")
+    rows = [row for row in csv.reader(io.StringIO(text)) if row]
+    names = map(str, weights.filenames)
+    expected = [
+        [name, f"{weight:.9g}"]
+        for name, weight in zip(names, weights.weights, strict=True)
+    ]
+    for row, wanted in itertools.zip_longest(rows[1:], expected):
+        if row is None or wanted is None or not _same_row(row, wanted):
+            raise UserError(
+                f"{path}: expected the weights of the npz file beside it, "
+                f"{','.join(wanted or ['nothing more'])}, found "
+                f"{','.join(row or ['nothing more'])}; the CSV is for people, "
+                "and edits are not read: write the npz, or remove the CSV"
+            )
+
+
+def _same_row(row: list[str], wanted: list[str]) -> bool:
+    """Whether a row says the same; programs for tables round and pad."""
+    if len(row) < 2 or row[0].strip() != wanted[0].strip():
+        return False
+    try:
+        return math.isclose(float(row[1]), float(wanted[1]), rel_tol=1e-5)
+    except ValueError:
+        return False
 
 
 def _figure(weights: ImportanceWeights, name: str, default: float) -> float:

@@ -110,7 +110,9 @@ def observe(
     dataset = examples.shard(step, 0).map(load, tf.data.AUTOTUNE)
     dataset = dataset.batch(settings.batch_size).prefetch(2)
     found: dict[str, list[np.ndarray]] = {}
-    for number, batch in enumerate(read_all(dataset, settings.flag)):
+    for number, batch in enumerate(
+        read_all(dataset, settings.flag, settings.paths)
+    ):
         for name, values in _behaviour(segmenter, batch, number).items():
             found.setdefault(name, []).append(values)
     joined = {name: np.concatenate(parts) for name, parts in found.items()}

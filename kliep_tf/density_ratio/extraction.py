@@ -38,6 +38,7 @@ class ExtractionSettings:
         image_size: (height, width) at which a network works.
         classes: what the train ids of the labels, or of a segmenter, mean.
         batch_size: images passed to a network at once.
+        paths: the shards of the examples, for messages.
     """
 
     flag: str = "records"
@@ -45,6 +46,7 @@ class ExtractionSettings:
     image_size: ImageSize = (128, 256)
     classes: ClassSet = CITYSCAPES_CLASSES
     batch_size: int = 16
+    paths: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -146,7 +148,9 @@ def extract_each(
     filenames: list[str] = []
     values: list[np.ndarray] = []
     with ProgressBar(num_examples, "features", "image") as bar:
-        for batch_names, batch in read_all(dataset, settings.flag):
+        for batch_names, batch in read_all(
+            dataset, settings.flag, settings.paths
+        ):
             found = compute(batch, batch_names)
             values.append(np.asarray(found, np.float32))
             filenames.extend(name.decode() for name in batch_names)

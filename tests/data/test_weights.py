@@ -83,6 +83,35 @@ def test_damaged_weights_are_one_line(tmp_path, key, value, found):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("b,1\n", "b,2\n", "beside it, b,1, found b,2"),
+        ("b,1\n", "", "beside it, b,1, found c,1.5"),
+        ("c,1.5\n", "", "c,1.5, found nothing more"),
+        ("c,1.5\n", "c,1.5\nd,1\n", "nothing more, found d,1"),
+        ("b,1\n", "b,one\n", "found b,one"),
+    ],
+)
+def test_edited_table_is_refused_and_not_ignored(tmp_path, old, new, found):
+    weights.save_weights(tmp_path, make())
+    path = tmp_path / "source_weights.csv"
+    path.write_text(path.read_text().replace(old, new))
+    with pytest.raises(UserError, match=found) as error:
+        weights.load_weights(tmp_path, "source")
+    assert str(error.value).startswith(str(path))
+
+
+def test_table_that_a_program_for_tables_has_saved_is_no_edit(tmp_path):
+    weights.save_weights(tmp_path, make(values=(0.123456789, 1.0, 1.876543211)))
+    path = tmp_path / "source_weights.csv"
+    text = "filename,weight\r\na,0.1234568\r\nb,1.0\r\nc,1.876543,\r\n"
+    path.write_bytes(text.encode("utf-8-sig"))
+    assert len(weights.load_weights(tmp_path, "source").weights) == 3
+    path.unlink()
+    assert len(weights.load_weights(tmp_path, "source").weights) == 3
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -0.1])
 def test_unusable_weight_is_refused_by_name(tmp_path, bad):
     broken = make(values=(1.0, bad, 1.0))

@@ -270,6 +270,18 @@ def test_labels_are_checked_against_the_classes_of_the_records(
     assert "expected train ids 0..2 and 255 in the label, found 3" in printed
 
 
+def one_bit_png():
+    buffer = io.BytesIO()
+    Image.new("1", (6, 4)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def gray_jpeg():
+    buffer = io.BytesIO()
+    Image.new("L", (6, 4)).save(buffer, "JPEG")
+    return buffer.getvalue()
+
+
 @pytest.mark.parametrize(
     ("changes", "reason"),
     [
@@ -282,6 +294,8 @@ def test_labels_are_checked_against_the_classes_of_the_records(
         ({"label": png.encode_png(np.zeros((2, 3), np.uint8))}, "2x3"),
         ({"label": png.encode_png(np.zeros((4, 6, 3), np.uint8))}, "mode RGB"),
         ({"label": png.encode_png(np.full((4, 6), 19, np.uint8))}, "found 19"),
+        ({"label": one_bit_png()}, "found mode 1, 1 bits"),
+        ({"label": gray_jpeg()}, "found mode L, JPEG"),
         ({"importance_weight": float("nan")}, "found nan"),
     ],
 )
@@ -353,6 +367,37 @@ def test_a_cut_off_shard_is_named(tmp_path):
     (problem,) = found.problems
     assert problem.position == 1
     assert "the file's end" in problem.reason
+
+
+@pytest.mark.parametrize("left", [5, 11])
+def test_a_shard_cut_inside_a_header_is_named(tmp_path, left):
+    shard = tmp_path / "train-00000-of-00001.tfrecord"
+    examples = [encode("a"), encode("b")]
+    records.write_shard(shard, examples)
+    shard.write_bytes(shard.read_bytes()[: 16 + len(examples[0]) + left])
+    found = inspection.inspect([str(shard)], num_workers=0)
+    (problem,) = found.problems
+    assert problem.position == 1
+    assert "expected a TFRecord" in problem.reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"labelled": 3}, "expected 9 labelled images, as in the records"),
+        ({"image_sizes": {"8x12": 12}}, "found 8x12: 12"),
+    ],
+)
+def test_dataset_json_that_counts_otherwise_is_named(
+    records_dir, change, reason
+):
+    summary = summaries.read_summary(records_dir, "all")
+    paths = sorted(map(str, records_dir.glob("*.tfrecord")))
+    assert not inspection.inspect(paths, num_workers=0).problems
+    summaries.write_summary(records_dir, dataclasses.replace(summary, **change))
+    (problem,) = inspection.inspect(paths, num_workers=0).problems
+    assert problem.shard == "dataset.json"
+    assert reason in problem.reason
 
 
 def test_dataset_json_that_lists_other_filenames_is_named(records_dir):
