@@ -81,6 +81,12 @@ class AdaptSegmenterConfig(SegmenterFlags):
         "importance of each image. The default uses no weights, as published.",
         default="",
     )
+    weighting: str = cli.flag(
+        "exponents: weights to the powers below. overlap: overlap weights, as "
+        "kliep_tf.train has them.",
+        default="exponents",
+        choices=weights.WEIGHTINGS,
+    )
     source_weight_exponent: float = cli.flag(
         "a: source terms carry w**a, renormalised.", default=1.0, minimum=0
     )
@@ -190,9 +196,15 @@ def _weights(
     """Returns float32 [N]: a domain's weights to its exponent, or ones."""
     if not config.weights_dir:
         return np.ones(len(index), np.float32)
+    exponents = {
+        name: getattr(config, f"{name}_weight_exponent")
+        for name in weights.DOMAINS
+    }
+    weights.check_weighting(config.weighting, exponents)
     found = weights.load_weights(config.weights_dir, domain)
+    found = weights.as_weighting(found, config.weighting)
     values = found.lookup(index.filenames.tolist())
-    return weights.temper(values, getattr(config, f"{domain}_weight_exponent"))
+    return weights.temper(values, exponents[domain])
 
 
 def _setup(config: AdaptSegmenterConfig, data: AdaptationData) -> Setup:

@@ -1,6 +1,5 @@
 """The weights that a training reads: found or estimated, tempered, clipped."""
 
-import dataclasses
 import os
 
 import numpy as np
@@ -53,21 +52,14 @@ def load(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns each domain's weights as `--weighting` says, by its index."""
     exponents = _exponents(config)
-    if config.weighting == "overlap" and set(exponents.values()) != {1.0}:
-        raise UserError(
-            "--weighting=overlap: expected --source_weight_exponent=1 and "
-            "--target_weight_exponent=1, as overlap weights have none, found "
-            f"{exponents['source']:g} and {exponents['target']:g}"
-        )
+    weights.check_weighting(config.weighting, exponents)
     if not any(exponents.values()):
         return np.ones(len(source)), np.ones(len(target))
     directory = _estimated_weights(config)
     found = []
     for domain, index in (("source", source), ("target", target)):
         loaded = weights.load_weights(directory, domain)
-        if config.weighting == "overlap":
-            values = weights.overlap(loaded)
-            loaded = dataclasses.replace(loaded, weights=values)
+        loaded = weights.as_weighting(loaded, config.weighting)
         values = loaded.lookup(index.filenames.tolist())
         values = weights.temper(values, exponents[domain])
         found.append(_clipped(values, config.max_weight, domain))

@@ -23,7 +23,9 @@ CONFIGS = ROOT / "configs"
 # A new flagfile gets a line here, or the tests fail.
 PROGRAMS = {
     "adaptsegnet.flags": AdaptSegmenterConfig,
+    "adaptsegnet_city.flags": AdaptSegmenterConfig,
     "adda.flags": AdaptSegmenterConfig,
+    "adda_city.flags": AdaptSegmenterConfig,
     "city_segmenter.flags": TrainSegmenterConfig,
     "cohorts_city.flags": CohortsConfig,
     "cohorts_deeplab_v2.flags": CohortsConfig,
@@ -42,6 +44,7 @@ PROGRAMS = {
     "gta2cs_half.flags": TrainConfig,
     "gta2cs_one_gpu.flags": TrainConfig,
     "road.flags": AdaptSegmenterConfig,
+    "road_city.flags": AdaptSegmenterConfig,
     "table1_camvid.flags": Table1Config,
     "table1_city.flags": Table1Config,
     "table1_deeplab_v2.flags": Table1Config,
@@ -53,7 +56,15 @@ PROGRAMS = {
 }
 
 # What whoever uses a flagfile has to add.
+ADAPTED = [
+    "--source_records=source",
+    "--target_records=target",
+    "--run_dir=run",
+]
 ADDED = {
+    "adaptsegnet_city.flags": ADAPTED,
+    "adda_city.flags": ADAPTED,
+    "road_city.flags": ADAPTED,
     "city_segmenter.flags": ["--train_records=train", "--run_dir=run"],
     "demo.flags": [
         "--source_records=source",

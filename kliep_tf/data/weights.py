@@ -129,6 +129,30 @@ def overlap(weights: ImportanceWeights) -> np.ndarray:
     return (found / found.mean()).astype(np.float32)
 
 
+def as_weighting(
+    weights: ImportanceWeights, weighting: str
+) -> ImportanceWeights:
+    """Returns the weights as one of WEIGHTINGS uses them, before exponents."""
+    if weighting != "overlap":
+        return weights
+    return dataclasses.replace(weights, weights=overlap(weights))
+
+
+def check_weighting(weighting: str, exponents: Mapping[str, float]) -> None:
+    """Raises a UserError where overlap weights come with exponents.
+
+    Args:
+        weighting: one of WEIGHTINGS.
+        exponents: by domain.
+    """
+    if weighting == "overlap" and set(exponents.values()) != {1.0}:
+        raise UserError(
+            "--weighting=overlap: expected --source_weight_exponent=1 and "
+            "--target_weight_exponent=1, as overlap weights have none, found "
+            f"{exponents['source']:g} and {exponents['target']:g}"
+        )
+
+
 def clip(weights: np.ndarray, max_weight: float) -> np.ndarray:
     """Returns float32 [N]: no weight above `max_weight`, and mean 1.
 

@@ -1,14 +1,23 @@
-"""Table I: does translation help a segmenter of the target?
+"""Table I: which system helps a segmenter of the target?
 
     python -m kliep_tf.experiments.table1 --output_dir=results/table1 \\
         --source_records=records/gta5 \\
         --target_records='records/cityscapes/train-*' \\
         --val_records='records/cityscapes/val-*'
 
-Rows: no adaptation (a segmenter trained on the source as it is), a CycleGAN
-for each pair of exponents, further methods whose translated records are given,
-and the oracle trained on the target's own labels. Each row and seed is
-translated, trains a segmenter and is scored on the target's validation images.
+Rows: no adaptation (a segmenter trained on the source as it is), a CycleGAN for
+each weighting of --methods, the systems of --rows, further methods whose
+translated records are given, and the oracle trained on the target's own labels.
+Each row and seed is translated, trains a segmenter, adapts it where the row
+says so, and is scored on the target's validation images.
+
+    --rows=cycada,cycada:overlap,cycada+adda,adaptsegnet,cyclegan+adaptsegnet
+
+are CyCADA without weights and with overlap weights, CyCADA and then ADDA,
+AdaptSegNet on the source as it is and on a CycleGAN's translations. A row is
+[NAME=]TRANSLATION[:WEIGHTING][+ADAPTATION[:WEIGHTING]] or
+[NAME=]ADAPTATION[:WEIGHTING]; docs/systems.md lists the systems.
+
 Writes table1.md, its plots, and table1.json. The same command again
 continues; trainings are shared with other experiments through --cache_dir.
 """
@@ -33,6 +42,11 @@ from kliep_tf.experiments.comparison.study import (
     StudyConfig,
     run_study,
 )
+from kliep_tf.experiments.comparison.systems import (
+    SYSTEMS,
+    parse_recipes,
+    parse_rows,
+)
 from kliep_tf.experiments.running.jobs import Records
 
 PROGRAM = "kliep_tf.experiments.table1"
@@ -50,6 +64,21 @@ class Table1Config(StudyConfig):
         "kliep, relative_kliep for overlap",
         default=("CycleGAN:0:0", "KLIEP (1,1):1:1", "KLIEP (.5,.5):0.5:0.5"),
     )
+    rows: tuple[str, ...] = cli.flag(
+        f"further rows, such as cycada:overlap+adda; systems: "
+        f"{', '.join(SYSTEMS)}",
+        default=(),
+    )
+    recipes: tuple[str, ...] = cli.flag(
+        "SYSTEM=FLAGFILE of each system of --rows that is trained otherwise "
+        "than by configs/SYSTEM_city.flags; a CycleGAN's is --train_flagfile",
+        default=(),
+    )
+    teacher_weights: str = cli.flag(
+        "backbone trained on photographs for the teacher of ROAD; without it "
+        "ROAD's rows are its spatial adaptation alone, and the table says so",
+        default="",
+    )
     translated: tuple[str, ...] = cli.flag(
         "NAME=RECORDS of each further method: the source's labelled records "
         "with images that somebody else translated",
@@ -65,22 +94,30 @@ def table1(config: Table1Config) -> None:
 
 def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
     """Returns the rows, and what is compared."""
-    methods = parse_methods(config.methods)
     rows = [
         Row(NO_ADAPTATION),
-        *methods,
+        *parse_methods(config.methods),
+        *parse_rows(
+            config.rows, parse_recipes(config.recipes), config.teacher_weights
+        ),
         *_further_rows(config, setting.source),
         Row(ORACLE, images=setting.target, from_source=False),
     ]
-    require_own_names((row.name for row in rows), "--methods, --translated")
+    names = [row.name for row in rows]
+    require_own_names(names, "--methods, --rows, --translated")
+    plain = [row.name for row in rows if _is_plain_cyclegan(row)]
     return Study(
         program=PROGRAM,
         name="table1",
-        title="Segmenters trained on translated images",
+        title="Segmenters of the target that learn from the source's labels",
         rows=rows,
-        bases=[NO_ADAPTATION, *(method.name for method in methods[:1])],
+        bases=[NO_ADAPTATION, *plain[:1]],
         paper_table="Table I",
     )
+
+
+def _is_plain_cyclegan(row: Row) -> bool:
+    return row.system == "cyclegan" and not row.is_weighted
 
 
 def _further_rows(config: Table1Config, source: Records) -> list[Row]:

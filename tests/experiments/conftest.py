@@ -29,6 +29,9 @@ def tiny(tmp_path_factory):
         "--num_residual_blocks=1\n--image_height=32\n--image_width=48\n"
     )
     (root / "segmenter.flags").write_text("--network=tiny\n--steps=2\n")
+    (root / "adaptsegnet.flags").write_text(
+        "--network=tiny\n--steps=2\n--batch_size=2\n--discriminator_filters=2\n"
+    )
     return {
         "source_records": str(source),
         "target_records": str(target),

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from kliep_tf import cli, runs
+from kliep_tf.adapt_segmenter import AdaptSegmenterConfig, adapt_segmenter
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.estimate_weights import EstimateConfig, estimate
 from kliep_tf.evaluate import EvaluateConfig, evaluate
@@ -36,6 +37,7 @@ PROGRAMS = {
     "kliep_tf.translate": (translate, TranslateConfig),
     "kliep_tf.train_segmenter": (train_segmenter, TrainSegmenterConfig),
     "kliep_tf.evaluate": (evaluate, EvaluateConfig),
+    "kliep_tf.adapt_segmenter": (adapt_segmenter, AdaptSegmenterConfig),
     "tfrecords_tools.render_demo": (render_demo, RenderDemoConfig),
     "tfrecords_tools.convert_gta5": (convert_gta5, ConvertGta5Config),
     "tfrecords_tools.convert_cityscapes": (
@@ -43,8 +45,10 @@ PROGRAMS = {
         ConvertCityscapesConfig,
     ),
 }
-# Those of the tables.
+# Those of every table.
+ADAPT_SEGMENTER = "kliep_tf.adapt_segmenter"
 MODULES = {name for name in PROGRAMS if name.startswith("kliep_tf.")}
+MODULES -= {ADAPT_SEGMENTER}
 
 SKY, VEGETATION = map(CITYSCAPES_CLASSES.index, ("sky", "vegetation"))
 

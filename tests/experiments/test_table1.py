@@ -1,5 +1,6 @@
 """The program of Table I, whole, and its report alone."""
 
+import collections
 import dataclasses
 import os
 import shutil
@@ -12,6 +13,7 @@ from kliep_tf.experiments import table1
 from kliep_tf.experiments.comparison import recipes, rows
 from tests.conftest import write_records
 from tests.experiments.real_programs import (
+    ADAPT_SEGMENTER,
     MODULES,
     confusion_of,
     jobs_of,
@@ -30,24 +32,33 @@ def make_study(config):
 
 
 def test_every_job_runs_and_every_row_is_scored(tiny, tmp_path):
+    flagfile = Path(tiny["segmenter_flagfile"]).with_name("adaptsegnet.flags")
     config = table1.Table1Config(
         output_dir=str(tmp_path / "out"),
         methods=METHODS[1:],
+        rows=("adapted=adaptsegnet", "both=cyclegan:1:0.5+adaptsegnet"),
+        recipes=(f"adaptsegnet={flagfile}",),
         **tiny,
     )
     study, setting = make_study(config)
     cache = Path(config.cache_dir)
     jobs = jobs_of(study, setting, num_seeds=1)
-    assert {job.module for job in jobs} == MODULES
+    modules = collections.Counter(job.module for job in jobs)
+    assert set(modules) == {*MODULES, ADAPT_SEGMENTER}
+    # The row of both has the CycleGAN of the row without AdaptSegNet.
+    assert modules["kliep_tf.train"] == modules["kliep_tf.translate"] == 1
+    assert modules[ADAPT_SEGMENTER] == 2
     run_here(jobs, cache)
     table1.table1(config)
     numbers = read_json(tmp_path / "out", "table1.json")
     scores = numbers["segmentation"]
-    assert list(scores) == ["no adaptation", "weighted", "oracle"]
+    rows_shown = ["no adaptation", "weighted", "adapted", "both", "oracle"]
+    assert list(scores) == rows_shown
     for (row, _), job in rows.segmentations(setting, study.rows, 1).items():
         expected = sky_iou(confusion_of(job, cache))
         assert scores[row]["sky"]["values"] == [pytest.approx(expected)]
-    assert "oracle" not in numbers["consistency"]
+    # Images of the target, and images that a row above has, are not judged.
+    assert list(numbers["consistency"]) == ["no adaptation", "weighted"]
     for name in ("scores", "consistency", "translations", "predictions"):
         assert (tmp_path / "out" / f"table1_{name}.png").exists()
     entry = read_json(tmp_path / "out", "jobs.json")["score of oracle, seed 0"]

@@ -35,6 +35,10 @@ from kliep_tf.segmentation.consistency import WatchedConfusion
 # The judge, and the oracle of Table I that it is, come from this seed.
 JUDGE_SEED = 0
 
+TRAIN = "kliep_tf.train"
+TRAIN_SEGMENTER = "kliep_tf.train_segmenter"
+ADAPT_SEGMENTER = "kliep_tf.adapt_segmenter"
+
 
 @dataclasses.dataclass(frozen=True)
 class Training:
@@ -44,14 +48,16 @@ class Training:
         module: what `python -m` runs.
         flags: besides records, seed, sizes and flagfile.
         estimator: of the importance weights that it reads; "" for none.
+        flagfile: of the program; "" for the setting's `train_flagfile`.
+        segmenter_flag: the program's flag for a segmenter that it begins with,
+            trained by the recipe and the seed of the row; "" for none.
     """
 
     module: str
     flags: Mapping[str, FlagValue]
     estimator: str = ""
-
-
-SEGMENTER = Training("kliep_tf.train_segmenter", {})
+    flagfile: str = ""
+    segmenter_flag: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -104,7 +110,7 @@ def make_setting(config: SettingConfig) -> Setting:
         config.segmenter_flagfile,
         SEGMENTER_FLAGFILE,
         "segmenter_flagfile",
-        "kliep_tf.train_segmenter",
+        TRAIN_SEGMENTER,
     )
     size_flags = _size_flags(config.image_height, config.image_width)
     segmenter_flags = dict(size_flags)
@@ -125,7 +131,7 @@ def make_setting(config: SettingConfig) -> Setting:
             config.train_flagfile,
             TRAIN_FLAGFILE,
             "train_flagfile",
-            "kliep_tf.train",
+            TRAIN,
         ),
         segmenter_flagfile=segmenter_flagfile,
         size_flags=size_flags,
@@ -165,17 +171,17 @@ def cyclegan(weighting: Weighting, cohort: str = "all") -> Training:
     if cohort != "all":
         flags["source_cohort"] = cohort
         estimator = estimator or KLIEP
-    return Training("kliep_tf.train", flags, estimator)
+    return Training(TRAIN, flags, estimator)
 
 
 def training(
     setting: Setting, translator: Training, name: str, seed: int
 ) -> Job:
     """Returns the training of one translator."""
-    weights: dict[str, FlagValue] = {}
-    if translator.estimator:
-        job = weights_by(setting, translator.estimator)
-        weights["weights_dir"] = Output(job)
+    given: dict[str, FlagValue] = {}
+    if translator.segmenter_flag:
+        trained = segmenter(setting, setting.source, seed, "the source")
+        given[translator.segmenter_flag] = Output(trained, runs.SAVED_MODEL)
     return Job(
         f"train {name}, seed {seed}",
         translator.module,
@@ -185,10 +191,11 @@ def training(
             "target_records": setting.target,
             "seed": seed,
             **translator.flags,
-            **weights,
+            **_weights_flag(setting, translator),
+            **given,
             **setting.size_flags,
         },
-        setting.train_flagfile,
+        translator.flagfile or setting.train_flagfile,
     )
 
 
@@ -219,11 +226,7 @@ def judgement(setting: Setting, records: FlagValue, title: str) -> Job:
 
 
 def segmenter(
-    setting: Setting,
-    records: FlagValue,
-    seed: int,
-    title: str,
-    own: Training = SEGMENTER,
+    setting: Setting, records: FlagValue, seed: int, title: str
 ) -> Job:
     """Returns a segmenter trained on labelled records."""
     return _segmenter(
@@ -231,14 +234,48 @@ def segmenter(
         records,
         seed,
         setting.segmenter_flagfile,
-        {**setting.segmenter_flags, **own.flags},
-        own.module,
+        setting.segmenter_flags,
+    )
+
+
+def adaptation(
+    setting: Setting,
+    adapter: Training,
+    records: FlagValue,
+    seed: int,
+    title: str,
+) -> Job:
+    """Returns a segmenter of labelled records that is adapted to the target."""
+    given: dict[str, FlagValue] = {}
+    if adapter.segmenter_flag:
+        trained = segmenter(setting, records, seed, title)
+        given[adapter.segmenter_flag] = Output(trained)
+    return Job(
+        f"adapted segmenter of {title}, seed {seed}",
+        adapter.module,
+        "run_dir",
+        {
+            "source_records": records,
+            "target_records": setting.target,
+            "seed": seed,
+            **setting.segmenter_flags,
+            **adapter.flags,
+            **_weights_flag(setting, adapter),
+            **given,
+        },
+        adapter.flagfile,
     )
 
 
 def validation(setting: Setting, segmenter_job: Job, title: str) -> Job:
     """Returns the scores of a segmenter on the target's validation images."""
     return _evaluation(segmenter_job, setting.val, title, setting.val_flags)
+
+
+def _weights_flag(setting: Setting, own: Training) -> dict[str, FlagValue]:
+    if not own.estimator:
+        return {}
+    return {"weights_dir": Output(weights_by(setting, own.estimator))}
 
 
 def _size_flags(height: int, width: int) -> dict[str, FlagValue]:
@@ -263,7 +300,7 @@ def _weights(
     if config.features == "segmenter_histogram":
         job = Job(
             "segmenter of the source, for the weights' features",
-            "kliep_tf.train_segmenter",
+            TRAIN_SEGMENTER,
             "run_dir",
             {
                 "train_records": source,
@@ -287,11 +324,10 @@ def _segmenter(
     seed: int,
     flagfile: str,
     more_flags: Mapping[str, FlagValue],
-    module: str = SEGMENTER.module,
 ) -> Job:
     return Job(
         title,
-        module,
+        TRAIN_SEGMENTER,
         "run_dir",
         {"train_records": records, "seed": seed, **more_flags},
         flagfile,

@@ -17,7 +17,6 @@ import numpy as np
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.recipes import (
-    SEGMENTER,
     Setting,
     Training,
     cyclegan,
@@ -51,14 +50,24 @@ class Row:
         images: what an untranslated row learns from; None for the source.
         from_source: whether its images are the source's, changed or not, so
             that the judge can compare them with the source's labels.
-        segmenter: how a segmenter is trained on its images.
+        adaptation: what adapts its segmenters; None for segmenters that learn
+            from its images alone.
+        system: the same for rows that differ in their weights alone; "" where
+            no system makes the row.
     """
 
     name: str
     translator: Training | None = None
     images: Records | None = None
     from_source: bool = True
-    segmenter: Training = SEGMENTER
+    adaptation: Training | None = None
+    system: str = ""
+
+    @property
+    def is_weighted(self) -> bool:
+        """Whether a training of this row reads importance weights."""
+        trainings = (self.translator, self.adaptation)
+        return any(one.estimator for one in trainings if one)
 
 
 def images_of(setting: Setting, row: Row, seed: int) -> FlagValue:
@@ -67,6 +76,29 @@ def images_of(setting: Setting, row: Row, seed: int) -> FlagValue:
         return row.images or setting.source
     made = recipes.translation(setting, row.translator, row.name, seed)
     return Output(made)
+
+
+def of_own_images(rows: Sequence[Row]) -> list[Row]:
+    """Returns the rows of the source's images, one for each kind of them."""
+    found: list[Row] = []
+    for row in rows:
+        kinds = [(one.translator, one.images) for one in found]
+        if row.from_source and (row.translator, row.images) not in kinds:
+            found.append(row)
+    return found
+
+
+def pairs_by_weights(rows: Sequence[Row]) -> dict[str, str]:
+    """Returns the rows with weights: name to that of the same without them."""
+    plain: dict[str, str] = {}
+    for row in rows:
+        if row.system and not row.is_weighted:
+            plain.setdefault(row.system, row.name)
+    return {
+        row.name: plain[row.system]
+        for row in rows
+        if row.is_weighted and row.system in plain
+    }
 
 
 def parse_methods(specifications: Sequence[str]) -> list[Row]:
@@ -89,7 +121,7 @@ def parse_methods(specifications: Sequence[str]) -> list[Row]:
             raise UserError(
                 f"--methods: expected names of their own, found {text!r}"
             )
-        found.append(Row(name, cyclegan(weighting)))
+        found.append(Row(name, cyclegan(weighting), system="cyclegan"))
     return found
 
 
@@ -136,12 +168,11 @@ def judgements(
 ) -> dict[tuple[str, int], Job]:
     """Returns the judge's work by row and seed.
 
-    Images that are the same for all seeds are judged once.
+    Images that are the same for all seeds are judged once, and those of rows
+    that differ in their segmenters alone under the name of the first.
     """
     jobs: dict[tuple[str, int], Job] = {}
-    for row in rows:
-        if not row.from_source:
-            continue
+    for row in of_own_images(rows):
         seen = set()
         for seed in range(num_seeds):
             images = images_of(setting, row, seed)
@@ -160,9 +191,12 @@ def segmentations(
     for row in rows:
         for seed in range(num_seeds):
             images = images_of(setting, row, seed)
-            trained = recipes.segmenter(
-                setting, images, seed, row.name, row.segmenter
-            )
+            if row.adaptation:
+                trained = recipes.adaptation(
+                    setting, row.adaptation, images, seed, row.name
+                )
+            else:
+                trained = recipes.segmenter(setting, images, seed, row.name)
             jobs[row.name, seed] = recipes.validation(
                 setting, trained, f"score of {row.name}, seed {seed}"
             )
@@ -213,12 +247,20 @@ def differences(
     A row of one value is that value for every seed.
     """
     return {
-        row: {
-            measure: compare(found[measure], numbers[base][measure])
-            for measure in measures
-        }
+        row: difference(found, numbers[base], measures)
         for row, found in numbers.items()
         if row != base
+    }
+
+
+def difference(
+    row: Mapping[str, Sequence[float]],
+    base: Mapping[str, Sequence[float]],
+    measures: Sequence[str],
+) -> dict[str, Comparison]:
+    """Returns how one row's measures differ from another's, seed by seed."""
+    return {
+        measure: compare(row[measure], base[measure]) for measure in measures
     }
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 from kliep_tf import cli, runs
 from kliep_tf.experiments.comparison import recipes, rows, tables
+from kliep_tf.experiments.comparison.commands import check_commands
 from kliep_tf.experiments.comparison.experiment import run_comparison
+from kliep_tf.experiments.comparison.pictures import picture_sections
 from kliep_tf.experiments.comparison.reference_rows import (
     published_sections,
     read_reference_rows,
@@ -19,29 +21,19 @@ from kliep_tf.experiments.comparison.reference_rows import (
 )
 from kliep_tf.experiments.comparison.rows import Row
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
-from kliep_tf.experiments.reporting.frames import frames_across, read_frames
 from kliep_tf.experiments.reporting.pages import (
+    Block,
+    Bullets,
     Chart,
     Code,
     Paragraph,
     Section,
 )
-from kliep_tf.experiments.reporting.plots import draw_panels
 from kliep_tf.experiments.reporting.templates import Texts
 from kliep_tf.experiments.running.jobs import (
-    FlagValue,
     Job,
     Output,
-    Records,
 )
-from kliep_tf.segmentation.inference import (
-    average_views,
-    load_segmenter,
-    predict_labels,
-)
-
-_NUM_FRAMES = 4
-_SHOWN_SEED = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -82,7 +74,8 @@ def run_study(
     """Runs what is missing and writes the report."""
     scored = rows.segmentations(setting, study.rows, config.num_seeds)
     judged = rows.judgements(setting, study.rows, config.num_seeds)
-    # Read before the first job: a slip in it must not show after days.
+    # Before the first job: a slip must not show after days.
+    check_commands([*scored.values(), *judged.values()], setting.judge)
     reference, inputs = None, _given_images(study)
     if config.reference_rows:
         reference = read_reference_rows(config.reference_rows, setting.classes)
@@ -95,12 +88,16 @@ def run_study(
         sections = [
             Section("Command", [Code(command)]),
             *_score_sections(study, setting, scores),
+            *_remark_sections(remarks_of(scored, cache)),
+            *_pair_sections(study, setting, scores, seen),
             *published_sections(study.paper_table, setting.classes),
             *reference_sections(
                 config.reference_rows, reference, setting.classes
             ),
             _consistency_section(study, setting, seen),
-            *_picture_sections(study, setting, scored, cache, config.val_scale),
+            *picture_sections(
+                study.name, setting, study.rows, scored, cache, config.val_scale
+            ),
         ]
         numbers = {
             "segmentation": rows.summarize(scores),
@@ -120,6 +117,27 @@ def run_study(
         describe,
         inputs,
     )
+
+
+def remarks_of(scored: Mapping[tuple[str, int], Job], cache: Path) -> list[str]:
+    """Returns what trainings of segmenters say of themselves, with their rows.
+
+    Args:
+        scored: by row and seed, a finished evaluation.
+        cache: the directory of all outputs.
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    for (row, seed), job in scored.items():
+        trained = job.flags["segmenter"]
+        assert isinstance(trained, Output)
+        record = runs.read_config(trained.job.output_dir(cache))
+        remark = record.get("results", {}).get("remark")
+        if remark:
+            found.setdefault((row, remark), []).append(str(seed))
+    return [
+        _say("remark", row, remark, seeds)
+        for (row, remark), seeds in found.items()
+    ]
 
 
 def _given_images(study: Study) -> dict[str, str]:
@@ -159,6 +177,39 @@ def _score_sections(
     return sections
 
 
+def _remark_sections(remarks: Sequence[str]) -> list[Section]:
+    if not remarks:
+        return []
+    return [Section("Remarks of the trainings", [Bullets(remarks)])]
+
+
+def _pair_sections(
+    study: Study,
+    setting: recipes.Setting,
+    scores: tables.Numbers,
+    seen: tables.Numbers,
+) -> list[Section]:
+    """Returns each system with weights against itself without them."""
+    pairs = rows.pairs_by_weights(study.rows)
+    blocks: list[Block] = []
+    for numbers, measures, about in (
+        (scores, rows.segmentation_measures(setting), "pairs"),
+        (seen, rows.consistency_measures(setting), "pairs_seen"),
+    ):
+        found = {
+            f"{row} minus {base}": rows.difference(
+                numbers[row], numbers[base], list(measures)
+            )
+            for row, base in pairs.items()
+            if row in numbers and base in numbers
+        }
+        if found:
+            blocks.append(Paragraph(_say(about)))
+            blocks.append(tables.pairs_table(found, measures))
+    title = "With weights against without"
+    return [Section(title, blocks)] if blocks else []
+
+
 def _consistency_section(
     study: Study, setting: recipes.Setting, seen: tables.Numbers
 ) -> Section:
@@ -173,94 +224,6 @@ def _consistency_section(
             Chart(png, title, f"{study.name}_consistency.png"),
         ],
     )
-
-
-def _picture_sections(
-    study: Study,
-    setting: recipes.Setting,
-    scored: Mapping[tuple[str, int], Job],
-    cache: Path,
-    val_scale: float,
-) -> list[Section]:
-    label = setting.watched.label
-    translations = {
-        row.name: _pattern(rows.images_of(setting, row, _SHOWN_SEED), cache)
-        for row in study.rows
-        if row.from_source
-    }
-    segmenters = {
-        row.name: scored[row.name, _SHOWN_SEED].flags["segmenter"]
-        for row in study.rows
-    }
-    models = {
-        name: output.path(cache)
-        for name, output in segmenters.items()
-        if isinstance(output, Output)
-    }
-    pictures = {
-        "translations": (
-            "Source images and their translations",
-            _say("translations", label),
-            _draw_translations(setting, translations),
-        ),
-        "predictions": (
-            "What the segmenters see",
-            _say("predictions", setting.classes.name.capitalize()),
-            _draw_predictions(setting, models, val_scale),
-        ),
-    }
-    return [
-        Section(
-            title,
-            [Paragraph(about), Chart(png, title, f"{study.name}_{name}.png")],
-        )
-        for name, (title, about, png) in pictures.items()
-    ]
-
-
-def _draw_translations(
-    setting: recipes.Setting, translations: Mapping[str, str]
-) -> bytes:
-    pattern = setting.source.pattern
-    names = _frames_to_show(setting, pattern)
-    colors = setting.classes.colors()
-    labels = [colors[frame.label] for frame in read_frames(pattern, names)]
-    columns = {
-        title: [frame.image for frame in read_frames(records, names)]
-        for title, records in translations.items()
-    }
-    return draw_panels({"labels": labels, **columns}, names)
-
-
-def _draw_predictions(
-    setting: recipes.Setting, models: Mapping[str, str], scale: float
-) -> bytes:
-    names = _frames_to_show(setting, setting.val.pattern)
-    frames = read_frames(setting.val.pattern, names)
-    colors = setting.classes.colors()
-    columns = {
-        "image": [frame.image for frame in frames],
-        "labels": [colors[frame.label] for frame in frames],
-    }
-    for title, model in models.items():
-        segmenter = average_views(load_segmenter(model), (scale,), flip=False)
-        columns[title] = [
-            colors[predict_labels(segmenter, frame.image[None])[0]]
-            for frame in frames
-        ]
-    return draw_panels(columns, names)
-
-
-def _frames_to_show(setting: recipes.Setting, pattern: str) -> list[str]:
-    label = setting.watched.label
-    return frames_across(pattern, _NUM_FRAMES, setting.classes, label)
-
-
-def _pattern(images: FlagValue, cache: Path) -> str:
-    if isinstance(images, Output):
-        return images.path(cache)
-    assert isinstance(images, Records)
-    return images.pattern
 
 
 def _parts(

@@ -73,8 +73,24 @@ def differences_table(
     measures: Mapping[str, str],
 ) -> Table:
     """Returns paired differences from one row, with the t-test's p."""
+    return _comparisons(differences, f"minus {base}", measures)
+
+
+def pairs_table(
+    differences: Mapping[str, Mapping[str, Comparison]],
+    measures: Mapping[str, str],
+) -> Table:
+    """Returns paired differences of two rows each, which their names say."""
+    return _comparisons(differences, "", measures)
+
+
+def _comparisons(
+    differences: Mapping[str, Mapping[str, Comparison]],
+    corner: str,
+    measures: Mapping[str, str],
+) -> Table:
     return Table(
-        [f"minus {base}", *measures.values()],
+        [corner, *measures.values()],
         [
             [row, *(shown_comparison(found[key]) for key in measures)]
             for row, found in differences.items()
