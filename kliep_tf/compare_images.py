@@ -37,10 +37,11 @@ from kliep_tf.realism.comparison import (
     Subsets,
     compare_inception,
     compare_sets,
+    unit_of,
 )
 from kliep_tf.realism.image_sets import ImageSet, Network
 from kliep_tf.realism.networks import inception_features, vgg16_features
-from kliep_tf.training.vgg16 import MIN_SIZE, Vgg16
+from kliep_tf.training.vgg16 import MIN_SIZE, PUBLISHED_NAME, Vgg16
 
 PROGRAM = "kliep_tf.compare_images"
 
@@ -126,9 +127,11 @@ def compare_images(config: CompareImagesConfig) -> None:
                     sets[0].images, sets[1].images, subsets
                 )
             else:
-                found[name] = compare_sets(
-                    *sets, judged.classes.ignore_label, subsets
-                )
+                if name != PUBLISHED_NAME:
+                    unit = unit_of(sets[1])
+                    subsets = dataclasses.replace(subsets, unit=unit)
+                ignore_label = judged.classes.ignore_label
+                found[name] = compare_sets(*sets, ignore_label, subsets)
                 pairs = report.draw_pairs(
                     (judged, target), sets, size, config.seed
                 )

@@ -19,15 +19,29 @@ LEAST_PAIRS = 20
 
 @dataclasses.dataclass(frozen=True)
 class Subsets:
-    """How kernel distances are averaged; see `distances.kernel_distance`."""
+    """How kernel distances are averaged; see `distances.kernel_distance`.
+
+    Attributes:
+        number: of subsets.
+        size: of each subset.
+        seed: of the subsets.
+        unit: that features are divided by first.
+    """
 
     number: int = 100
     size: int = 1000
     seed: int = 0
+    unit: float = 1.0
 
     def distance(self, first: np.ndarray, second: np.ndarray) -> KernelDistance:
         """Returns the kernel distance over these subsets."""
-        return kernel_distance(first, second, self.number, self.size, self.seed)
+        return kernel_distance(
+            first / self.unit,
+            second / self.unit,
+            self.number,
+            self.size,
+            self.seed,
+        )
 
 
 @dataclasses.dataclass(frozen=True)
@@ -107,6 +121,16 @@ def compare_sets(
             if group in second.groups
         },
     )
+
+
+def unit_of(target: ImageSet) -> float:
+    """Returns the root mean square of the features of whole images.
+
+    The cubic kernel has a unit: it suits features of about 1, as Inception's
+    and torchvision's VGG-16 have. Those of weights that want pixels of 0..255
+    are hundreds, and their largest ones alone would count.
+    """
+    return float(np.sqrt(np.mean(np.square(target.images, dtype=np.float64))))
 
 
 def layout_pairs(

@@ -25,6 +25,8 @@ BLOCKS = (
     (512, 512, 512),
     (512, 512, 512),
 )
+# Of the weights that published distances are of.
+PUBLISHED_NAME = "vgg16"
 # Smaller images have no relu5_3.
 MIN_SIZE = 16
 
@@ -47,8 +49,10 @@ class Vgg16:
     """VGG-16 up to relu5_3, frozen.
 
     Attributes:
-        name: what figures of its features are to be called by: "vgg16", or
-            "vgg16-hed" of weights that were trained further to detect edges.
+        name: what figures of its features are to be called by: "vgg16" of
+            torchvision's weights; "vgg16-caffe" of Keras's, which come from
+            the paper's authors; "vgg16-hed" of these trained further to detect
+            edges.
         width: number of features at a pixel, 512.
     """
 
@@ -75,7 +79,7 @@ class Vgg16:
             )
         self._is_torch = not os.fspath(path).endswith((".h5", ".hdf5"))
         if self._is_torch:
-            self.name = "vgg16"
+            self.name = PUBLISHED_NAME
             convolutions = _from_torch(read_tensors(path), where)
         else:
             self.name, convolutions = _from_keras(path, where)
@@ -130,7 +134,7 @@ def _from_keras(
 
     try:
         with h5py.File(path) as file:
-            name = "vgg16"
+            name = "vgg16-caffe"
             if all(output in file for output in _HED_OUTPUTS):
                 name = "vgg16-hed"
             file.visititems(visit)

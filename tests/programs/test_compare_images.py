@@ -74,9 +74,13 @@ def test_images_of_the_targets_look_are_nearer(
             **SIZE,
         )
         found[name] = report["headlines"]
-    for measure in ("KVD (vgg16)", "sKVD (vgg16)", "cKVD (vgg16)"):
+    for measure in (
+        "KVD (vgg16-caffe)",
+        "sKVD (vgg16-caffe)",
+        "cKVD (vgg16-caffe)",
+    ):
         assert found["rendered"][measure] > abs(found["translated"][measure])
-    groups = report["networks"]["vgg16"]["by_group"]
+    groups = report["networks"]["vgg16-caffe"]["by_group"]
     assert {"sky", "road"} == set(groups)
     assert (tmp_path / "translated" / "pairs.png").stat().st_size > 1000
     assert not list((tmp_path / "translated").glob(".*.npz"))

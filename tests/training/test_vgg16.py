@@ -49,7 +49,7 @@ def test_file_that_keras_saves_gives_its_features(
     path = tmp_path / "vgg16.weights.h5"
     network.save_weights(path)
     vgg16 = Vgg16(path, FLAG)
-    assert vgg16.name == "vgg16"
+    assert vgg16.name == "vgg16-caffe"
     np.testing.assert_allclose(vgg16(images), expected, rtol=1e-4, atol=1e-3)
     assert expected.shape == (2, 2, 3, 512)
 
@@ -71,7 +71,7 @@ def test_published_layout_of_keras_and_that_of_hed_are_read(
             new[variables].attrs["name"] = layer.name
         for output in range(1, 6):
             new[f"dsn{output}/vars/0"] = np.zeros((1, 1, 64, 1))
-    for path, name in ((published, "vgg16"), (hed, "vgg16-hed")):
+    for path, name in ((published, "vgg16-caffe"), (hed, "vgg16-hed")):
         vgg16 = Vgg16(path, FLAG)
         assert vgg16.name == name
         np.testing.assert_allclose(
@@ -98,8 +98,9 @@ def test_torchvisions_names_and_pixel_scale_are_read(network, images, tmp_path):
         network.input, network.get_layer("block5_conv3").output
     )
     expected = relu5_3((images / 255 - mean) / deviation).numpy()
-    found = Vgg16(path, FLAG)(images)
-    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-6)
+    vgg16 = Vgg16(path, FLAG)
+    assert vgg16.name == "vgg16"
+    np.testing.assert_allclose(vgg16(images), expected, rtol=1e-4, atol=1e-6)
 
 
 def test_gradients_reach_the_images(network, images, tmp_path):
