@@ -83,6 +83,9 @@ EXTRAS = {
         "mkdocs-material>=9.5,<10",
         "mkdocstrings[python]>=0.27,<2",
     ],
+    # Shards made on Apache Beam's runners. In an environment of its own: it
+    # holds Pillow below 13 and protobuf below 7. One module imports it.
+    "beam": ["apache-beam>=2.77,<3"],
     # CUDA's libraries; the same TensorFlow.
     "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
 }

@@ -8,32 +8,27 @@ continues with the shards that are missing.
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from kliep_tf import cli, runs
 from kliep_tf.data import records, summaries, weights
-from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex, build_index
-from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import summarize_split
 from kliep_tf.data.summaries import split_of
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
+from kliep_tf.shard_runners import LOCAL, RunnerFlags, check_runner, run_on_beam
 from kliep_tf.training import saved_models
-from kliep_tf.translation.shards import (
-    TranslatedImage,
-    Translator,
-    load_translator,
-)
+from kliep_tf.translation.shard_work import ShardWork, output_path
 
 PROGRAM = "kliep_tf.translate"
 
 
 @dataclasses.dataclass(frozen=True)
-class TranslateConfig:
+class TranslateConfig(RunnerFlags):
     """The flags of this program."""
 
     saved_model: str = cli.flag("the SavedModel that train or export wrote")
@@ -75,17 +70,32 @@ class TranslateConfig:
 def translate(config: TranslateConfig) -> None:
     """Translates every shard that is not there yet."""
     cli.check(config)
+    check_runner(config)
     paths = records.resolve_records(config.source_records, "source_records")
     _check_names(config, paths)
     index = build_index(paths)
     _check_filenames(config, index)
-    translator = load_translator(
-        config.saved_model, config.batch_size, config.tile_height
+    model = config.saved_model
+    work = ShardWork(
+        saved_model=model,
+        # Of what is no SavedModel there is none; `load` says so.
+        fingerprint=(
+            saved_models.fingerprint(model)
+            if saved_models.is_whole(model)
+            else ""
+        ),
+        batch_size=config.batch_size,
+        tile_height=config.tile_height,
+        image_format=config.image_format,
+        output_dir=config.output_dir,
+        png_dir=config.png_dir,
+        weights=_weights(config, index),
+        classes=index.classes,
     )
-    found_weights = _weights(config, index)
+    work.load()  # what is no translator is told before anything is written
     inputs = {
         "source records": runs.fingerprint(paths),
-        "the SavedModel": saved_models.fingerprint(config.saved_model),
+        "the SavedModel": work.fingerprint,
     }
     with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
         if claim.finished and not _missing(config, paths):
@@ -93,10 +103,10 @@ def translate(config: TranslateConfig) -> None:
             return
         if config.png_dir:
             with runs.claim(config.png_dir, PROGRAM, config) as png_claim:
-                _translate_shards(config, index, translator, found_weights)
+                _translate_shards(config, index, work)
                 png_claim.finish()
         else:
-            _translate_shards(config, index, translator, found_weights)
+            _translate_shards(config, index, work)
         _write_summaries(config, index)
         claim.finish(examples=len(index))
     print(f"{config.output_dir}: {len(index)} images translated")
@@ -138,66 +148,22 @@ def _weights(
 
 
 def _translate_shards(
-    config: TranslateConfig,
-    index: RecordIndex,
-    translator: Translator,
-    found_weights: dict[str, float] | None,
+    config: TranslateConfig, index: RecordIndex, work: ShardWork
 ) -> None:
     missing = _missing(config, index.paths)
+    if config.runner != LOCAL:
+        if missing:
+            run_on_beam(work.translate_apart, missing, config)
+        return
     rows = [index.paths.index(path) for path in missing]
     done = len(index) - int(np.isin(index.shards, rows).sum())
     with ProgressBar(len(index), "translating", "image", done) as bar:
         for path in missing:
-            examples = _translated_examples(
-                config, translator, path, found_weights, index.classes, bar
-            )
-            records.write_shard(_output_path(config, path), examples)
+            work.translate(path, bar.update)
 
 
 def _missing(config: TranslateConfig, paths: Sequence[str]) -> list[str]:
     return [path for path in paths if not _output_path(config, path).exists()]
-
-
-def _translated_examples(
-    config: TranslateConfig,
-    translator: Translator,
-    path: str,
-    found_weights: dict[str, float] | None,
-    classes: ClassSet,
-    bar: ProgressBar,
-) -> Iterator[bytes]:
-    for translated in translator.translate_shard(path, config.image_format):
-        example = records.replace_image(
-            translated.serialized, translated.encoded, config.image_format
-        )
-        if found_weights is not None:
-            weight = found_weights[translated.filename]
-            example = records.append_weight(example, weight)
-        if config.png_dir:
-            _write_pngs(config, translated, classes, path)
-        yield example
-        bar.update(1)
-
-
-def _write_pngs(
-    config: TranslateConfig,
-    translated: TranslatedImage,
-    classes: ClassSet,
-    shard: str,
-) -> None:
-    """Writes images/NAME.png and, if there is a label, labels/NAME.png."""
-    directory = Path(config.png_dir)
-    name = f"{translated.filename}.png"
-    image_path = directory / "images" / name
-    image_path.parent.mkdir(exist_ok=True)
-    encoded = translated.as_png(config.image_format)
-    runs.write_atomically(image_path, encoded)
-    label = translated.decode_label(classes, shard)
-    if label is not None:
-        label_path = directory / "labels" / name
-        label_path.parent.mkdir(exist_ok=True)
-        encoded = encode_png(classes.raw_ids()[label], classes.palette())
-        runs.write_atomically(label_path, encoded)
 
 
 def _write_summaries(config: TranslateConfig, index: RecordIndex) -> None:
@@ -223,7 +189,7 @@ def _write_summaries(config: TranslateConfig, index: RecordIndex) -> None:
 
 
 def _output_path(config: TranslateConfig, path: str) -> Path:
-    return Path(config.output_dir) / os.path.basename(path)
+    return output_path(config.output_dir, path)
 
 
 if __name__ == "__main__":

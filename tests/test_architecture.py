@@ -27,6 +27,7 @@ FLOORS = {
     "runs": 0,
     "progress": 0,
     "ordered_map": 0,
+    "shard_runners": 0,
     "data": 1,
     "training": 2,
     "density_ratio": 2,
@@ -69,6 +70,7 @@ OPEN_TO_TOOLS = (
     "json_files",
     "progress",
     "ordered_map",
+    "shard_runners",
     "data",
 )
 
@@ -89,6 +91,8 @@ FILES = sorted(
     for path in (ROOT / package).rglob("*.py")
 )
 LOCKS = ("requirements.lock", "requirements-cuda.lock")
+# Extras of setup.py that the packages import.
+OPTIONAL = ("beam",)
 
 
 @functools.cache
@@ -359,10 +363,11 @@ def test_init_files_hold_a_docstring_and_only_the_top_one_more(file):
 def test_every_import_is_a_declared_requirement():
     declared = {
         re.match(r"[\w-]+", requirement)[0]
-        for requirement in _requirements_of_setup()
+        for requirement in (*_requirements_of_setup(), *_optional_of_setup())
     }
     package_of = {
         "absl": "absl-py",
+        "apache_beam": "apache-beam",
         "google_crc32c": "google-crc32c",
         "PIL": "pillow",
         "sklearn": "scikit-learn",
@@ -376,15 +381,26 @@ def test_every_import_is_a_declared_requirement():
 
 
 def _requirements_of_setup() -> list[str]:
-    """Evaluates REQUIREMENTS of setup.py, which would run if imported."""
+    return _values_of_setup()["REQUIREMENTS"]
+
+
+def _optional_of_setup() -> list[str]:
+    """What one module imports, when it is asked for."""
+    extras = _values_of_setup()["EXTRAS"]
+    return [requirement for name in OPTIONAL for requirement in extras[name]]
+
+
+def _values_of_setup() -> dict:
+    """Evaluates the constants of setup.py, which would run if imported."""
     values = {}
     for node in ast.parse((ROOT / "setup.py").read_text("utf-8")).body:
         if isinstance(node, ast.Assign) and node.targets[0].id in (
             "TENSORFLOW",
             "REQUIREMENTS",
+            "EXTRAS",
         ):
             exec(ast.unparse(node), values)
-    return values["REQUIREMENTS"]
+    return values
 
 
 def _pins(lock: str) -> set[str]:

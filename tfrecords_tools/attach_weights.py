@@ -8,8 +8,9 @@ The same command again continues interrupted work.
 """
 
 import dataclasses
+import functools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 # Before TensorFlow, whose notices it hushes.
@@ -19,10 +20,12 @@ from kliep_tf import cli, runs
 from kliep_tf.data import records, summaries, weights
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
+from kliep_tf.shard_runners import LOCAL, RunnerFlags, check_runner, run_on_beam
+from tfrecords_tools.weighted_shards import copy_apart, copy_with_weights
 
 
 @dataclasses.dataclass(frozen=True)
-class AttachWeightsConfig:
+class AttachWeightsConfig(RunnerFlags):
     """The flags of attach_weights."""
 
     records: str = cli.flag(
@@ -47,6 +50,7 @@ class AttachWeightsConfig:
 
 def attach_weights(config: AttachWeightsConfig) -> None:
     """Copies every shard with the weights attached."""
+    check_runner(config)
     importance = weights.load_weights(config.weights_dir, config.domain)
     shards = [
         Path(path)
@@ -97,7 +101,13 @@ def attach_weights(config: AttachWeightsConfig) -> None:
                 f"continuing: {len(shards) - len(missing)} of {len(shards)} "
                 "shards are there"
             )
-        _copy_shards(missing, output_dir, importance)
+        if config.runner == LOCAL:
+            _copy_shards(missing, output_dir, importance)
+        elif missing:
+            copy = functools.partial(
+                copy_apart, output_dir=output_dir, importance=importance
+            )
+            run_on_beam(copy, missing, config)
         if summary is not None:
             summaries.write_summary(output_dir, _amended(summary, config))
         claim.finish()
@@ -128,19 +138,8 @@ def _copy_shards(
 ) -> None:
     with ProgressBar(len(shards), "attaching weights", "shard") as bar:
         for shard in shards:
-            records.write_shard(
-                output_dir / shard.name, _with_weights(shard, importance)
-            )
+            copy_with_weights(shard, output_dir, importance)
             bar.update()
-
-
-def _with_weights(
-    shard: Path, importance: weights.ImportanceWeights
-) -> Iterator[bytes]:
-    for position, example in enumerate(records.read_shard(shard)):
-        filename = records.filename_of(example, f"{shard}, record {position}")
-        (weight,) = importance.lookup([filename])
-        yield records.append_weight(example, float(weight))
 
 
 def _amended(

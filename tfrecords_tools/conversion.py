@@ -20,6 +20,7 @@ from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.summaries import shard_name
 from kliep_tf.errors import UserError
+from kliep_tf.shard_runners import LOCAL
 from tfrecords_tools import workers
 from tfrecords_tools.conversion_flags import (
     FRAMES_PER_SHARD,
@@ -38,6 +39,7 @@ from tfrecords_tools.sharding import (
     ShardContent,
     forget_contents,
     write_shards,
+    write_shards_on_beam,
 )
 
 # Worker processes import this module too: nothing here may import TensorFlow
@@ -183,9 +185,6 @@ def _write_shards(
     directory: Path, frames: Sequence[RawFrame], config: ConversionConfig
 ) -> dict[str, ShardContent]:
     """Writes the shards that are not there; returns the content of all."""
-    num_workers = config.num_workers
-    if num_workers is None:
-        num_workers = workers.available_cores()
     encode = functools.partial(
         encode_frame,
         height=config.image_height,
@@ -193,11 +192,18 @@ def _write_shards(
         image_format=config.image_format,
         raw_label=config.format == "deeplab2",
     )
+    plan = _plan_shards(frames, config)
+    if config.runner != LOCAL:
+        return write_shards_on_beam(directory, plan, encode, config)
     return write_shards(
         directory,
-        _plan_shards(frames, config),
+        plan,
         encode,
-        num_workers=num_workers,
+        num_workers=(
+            workers.available_cores()
+            if config.num_workers is None
+            else config.num_workers
+        ),
         description=f"converting {config.prefix}",
     )
 

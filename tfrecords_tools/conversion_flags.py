@@ -4,6 +4,7 @@ import dataclasses
 
 from kliep_tf import cli
 from kliep_tf.errors import UserError
+from kliep_tf.shard_runners import RunnerFlags, check_runner
 from tfrecords_tools.splitting import check_name
 
 MOST_SHARDS = 64
@@ -11,7 +12,7 @@ FRAMES_PER_SHARD = 16
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class ConversionConfig:
+class ConversionConfig(RunnerFlags):
     """The flags that all converters have."""
 
     output_dir: str = cli.flag(
@@ -87,6 +88,7 @@ class FolderConfig(ConversionConfig):
 
 def check_flags(config: ConversionConfig) -> None:
     """Raises a UserError for a number that cannot be used."""
+    check_runner(config)
     cli.size_flags(config, "image")
     if config.shard_prefix:
         check_name(config.shard_prefix, "--shard_prefix")

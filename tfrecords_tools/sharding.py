@@ -6,17 +6,28 @@ written before the shard gets its name and removed when dataset.json is there.
 """
 
 import dataclasses
+import functools
 import itertools
 import json
+import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import (
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+    Sized,
+)
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from kliep_tf import runs
 from kliep_tf.json_files import read_json
 from kliep_tf.progress import ProgressBar
+from kliep_tf.shard_runners import run_on_beam
 from tfrecords_tools import workers
 from tfrecords_tools.encoding import EncodedFrame, RawFrame
 
@@ -67,14 +78,9 @@ def write_shards(
         num_workers: processes; 0 works in this one.
         description: of the progress bar.
     """
-    contents = {
-        name: content
-        for name in plan
-        if (content := _finished_content(directory / name)) is not None
-    }
+    contents = _finished_contents(directory, plan)
+    _say_what_is_there(contents, plan)
     missing = [name for name in plan if name not in contents]
-    if contents and missing:
-        print(f"continuing: {len(contents)} of {len(plan)} shards are there")
     todo = [frame for name in missing for frame in plan[name]]
     num_frames = sum(map(len, plan.values()))
     with (
@@ -87,8 +93,28 @@ def write_shards(
     ):
         for name in missing:
             of_shard = itertools.islice(encoded_frames, len(plan[name]))
-            contents[name] = _write_shard(directory / name, of_shard, bar)
+            contents[name] = _write_shard(
+                directory / name, of_shard, bar.update
+            )
     return {name: contents[name] for name in plan}
+
+
+def write_shards_on_beam(
+    directory: Path,
+    plan: Mapping[str, Sequence[RawFrame]],
+    encode: Callable[[RawFrame], EncodedFrame],
+    flags: Any,
+) -> dict[str, ShardContent]:
+    """Does what `write_shards` does, on the runner that flags name."""
+    contents = _finished_contents(directory, plan)
+    _say_what_is_there(contents, plan)
+    todo = [item for item in plan.items() if item[0] not in contents]
+    if todo:
+        write = functools.partial(
+            _write_one, directory=directory, encode=encode
+        )
+        run_on_beam(write, todo, flags)
+    return _finished_contents(directory, plan)
 
 
 def forget_contents(directory: Path, names: Iterable[str]) -> None:
@@ -99,8 +125,39 @@ def forget_contents(directory: Path, names: Iterable[str]) -> None:
             path.unlink()
 
 
+def _finished_contents(
+    directory: Path, names: Iterable[str]
+) -> dict[str, ShardContent]:
+    """Returns the content of the shards that are there."""
+    return {
+        name: content
+        for name in names
+        if (content := _finished_content(directory / name)) is not None
+    }
+
+
+def _say_what_is_there(found: Sized, planned: Sized) -> None:
+    if 0 < len(found) < len(planned):
+        print(f"continuing: {len(found)} of {len(planned)} shards are there")
+
+
+def _write_one(
+    shard: tuple[str, Sequence[RawFrame]],
+    directory: Path,
+    encode: Callable[[RawFrame], EncodedFrame],
+) -> None:
+    """Makes one shard in this process, which may be any machine's."""
+    name, frames = shard
+    _write_shard(
+        directory / name, map(encode, frames), attempt=f".{uuid.uuid4().hex}"
+    )
+
+
 def _write_shard(
-    path: Path, frames: Iterable[EncodedFrame], bar: ProgressBar
+    path: Path,
+    frames: Iterable[EncodedFrame],
+    count: Callable[[], None] = lambda: None,
+    attempt: str = "",
 ) -> ShardContent:
     from kliep_tf.data import records  # imports TensorFlow: see above
 
@@ -118,13 +175,13 @@ def _write_shard(
                 label_format=frame.label_format,
             )
             content.add(frame)
-            bar.update()
+            count()
         # Here and not after write_shard: whenever a shard has its name, its
         # content is known.
         text = json.dumps(vars(content))
         runs.write_atomically(_content_path(path), text)
 
-    records.write_shard(path, examples())
+    records.write_shard(path, examples(), attempt)
     return content
 
 

@@ -223,18 +223,26 @@ def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
     return paths
 
 
-def write_shard(path: str | os.PathLike, examples: Iterable[bytes]) -> int:
+def write_shard(
+    path: str | os.PathLike, examples: Iterable[bytes], attempt: str = ""
+) -> int:
     """Writes serialized examples to one shard, atomically.
 
     A shard whose name ends in .gz is compressed. It appears under its name only
     when it is whole and on disk; until then it is a dot file that no reader's
     glob matches.
 
+    Args:
+        path: of the shard.
+        examples: serialized, in order.
+        attempt: a name for the dot file of one's own, where another process
+            may be writing the same shard.
+
     Returns:
         The number of examples.
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.partial")
+    temporary = path.with_name(f".{path.name}{attempt}.partial")
     count = 0
     try:
         compression = "GZIP" if path.suffix == ".gz" else ""
