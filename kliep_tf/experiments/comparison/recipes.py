@@ -22,6 +22,7 @@ from kliep_tf.experiments.running.flagfiles import (
     SEGMENTER_FLAGFILE,
     TRAIN_FLAGFILE,
     find_flagfile,
+    sets_flag,
 )
 from kliep_tf.experiments.running.jobs import (
     FlagValue,
@@ -182,6 +183,11 @@ def training(
     if translator.segmenter_flag:
         trained = segmenter(setting, setting.source, seed, "the source")
         given[translator.segmenter_flag] = Output(trained, runs.SAVED_MODEL)
+    flagfile = translator.flagfile or setting.train_flagfile
+    if translator.module == TRAIN and sets_flag(flagfile, "weighting"):
+        # A row with exponents must not take the flagfile's; where the file says
+        # nothing, jobs stay those of earlier versions.
+        given["weighting"] = translator.flags.get("weighting", "exponents")
     return Job(
         f"train {name}, seed {seed}",
         translator.module,
@@ -195,7 +201,7 @@ def training(
             **given,
             **setting.size_flags,
         },
-        translator.flagfile or setting.train_flagfile,
+        flagfile,
     )
 
 

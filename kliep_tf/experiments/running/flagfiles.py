@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 
 from kliep_tf import runs
@@ -79,6 +80,15 @@ def flagfile_lines(path: str, inside: tuple[str, ...] = ()) -> list[str]:
             found.append(line)
             found += _pretrained_weights(line)
     return found
+
+
+def sets_flag(path: str, name: str) -> bool:
+    """Returns whether a flagfile, or one that it names, sets a flag."""
+    names = (
+        re.split(r"[=\s]", line.lstrip("-"), maxsplit=1)[0]
+        for line in flagfile_lines(path)
+    )
+    return name in names
 
 
 def _pretrained_weights(line: str) -> list[str]:

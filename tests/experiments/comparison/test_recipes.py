@@ -233,3 +233,17 @@ def test_auto_features_take_no_segmenter(common):
     (weights,) = every_job(config)["estimate_weights"]
     assert weights.needs == []
     assert parse_command(weights, Path("cache")).features == "auto"
+
+
+@pytest.mark.parametrize("row", ["0:0", "1:1", "overlap"])
+def test_a_row_is_not_weighed_as_the_flagfile_says(common, tmp_path, row):
+    flagfile = tmp_path / "train.flags"
+    flagfile.write_text("--weighting=overlap\n")
+    config = table1.Table1Config(
+        output_dir="x", train_flagfile=str(flagfile), **common
+    )
+    job = recipes.training(
+        recipes.make_setting(config), cyclegan(row), "row", 0
+    )
+    expected = "overlap" if row == "overlap" else "exponents"
+    assert parse_command(job, Path("cache")).weighting == expected
