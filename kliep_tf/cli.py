@@ -34,6 +34,7 @@ from kliep_tf.flag_fields import (
     combine,
     flag,
     part_of,
+    refuse_url,
     require_positive,
     require_seed,
     size_flags,
@@ -123,12 +124,13 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
         )
     values = {}
     for field in dataclasses.fields(config_class):
-        value = flag_values[field.name].value
+        value = _converted(flag_values[field.name].value)
+        refuse_url(field.name, value)
         if value is None and field.default is dataclasses.MISSING:
             raise UserError(
                 f"--{field.name} is missing: expected {field.metadata['help']}"
             )
-        values[field.name] = _converted(value)
+        values[field.name] = value
     config = config_class(**values)
     check(config)
     return config

@@ -7,6 +7,7 @@ public); a config made by another program or a test is checked by `check`.
 import dataclasses
 import functools
 import math
+import re
 import types
 import typing
 from collections.abc import Callable, Sequence
@@ -16,6 +17,12 @@ from kliep_tf.errors import UserError
 
 # Keras's generators take 32 bits, and each network of a model has its own.
 MAX_SEED = 2**30 - 1
+_URL = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
+_MOUNTED_BY = {
+    "gs": "mount the bucket as a folder by Cloud Storage FUSE (gcsfuse)",
+    "s3": "mount the bucket as a folder by Mountpoint for Amazon S3",
+    "file": "leave file:// out",
+}
 
 _Part = TypeVar("_Part")
 
@@ -81,11 +88,32 @@ def part_of(config: Any, part: type[_Part]) -> _Part:
 
 
 def check(config: Any) -> None:
-    """Raises a UserError for the first number outside of its flag's range."""
+    """Raises a UserError for the first value that its flag does not take.
+
+    It is a number outside of the flag's range, or names a place that is no
+    path.
+    """
     for field in dataclasses.fields(config):
         value, allowed = getattr(config, field.name), field.metadata["range"]
+        refuse_url(field.name, value)
         if isinstance(value, int | float) and value not in allowed:
             raise UserError(f"--{field.name}={value}: expected {allowed}")
+
+
+def refuse_url(name: str, value: Any) -> None:
+    """Raises a UserError for a flag that names an object store or a site.
+
+    Outputs are locked and renamed and records are read by offset, which object
+    stores do not offer: their names would be taken for those of folders.
+    """
+    for text in value if isinstance(value, tuple) else (value,):
+        match = _URL.match(text) if isinstance(text, str) else None
+        if match:
+            way = _MOUNTED_BY.get(match[1].lower(), "download it")
+            raise UserError(
+                f"--{name}={text}: expected a path of this machine, found "
+                f"{match[0]}, which is neither read nor written; {way}"
+            )
 
 
 def require_positive(config: Any, *names: str) -> None:
