@@ -1,0 +1,1 @@
+"""Faults made on purpose: quick ones in `make test`, all in `make soak`."""
