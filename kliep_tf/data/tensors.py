@@ -8,6 +8,7 @@ import safetensors.numpy
 import tensorflow as tf
 
 from kliep_tf.data.npz_files import read_npz
+from kliep_tf.data.plain_paths import plain_path
 from kliep_tf.data.torch_files import read_torch
 from kliep_tf.errors import DataError, UserError, reason_of
 
@@ -65,13 +66,14 @@ def tensor_files(path: str | os.PathLike) -> list[str]:
 
 def _read_checkpoint(path: str) -> dict[str, np.ndarray]:
     try:
-        reader = tf.train.load_checkpoint(path)
-        names = reader.get_variable_to_shape_map()
-        return {
-            name: reader.get_tensor(name)
-            for name in names
-            if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
-        }
+        with plain_path(path) as plain:
+            reader = tf.train.load_checkpoint(plain)
+            names = reader.get_variable_to_shape_map()
+            return {
+                name: reader.get_tensor(name)
+                for name in names
+                if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
+            }
     except (tf.errors.OpError, ValueError) as error:
         raise DataError(
             f"{path}: expected a whole TensorFlow checkpoint, found a damaged "

@@ -15,7 +15,8 @@ import tensorflow as tf
 
 from kliep_tf.data import images
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
-from kliep_tf.errors import UserError
+from kliep_tf.data.plain_paths import plain_path
+from kliep_tf.errors import UserError, reason_of
 from kliep_tf.segmentation.deeplab import (
     deeplab_v2_resnet101,
     deeplab_v3plus_xception65,
@@ -123,11 +124,11 @@ def export_segmenter(
 
 def _restore(network: keras.Model, path: str) -> None:
     try:
-        status = tf.train.Checkpoint(network=network).read(path)
+        with plain_path(path) as plain:
+            status = tf.train.Checkpoint(network=network).read(plain)
         status.expect_partial().assert_existing_objects_matched()
     except DAMAGE as error:
-        reason = str(error).strip().splitlines()[0]
         raise UserError(
             f"{path}: expected a segmenter of this network and of as many "
-            f"classes, found another ({reason})"
+            f"classes, found another ({reason_of(error)})"
         ) from error

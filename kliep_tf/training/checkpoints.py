@@ -8,6 +8,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from kliep_tf.data.plain_paths import plain_path
 from kliep_tf.errors import DataError, reason_of
 
 # What TensorFlow raises for files cut short, altered, missing, or of another
@@ -64,9 +65,13 @@ class Checkpoints:
             UserError: there are checkpoints but none can be read.
         """
         paths = list(reversed(self._manager.checkpoints))
+        # Made by the first save otherwise, which would read it from the path
+        # of then.
+        _ = self._checkpoint.save_counter
         for path in paths:
             try:
-                status = self._checkpoint.read(path)
+                with plain_path(path) as plain:
+                    status = self._checkpoint.read(plain)
                 status.assert_existing_objects_matched()
                 return self._steps_done()
             except DAMAGE as error:
@@ -110,6 +115,8 @@ class Checkpoints:
             for partial in directory.glob(f"ckpt-{self._steps_done()}*_temp"):
                 shutil.rmtree(partial, ignore_errors=True)
             raise OSError(None, reason_of(error), str(directory)) from error
+        # The manager removes by patterns, and none in a folder like "run [1]".
+        self.sweep()
 
     def _steps_done(self) -> int:
         # int(variable) fails on the mirrored variables of a strategy.

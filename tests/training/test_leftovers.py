@@ -2,6 +2,7 @@
 
 import collections
 import itertools
+from pathlib import Path
 
 import pytest
 import tensorflow as tf
@@ -9,6 +10,7 @@ from tensorboard.backend.event_processing.event_file_loader import (
     EventFileLoader,
 )
 
+from kliep_tf.data.tensors import read_tensors
 from kliep_tf.training.checkpoints import Checkpoints
 from kliep_tf.training.loop import LoopSettings, run_steps
 
@@ -94,3 +96,28 @@ def test_without_the_managers_file_checkpoints_are_left_alone(tmp_path):
     (directory / "ckpt-7.index").write_text("somebody's")
     Checkpoints(directory, {}, keep=2).sweep()
     assert (directory / "ckpt-7.index").exists()
+
+
+def test_folder_that_looks_like_a_pattern_is_a_folder(tmp_path):
+    directory = tmp_path / "a [1]*?"
+    with pytest.raises(Killed):
+        run(directory, die_at=4)
+    run(directory)
+    assert points(directory / "board")["loss", 6] == 1
+    # The last two, as anywhere else.
+    indices = sorted(path.name for path in directory.glob("ckpt/*.index"))
+    assert indices == ["ckpt-4.index", "ckpt-6.index"]
+    found = read_tensors(directory / "ckpt" / "ckpt-6")
+    assert found["counter/.ATTRIBUTES/VARIABLE_VALUE"] == 6
+
+
+def test_run_that_was_moved_goes_on(tmp_path, monkeypatch):
+    with pytest.raises(Killed):
+        run(tmp_path / "first", die_at=4)
+    (tmp_path / "first").rename(tmp_path / "second")
+    monkeypatch.chdir(tmp_path)
+    run(Path("./second"))
+    read = read_tensors("second/ckpt/ckpt-6")
+    assert read["counter/.ATTRIBUTES/VARIABLE_VALUE"] == 6
+    # Steps 1 and 2 were made before, and not again.
+    assert points(tmp_path / "second" / "board")["loss", 2] == 1

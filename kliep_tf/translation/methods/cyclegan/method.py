@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from kliep_tf.errors import UserError
+from kliep_tf.data.plain_paths import plain_path
+from kliep_tf.errors import UserError, reason_of
 from kliep_tf.training.checkpoints import DAMAGE
 from kliep_tf.translation.method import (
     ExportableGenerator,
@@ -62,14 +63,15 @@ def restore(
     name = "averaged_source_to_target" if averaged else "source_to_target"
     reader = tf.train.Checkpoint(**{name: network})
     try:
-        status = reader.read(checkpoint)
+        with plain_path(checkpoint) as path:
+            status = reader.read(path)
         status.assert_existing_objects_matched().expect_partial()
     except DAMAGE as error:
         raise UserError(
             f"{checkpoint}: expected a checkpoint of {name} with "
             f"{settings.generator_filters} filters and "
             f"{settings.num_residual_blocks} residual blocks, found "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{reason_of(error)}"
         ) from error
     return exportable(network)
 
