@@ -144,8 +144,11 @@ class Columns:
             ]
         )
         present = np.isfinite(self.log_means)
+        counted = _where_counted(rows, tf.constant(q > 0), tf.constant(present))
+        if not weights.leaves_out:
+            del rows  # as large as `counted`
         problem = SignedProblem(
-            _where_counted(rows, tf.constant(q > 0), tf.constant(present)),
+            counted,
             present,
             q,
             solver,

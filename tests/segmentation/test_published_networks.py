@@ -131,6 +131,15 @@ def test_logits_have_the_size_of_an_odd_image(name, request):
     assert np.isfinite(logits).all()
 
 
+@pytest.mark.parametrize("name", ["drn", "v3plus", "v2", "efficientnet"])
+def test_a_saved_model_takes_the_names_of_all_variables(name, request):
+    # It opens a scope of each name, which must not begin with an underscore.
+    with tf.Graph().as_default():
+        for variable in request.getfixturevalue(name).variables:
+            with tf.name_scope(variable.path):
+                pass
+
+
 def test_output_strides(drn, v3plus, v2):
     image = _image(33, 65)
     assert backbone_of(drn)(image).shape == (1, 5, 9, 512)
