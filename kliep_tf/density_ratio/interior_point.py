@@ -197,11 +197,7 @@ def _iterate(
     centre = mu * (affine / mu) ** 3
     relaxed = q
     if signed:
-        # Of many points, no more than the start has: an equal share each.
-        counted = q > 0.0
-        most = 1.0 / tf.reduce_sum(tf.cast(counted, q.dtype))
-        relaxed = tf.maximum(q, tf.minimum(centre, most))
-        relaxed = tf.where(counted, relaxed, q)
+        relaxed = tf.where(q > 0.0, tf.maximum(q, centre), q)
     target = tf.concat([tf.fill([size], centre), relaxed], 0)
     complement = target - primal * dual - bends
     bent = bends[size:]

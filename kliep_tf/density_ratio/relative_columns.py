@@ -16,6 +16,7 @@ logarithms of both, and so holds both above 0, and r below 1 / a.
 """
 
 import dataclasses
+import os
 
 import numpy as np
 import tensorflow as tf
@@ -24,7 +25,11 @@ from kliep_tf.density_ratio import blocks
 from kliep_tf.density_ratio.exponents import Exponents
 from kliep_tf.density_ratio.signed_problem import SignedProblem
 from kliep_tf.density_ratio.simplex import Solver
+from kliep_tf.errors import UserError
 
+# Of memory that a solve takes at its peak, for each point and column: two rows
+# of float32, and what the solver makes of them (measured on 100,000 points).
+_BYTES = 90
 _LARGEST_LOG = 80.0  # of K / b, which is at most 1 / (weight of one point)
 
 
@@ -133,7 +138,14 @@ class Columns:
         """Returns the optimum, to a tolerance in nats, and its certificate.
 
         Screened (`Problem.solve_screened`), unless that leaves a larger gap.
+
+        Raises:
+            UserError: this machine has not the memory.
         """
+        _require_memory(
+            self.to_target.num_points + self.to_source.num_points,
+            self.to_target.width,
+        )
         wholes = self.to_target.whole(), self.to_source.whole()
         rows, scales = self._rows(wholes)
         sizes = [whole.shape[1] for whole in wholes]
@@ -191,6 +203,21 @@ class Columns:
         return (
             tf.concat([rows for rows, _ in parts], axis=1),
             tf.concat([scales for _, scales in parts], axis=0),
+        )
+
+
+def _require_memory(num_points: int, width: int) -> None:
+    """Raises a UserError where a solve cannot fit into physical memory."""
+    if not hasattr(os, "sysconf"):
+        return
+    needed = _BYTES * num_points * width
+    physical = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    if needed > physical:
+        raise UserError(
+            f"relative_kliep: expected points of which all rows fit into "
+            f"{physical / 2**30:.0f} GiB of memory, found {num_points} with "
+            f"{width} columns, about {needed / 2**30:.0f} GiB; kliep and "
+            "rulsif take less"
         )
 
 

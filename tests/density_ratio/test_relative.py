@@ -239,6 +239,15 @@ def test_arrays_and_back(tmp_path):
     assert loaded.duality_gap == result.duality_gap
 
 
+def test_what_memory_cannot_hold_is_refused(monkeypatch):
+    # 200 points and 96 columns, by 90 bytes: 1.7 MB of 1 MiB.
+    monkeypatch.setattr(
+        "os.sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 256}.__getitem__
+    )
+    with pytest.raises(UserError, match=r"relative_kliep: .*found 200 with 96"):
+        fit_relative_kliep(*samples(0, 120, 80), 5, bandwidth=1.0)
+
+
 def test_identical_domains_have_ratios_of_one():
     points, _ = samples(6)
     with warnings.catch_warnings():
