@@ -15,6 +15,8 @@ import tensorflow as tf
 from kliep_tf.data import records, summaries
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 
+pytest_plugins = ["tests.cpu_times"]
+
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = (32, 48)
 
