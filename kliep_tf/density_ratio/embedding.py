@@ -119,7 +119,8 @@ class Embedder:
         self.width = self._network.output_shape[-1]
 
     @tf.function(
-        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+        autograph=False,
     )
     def __call__(self, images: tf.Tensor) -> tf.Tensor:
         """Returns float32 [N, d] of uint8 images [N, H, W, 3]."""

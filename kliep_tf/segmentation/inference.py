@@ -59,7 +59,10 @@ def load_segmenter(
         expected = f"train ids 0..{num_classes - 1}"
     run_batch = _at_own_size(signature, input_name, input_spec, output_name)
 
-    @tf.function(input_signature=[tf.TensorSpec([None] * 3 + [3], tf.uint8)])
+    @tf.function(
+        input_signature=[tf.TensorSpec([None] * 3 + [3], tf.uint8)],
+        autograph=False,
+    )
     def probabilities(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         raw = run_batch(pixels)
         if raw.dtype.is_integer:

@@ -59,7 +59,7 @@ def confusion_matrix(
     return counts.reshape(num_classes, num_classes).astype(np.int64)
 
 
-@tf.function(reduce_retracing=True)
+@tf.function(reduce_retracing=True, autograph=False)
 def predict_and_count(
     scores: tf.Tensor, label: tf.Tensor, ignore_label: int = IGNORE_LABEL
 ) -> tuple[tf.Tensor, tf.Tensor]:

@@ -102,7 +102,7 @@ def make_validation(
     """
     scalars = ScalarWriter(DESCRIPTIONS)
 
-    @tf.function(reduce_retracing=True)
+    @tf.function(reduce_retracing=True, autograph=False)
     def logits_of(pixels: tf.Tensor) -> tf.Tensor:
         return network(images.to_float(pixels), training=False)
 

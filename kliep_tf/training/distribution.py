@@ -89,7 +89,9 @@ def replicated_step(
             that `all_reduce_sum` has already made equal on all replicas.
     """
 
-    @tf.function(reduce_retracing=True)
+    # Autograph takes seconds to rewrite all that a step calls; steps have no
+    # Python `if` or `for` over tensors, which alone need it.
+    @tf.function(reduce_retracing=True, autograph=False)
     def step(batch: Any) -> Mapping[str, tf.Tensor]:
         if strategy.num_replicas_in_sync == 1:
             return train_step(batch)

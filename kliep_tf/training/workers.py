@@ -165,7 +165,7 @@ class Team:
         return float(sums)
 
 
-@tf.function
+@tf.function(autograph=False)
 def _sum_over_replicas(
     strategy: tf.distribute.Strategy, value: tf.Tensor
 ) -> tf.Tensor:

@@ -40,7 +40,7 @@ def write_saved_model(
     for name, (function, inputs) in _endpoints(generator).items():
         # Keras traces an endpoint and TensorFlow its signature: each then
         # only calls what is traced here, once.
-        traced = tf.function(function, input_signature=inputs)
+        traced = tf.function(function, input_signature=inputs, autograph=False)
         archive.add_endpoint(name, traced.get_concrete_function(), inputs)
     write_archive(archive, directory)
 

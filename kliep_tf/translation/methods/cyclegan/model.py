@@ -180,7 +180,9 @@ class CycleGAN(keras.Model):
             self.source_to_target, self.target_to_source, self.settings
         )
         compiled = functools.partial(
-            tf.function, jit_compile=self.setup.jit_compile or None
+            tf.function,
+            jit_compile=self.setup.jit_compile or None,
+            autograph=False,
         )
         self._generator_gradients = compiled(self._compute_generator_gradients)
         self._discriminator_gradients = compiled(
