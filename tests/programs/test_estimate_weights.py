@@ -1,5 +1,8 @@
+import contextlib
 import dataclasses
+import io
 import json
+import shutil
 
 import keras
 import numpy as np
@@ -12,6 +15,7 @@ from kliep_tf.density_ratio.scaling import FeatureScaling
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_weights import EstimateConfig, estimate
 from tests.conftest import write_records
+from tests.programs.run_directories import copy_run
 
 
 @pytest.fixture
@@ -24,12 +28,29 @@ def config(source_records, target_records, tmp_path):
     )
 
 
-def test_both_directions_match_the_other_domains_sky(config, tmp_path, capsys):
-    estimate(config)
+@pytest.fixture(scope="module")
+def finished(source_records, target_records, tmp_path_factory):
+    """What `config` asks for, estimated once; and what that printed."""
+    weights_dir = tmp_path_factory.mktemp("finished") / "weights"
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        estimate(
+            EstimateConfig(
+                source_records=str(source_records),
+                target_records=str(target_records),
+                weights_dir=str(weights_dir),
+                features="class_histogram",
+            )
+        )
+    return weights_dir, printed.getvalue()
+
+
+def test_both_directions_match_the_other_domains_sky(finished):
+    weights_dir, text = finished
     sky = {}
     for domain in ("source", "target"):
-        features = np.load(tmp_path / "weights" / f"{domain}_features.npz")
-        found = weights.load_weights(tmp_path / "weights", domain)
+        features = np.load(weights_dir / f"{domain}_features.npz")
+        found = weights.load_weights(weights_dir, domain)
         assert found.filenames.tolist() == features["filenames"].tolist()
         np.testing.assert_allclose(found.weights.mean(), 1.0, rtol=1e-5)
         shares = features["values"][:, 10]  # the train id of sky
@@ -41,27 +62,23 @@ def test_both_directions_match_the_other_domains_sky(config, tmp_path, capsys):
         before = abs(sky[domain] - sky[other])
         after = abs(sky[f"weighted {domain}"] - sky[other])
         assert after < before / 2
-    text = capsys.readouterr().out
     assert "effective sample size" in text
     assert "| sky" in text
 
 
-def test_solution_carries_its_certificate(config, tmp_path):
-    estimate(config)
+def test_solution_carries_its_certificate(finished):
     for domain in ("source", "target"):
-        found = weights.load_weights(tmp_path / "weights", domain)
+        found = weights.load_weights(finished[0], domain)
         assert 0 <= found.summary["duality_gap"] <= 1e-6
         assert found.summary["effective_sample_size"] == pytest.approx(
             weights.effective_sample_size(found.weights), rel=1e-4
         )
 
 
-def test_ratio_can_be_evaluated_on_new_images_from_the_file_alone(
-    config, tmp_path
-):
-    estimate(config)
-    found = weights.load_weights(tmp_path / "weights", "source")
-    features = np.load(tmp_path / "weights" / "source_features.npz")["values"]
+def test_ratio_can_be_evaluated_on_new_images_from_the_file_alone(finished):
+    weights_dir, _ = finished
+    found = weights.load_weights(weights_dir, "source")
+    features = np.load(weights_dir / "source_features.npz")["values"]
     scaling = FeatureScaling.from_arrays(found.model)
     again = density_ratio(scaling.apply(features), from_arrays(found.model))
     np.testing.assert_allclose(again, found.weights, rtol=1e-4)
@@ -144,24 +161,34 @@ def test_features_that_need_labels_say_so_before_anything_is_written(
     assert not (tmp_path / "weights").exists()
 
 
-def test_segmenter_is_trained_on_the_source_where_none_is_given(
-    config, tmp_path
-):
+@pytest.fixture(scope="module")
+def with_own_segmenter(source_records, target_records, tmp_path_factory):
+    """Weights by a segmenter that the estimate has trained itself."""
+    weights_dir = tmp_path_factory.mktemp("own") / "weights"
     estimate(
-        dataclasses.replace(
-            config, features="segmenter_histogram", segmenter_steps=3
+        EstimateConfig(
+            source_records=str(source_records),
+            target_records=str(target_records),
+            weights_dir=str(weights_dir),
+            features="segmenter_histogram",
+            segmenter_steps=3,
+            bandwidth="0.5",
         )
     )
-    assert (
-        tmp_path / "weights" / "segmenter" / "saved_model" / "saved_model.pb"
-    ).exists()
-    assert (tmp_path / "weights" / "report.md").exists()
-    assert (tmp_path / "weights" / "weights.png").exists()
+    return weights_dir
 
 
-def test_finished_estimate_says_so(config, capsys):
-    estimate(config)
-    capsys.readouterr()
+def test_segmenter_is_trained_on_the_source_where_none_is_given(
+    with_own_segmenter,
+):
+    saved_model = with_own_segmenter / "segmenter" / "saved_model"
+    assert (saved_model / "saved_model.pb").exists()
+    assert (with_own_segmenter / "report.md").exists()
+    assert (with_own_segmenter / "weights.png").exists()
+
+
+def test_finished_estimate_says_so(finished, config, tmp_path, capsys):
+    copy_run(finished[0], tmp_path / "weights")
     estimate(config)
     assert capsys.readouterr().out.endswith("weights already estimated\n")
 
@@ -222,8 +249,8 @@ def test_flags_that_make_no_sense_are_refused_before_anything_is_written(
     assert not (tmp_path / "weights").exists()
 
 
-def test_lost_weights_are_estimated_again(config, tmp_path):
-    estimate(config)
+def test_lost_weights_are_estimated_again(finished, config, tmp_path):
+    copy_run(finished[0], tmp_path / "weights")
     path = weights.weights_path(tmp_path / "weights", "target")
     before = weights.load_weights(tmp_path / "weights", "target")
     path.unlink()
@@ -262,20 +289,16 @@ def test_domains_of_different_classes_are_not_compared(config, tmp_path):
 
 
 def test_replaced_segmenter_asks_for_another_directory(
-    config, tmp_path, capsys
+    config, with_own_segmenter, tmp_path, capsys
 ):
     """Features of the old one would be found and taken for the new one's."""
-    estimate(
-        dataclasses.replace(
-            config, features="segmenter_histogram", segmenter_steps=1
-        )
-    )
-    segmenter = tmp_path / "weights" / "segmenter" / "saved_model"
+    segmenter = tmp_path / "segmenter"
+    shutil.copytree(with_own_segmenter / "segmenter" / "saved_model", segmenter)
     other = dataclasses.replace(
         config,
-        weights_dir=str(tmp_path / "other"),
         features="segmenter_histogram",
         segmenter=str(segmenter),
+        bandwidth="0.5",
     )
     estimate(other)
     estimate(other)

@@ -17,12 +17,13 @@ from tensorboard.backend.event_processing.event_accumulator import (
     EventAccumulator,
 )
 
-from kliep_tf import runs, train_weights
+from kliep_tf import cli, runs, train_weights
 from kliep_tf.data import records, weights
 from kliep_tf.data.index import build_index
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
+from kliep_tf.train_flags import TrainConfig
 from tests.conftest import ROOT, run_program
 from tests.programs.run_directories import (
     assert_same_checkpoints,
@@ -394,12 +395,11 @@ def test_other_arguments_need_another_directory(trained_run, tiny_config):
 
 
 def test_published_recipe_runs_with_its_sizes_overridden(
-    tmp_path, source_records, target_records
+    tmp_path, source_records, target_records, monkeypatch
 ):
+    monkeypatch.chdir(ROOT)
     command = [
-        sys.executable,
-        "-m",
-        "kliep_tf.train",
+        "train",
         "--flagfile=configs/gta2cs.flags",
         f"--source_records={source_records}",
         f"--target_records={target_records}",
@@ -414,7 +414,7 @@ def test_published_recipe_runs_with_its_sizes_overridden(
         "--discriminator_filters=2",
         "--num_residual_blocks=1",
     ]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    train(cli.parse(TrainConfig, command))
     assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
 
 

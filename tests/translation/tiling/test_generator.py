@@ -18,6 +18,12 @@ def make_small_generator(upsampling="transposed"):
     )
 
 
+SIGNATURE = [
+    tf.TensorSpec([1, None, None, 3]),
+    tf.TensorSpec([], tf.int32),
+]
+
+
 def random_image(height, width):
     return tf.random.uniform([1, height, width, 3], -1, 1, seed=height)
 
@@ -25,7 +31,8 @@ def random_image(height, width):
 @pytest.mark.parametrize("upsampling", UPSAMPLINGS)
 def test_tiles_make_the_whole_image(upsampling):
     generator = make_small_generator(upsampling)
-    tiled = tf.function(TiledGenerator(generator), autograph=False)
+    # As in a SavedModel: of any size, traced once.
+    tiled = tf.function(TiledGenerator(generator), SIGNATURE, autograph=False)
     for size in ((8, 8), (20, 16), (64, 48)):
         image = random_image(*size)
         whole = generator(image)
@@ -89,9 +96,7 @@ def test_no_layer_sees_more_than_a_strip():
 def test_rows_are_stored_at_the_lowest_resolution_alone():
     generator = make_small_generator()  # 4, 8 and 16 channels; 2 blocks
     tiled = tf.function(TiledGenerator(generator), autograph=False)
-    graph = tiled.get_concrete_function(
-        tf.TensorSpec([1, None, None, 3]), tf.TensorSpec([], tf.int32)
-    ).graph
+    graph = tiled.get_concrete_function(*SIGNATURE).graph
     shapes = [
         tf.get_static_value(operation.inputs[0]).tolist()
         for operation in graph.get_operations()

@@ -9,7 +9,8 @@ import pytest
 
 from tests.conftest import ROOT
 
-# The number of logical devices is settled before TensorFlow starts.
+# The number of logical devices is settled before TensorFlow starts. A process
+# imports TensorFlow for seconds, so one makes all trainings on two devices.
 STEPS = """
 import sys
 sys.path.insert(0, {root!r})
@@ -23,11 +24,12 @@ from kliep_tf.training.distribution import (
     distribute, make_strategy, replicated_step)
 from tests.translation.methods.cyclegan.small_model import (
     make_batch, make_model, weights_of)
-strategy = make_strategy("mirrored" if {devices} > 1 else "none", 4)
-assert strategy.num_replicas_in_sync == {devices}
+strategies = {{name: make_strategy(name, 4) for name in ("none", "mirrored")}}
+assert strategies["none"].num_replicas_in_sync == 1
+assert strategies["mirrored"].num_replicas_in_sync == {devices}
 batches = [
     make_batch([0.2, 1.8, 0.5, 1.5], [1.4, 0.6, 0.1, 1.9], seed)
-    for seed in range({steps})
+    for seed in range(3)
 ]
 dataset = tf.data.Dataset.from_generator(
     lambda: iter(batches),
@@ -35,20 +37,24 @@ dataset = tf.data.Dataset.from_generator(
         lambda t: tf.TensorSpec(t.shape, t.dtype), batches[0]),
 )
 results = {{}}
-for optimizer, rate, settings in {runs!r}:
+for name, distribution, steps, (optimizer, rate, settings) in {runs!r}:
+    strategy = strategies[distribution]
     with strategy.scope():
         model = make_model(
             4, rate=rate, **settings,
             optimizer={{
                 "SGD": keras.optimizers.SGD,
-                "Adam": keras.optimizers.Adam if {devices} == 1 else FusedAdam,
+                "Adam": (
+                    keras.optimizers.Adam if distribution == "none"
+                    else FusedAdam
+                ),
             }}[optimizer],
         )
     step = replicated_step(strategy, model.train_step)
-    for number, batch in enumerate(distribute(strategy, dataset), 1):
-        figures = step(batch)
-        for name in figures:
-            results[f"{{optimizer}}{{number}}/{{name}}"] = float(figures[name])
+    shares = distribute(strategy, dataset.take(steps))
+    for number, batch in enumerate(shares, 1):
+        for figure, value in step(batch).items():
+            results[f"{{name}}/{{number}}/{{figure}}"] = float(value)
         weights = weights_of(model)
         if model.settings.generator_ema:
             for average in model.export_generators:
@@ -57,7 +63,7 @@ for optimizer, rate, settings in {runs!r}:
             # A bias before instance normalisation has no gradient but
             # rounding, which Adam blows up to full steps.
             if weight.ndim > 1 or optimizer == "SGD":
-                results[f"{{optimizer}}{{number}}/weights/{{row}}"] = weight
+                results[f"{{name}}/{{number}}/weights/{{row}}"] = weight
 np.savez({path!r}, **results)
 """
 SGD = ("SGD", 0.01, {"pool_size": 4, "generator_ema": 0.15})
@@ -73,17 +79,21 @@ ADAM = (
 # Compute the same: in less memory, or by fewer multiplications.
 FRUGAL_ADAM = (*ADAM[:2], {**ADAM[2], "rematerialize": True})
 WINOGRAD_SGD = (*SGD[:2], {**SGD[2], "convolution": "winograd"})
+COMPILED_SGD = (*SGD[:2], {**SGD[2], "jit_compile": True})
 # Optimises the machine code less, for a test of a few steps.
 FAST_COMPILATION = {"XLA_FLAGS": "--xla_backend_optimization_level=0"}
 
 
-def results_of(path, *, devices, runs, steps=3):
+def results_of(path, *, devices, runs):
+    """Returns every figure and weight after every step, step by step.
+
+    Args:
+        path: of a file for the results.
+        devices: number of logical devices.
+        runs: (name, distribution, number of steps, run).
+    """
     code = STEPS.format(
-        root=str(ROOT),
-        devices=devices,
-        runs=runs,
-        steps=steps,
-        path=str(path),
+        root=str(ROOT), devices=devices, runs=runs, path=str(path)
     )
     subprocess.run(
         [sys.executable, "-c", code],
@@ -94,8 +104,18 @@ def results_of(path, *, devices, runs, steps=3):
     return dict(np.load(path))
 
 
+def of(results, name):
+    """Returns the results of the run `name`."""
+    name = f"{name}/"
+    return {
+        key.removeprefix(name): value
+        for key, value in results.items()
+        if key.startswith(name)
+    }
+
+
 def assert_equal_results(found, expected):
-    assert found.keys() == expected.keys()
+    assert found and found.keys() == expected.keys()
     for name, value in expected.items():
         np.testing.assert_allclose(
             found[name], value, rtol=1e-4, atol=2e-5, err_msg=name
@@ -103,56 +123,52 @@ def assert_equal_results(found, expected):
 
 
 @pytest.fixture(scope="module")
-def one_device(tmp_path_factory):
-    path = tmp_path_factory.mktemp("replicas") / "one.npz"
-    return results_of(path, devices=1, runs=[SGD, ADAM])
-
-
-@pytest.mark.parametrize(
-    ("devices", "runs"), [(2, [SGD]), (2, [WINOGRAD_SGD]), (4, [FRUGAL_ADAM])]
-)
-def test_replicas_step_as_one(devices, runs, one_device, tmp_path):
-    """Weights, averages, and every figure: losses, accuracies, norms."""
-    path = tmp_path / "found.npz"
-    found = results_of(path, devices=devices, runs=runs)
-    optimizers = tuple(optimizer for optimizer, _, _ in runs)
-    expected = {
-        name: value
-        for name, value in one_device.items()
-        if name.startswith(optimizers)
-    }
-    assert_equal_results(found, expected)
-
-
-def test_figures_of_replicas_are_there_to_be_compared(one_device):
-    names = {
-        name.removeprefix("SGD3/")
-        for name in one_device
-        if name.startswith("SGD3/")
-    }
-    assert names >= {
-        "weights/0",
-        "cycle/source",
-        "identity/target",
-        "generator/source_to_target",
-        "discriminator/source",
-        "accuracy/target_discriminator",
-        "accuracy/source_discriminator",
-        "gradient_norm/generator",
-        "gradient_norm/discriminator",
-    }
-
-
-def test_compiled_replicas_step_as_one_plain_device(one_device, tmp_path):
-    optimizer, rate, settings = SGD
-    compiled = (optimizer, rate, {**settings, "jit_compile": True})
-    found = results_of(
-        tmp_path / "found.npz", devices=2, runs=[compiled], steps=1
+def two_devices(tmp_path_factory):
+    return results_of(
+        tmp_path_factory.mktemp("replicas") / "two.npz",
+        devices=2,
+        runs=[
+            ("one SGD", "none", 3, SGD),
+            ("one Adam", "none", 3, ADAM),
+            ("SGD", "mirrored", 3, SGD),
+            ("winograd SGD", "mirrored", 3, WINOGRAD_SGD),
+            ("compiled SGD", "mirrored", 1, COMPILED_SGD),
+        ],
     )
-    # XLA rounds differently, which later steps would multiply.
-    expected = {
-        name: value
-        for name, value in one_device.items()
-        if name.startswith("SGD1/")
-    }
-    assert_equal_results(found, expected)
+
+
+@pytest.mark.parametrize("run", ["SGD", "winograd SGD"])
+def test_two_replicas_step_as_one(run, two_devices):
+    """Weights, averages, and every figure: losses, accuracies, norms."""
+    assert_equal_results(of(two_devices, run), of(two_devices, "one SGD"))
+
+
+def test_four_replicas_step_as_one(two_devices, tmp_path):
+    found = results_of(
+        tmp_path / "four.npz",
+        devices=4,
+        runs=[("Adam", "mirrored", 3, FRUGAL_ADAM)],
+    )
+    assert_equal_results(of(found, "Adam"), of(two_devices, "one Adam"))
+
+
+def test_figures_of_replicas_are_there_to_be_compared(two_devices):
+    for step in "123":
+        assert of(two_devices, f"one SGD/{step}").keys() >= {
+            "weights/0",
+            "cycle/source",
+            "identity/target",
+            "generator/source_to_target",
+            "discriminator/source",
+            "accuracy/target_discriminator",
+            "accuracy/source_discriminator",
+            "gradient_norm/generator",
+            "gradient_norm/discriminator",
+        }
+
+
+def test_compiled_replicas_step_as_one_plain_device(two_devices):
+    # One step: XLA rounds differently, which later steps would multiply.
+    assert_equal_results(
+        of(two_devices, "compiled SGD/1"), of(two_devices, "one SGD/1")
+    )
