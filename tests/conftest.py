@@ -1,18 +1,20 @@
 """Tiny records of two domains, drawn once for the whole test session."""
 
+import os
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 # Before TensorFlow: it sets what the programs, too, run TensorFlow with.
 from kliep_tf import cli  # noqa: F401
 
 # isort: split
+import filelock
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from kliep_tf.data import records, summaries
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 
 pytest_plugins = ["tests.cpu_times"]
@@ -52,6 +54,11 @@ def write_records(
 
     Of a part of them where `num_labelled` is given, the first have labels.
     """
+    # Here, not above: the process that hands out the tests needs none of it.
+    import tensorflow as tf
+
+    from kliep_tf.data import records, summaries
+
     if num_labelled is None:
         num_labelled = number if labelled else 0
     directory.mkdir(parents=True, exist_ok=True)
@@ -95,18 +102,45 @@ def write_records(
 
 
 @pytest.fixture(scope="session")
-def source_records(tmp_path_factory) -> Path:
-    """24 labelled rendered scenes of much sky."""
-    directory = tmp_path_factory.mktemp("records") / "source"
-    return write_records(directory, number=24, sky=0.5, bright=True)
+def shared_root(tmp_path_factory) -> Path:
+    """A directory that all processes of a test session share."""
+    root = tmp_path_factory.getbasetemp()
+    return root.parent if "PYTEST_XDIST_WORKER" in os.environ else root
+
+
+def make_once(directory: Path, make: Callable[[Path], object]) -> Path:
+    """Lets `make` fill a directory, unless another process has.
+
+    Its tests only read: one that writes takes a copy.
+    """
+    done = directory.with_suffix(".done")
+    with filelock.FileLock(directory.with_suffix(".lock")):
+        if not done.exists():
+            shutil.rmtree(directory, ignore_errors=True)
+            make(directory)
+            done.touch()
+    return directory
 
 
 @pytest.fixture(scope="session")
-def target_records(tmp_path_factory) -> Path:
+def source_records(shared_root) -> Path:
+    """24 labelled rendered scenes of much sky."""
+    return make_once(
+        shared_root / "source_records",
+        lambda directory: write_records(
+            directory, number=24, sky=0.5, bright=True
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def target_records(shared_root) -> Path:
     """20 labelled camera scenes of little sky."""
-    directory = tmp_path_factory.mktemp("records") / "target"
-    return write_records(
-        directory, number=20, sky=0.35, bright=False, prefix="city_"
+    return make_once(
+        shared_root / "target_records",
+        lambda directory: write_records(
+            directory, number=20, sky=0.35, bright=False, prefix="city_"
+        ),
     )
 
 

@@ -106,6 +106,22 @@ def test_after_the_import_all_is_as_before(run):
     assert run(code, "").stderr == NOTICES
 
 
+def test_what_keras_would_import_for_itself_is_left_out(run, tmp_path):
+    (tmp_path / "sklearn.py").write_text("print('imported')")
+    as_keras_does = (
+        "try:\n    import sklearn\nexcept ImportError:\n    print('without')"
+    )
+    ended = run(HUSHED + "import sklearn", as_keras_does)
+    # The program itself can import it, afterwards.
+    assert ended.stdout == "without\nimported\n"
+
+
+def test_what_was_imported_before_stays(run, tmp_path):
+    (tmp_path / "sklearn.py").write_text("print('imported')")
+    ended = run(f"import sklearn; {HUSHED}", "import sklearn")
+    assert ended.stdout == "imported\n" and not ended.stderr
+
+
 def test_library_computes_as_programs_do(run):
     shows = "import os; print(os.environ.get('TF_ENABLE_ONEDNN_OPTS'))"
     library = "import kliep_tf.data, tensorflow"

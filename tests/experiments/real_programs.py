@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import filelock
 import numpy as np
 
 from kliep_tf import cli, runs
@@ -62,7 +63,20 @@ def parse_command(job: Job, root: Path) -> Any:
 def run_here(
     jobs: Iterable[Job], root: Path, board: Board | None = None
 ) -> None:
-    """Runs what is not complete, makers first."""
+    """Runs what is not complete, makers first.
+
+    Files of tests share a cache, and may run in processes of their own: one of
+    them runs jobs at a time, the other finds them done.
+    """
+    with _lock(root):
+        _run(jobs, root, board)
+
+
+def _lock(root: Path) -> filelock.FileLock:
+    return filelock.FileLock(root.with_suffix(".lock"))
+
+
+def _run(jobs: Iterable[Job], root: Path, board: Board | None) -> None:
     for job in in_order(jobs):
         if job.is_complete(root):
             continue
@@ -107,8 +121,12 @@ def leave_scores(jobs: Sequence[Job], root: Path) -> dict[str, float]:
     Returns:
         The share of each evaluation made up, by digest.
     """
+    with _lock(root):
+        return _leave_scores(in_order(jobs), root)
+
+
+def _leave_scores(jobs: Sequence[Job], root: Path) -> dict[str, float]:
     shares = {}
-    jobs = in_order(jobs)
     made = {job.module: job for job in jobs if job.is_complete(root)}
     for number, job in enumerate(jobs):
         if job.is_complete(root):

@@ -6,6 +6,8 @@ import pytest
 
 from kliep_tf.train import train
 from kliep_tf.train_flags import TrainConfig, make_config
+from tests.conftest import make_once
+from tests.programs.run_directories import copy_run
 
 TINY = {
     "steps": 3,
@@ -32,8 +34,14 @@ def tiny_config(source_records, target_records) -> TrainConfig:
 
 
 @pytest.fixture(scope="session")
-def trained_run(tiny_config, tmp_path_factory):
+def trained_run(tiny_config, shared_root, tmp_path_factory):
     """The directory of a finished run with estimated weights."""
+
+    def make(run_dir):
+        train(dataclasses.replace(tiny_config, run_dir=str(run_dir)))
+
+    made = make_once(shared_root / "trained_run", make)
+    # One a process: some tests lose a file of it and have it made again.
     run_dir = tmp_path_factory.mktemp("runs") / "tiny"
-    train(dataclasses.replace(tiny_config, run_dir=str(run_dir)))
+    copy_run(made, run_dir)
     return run_dir
