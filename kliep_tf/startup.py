@@ -13,6 +13,7 @@ available") is still seen when it is this process's last word.
 """
 
 import contextlib
+import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
@@ -129,7 +130,7 @@ class _Loader(importlib.abc.Loader):
         hushed = (
             _filtered_stderr if self._finder.hush else contextlib.nullcontext
         )
-        with hushed(), _left_out():
+        with hushed(), _left_out(), _uncollected():
             self._loader.exec_module(module)
 
 
@@ -144,6 +145,23 @@ def _left_out() -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """Spares the garbage collector what is imported, then and later.
+
+    Half a million objects that stay, looked through again and again while they
+    are made, take a fifth of the import's time.
+    """
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if enabled:
+            gc.enable()
 
 
 @contextlib.contextmanager

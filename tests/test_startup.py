@@ -101,6 +101,7 @@ def test_after_the_import_all_is_as_before(run):
         + "assert os.fstat(2).st_ino == before; "
         "assert type(tensorflow.__loader__).__name__ == 'SourceFileLoader'; "
         "assert all('startup' not in repr(item) for item in sys.meta_path); "
+        "import gc; assert gc.isenabled(); "
         f"os.write(2, {NOTICES!r}.encode())"
     )
     assert run(code, "").stderr == NOTICES
