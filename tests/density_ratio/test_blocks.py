@@ -75,6 +75,7 @@ def test_a_function_is_called_by_one_thread_after_another():
 
 
 DEVICES = """
+from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
 import numpy as np
 import tensorflow as tf
 

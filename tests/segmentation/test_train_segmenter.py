@@ -119,6 +119,7 @@ def test_two_devices_take_the_same_step_as_one(weighted_records, tmp_path):
     # In a process of its own: logical devices are chosen before TensorFlow
     # starts, and its collectives serve one strategy a process.
     code = f"""
+from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]
 tf.config.set_logical_device_configuration(

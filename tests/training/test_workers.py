@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from kliep_tf.errors import UserError
+from kliep_tf.training.distribution import make_strategy
 from kliep_tf.training.workers import Worker, this_worker
 from tests.conftest import ROOT
 
@@ -59,17 +60,17 @@ def test_unusable_tf_config_is_shown_beside_a_usable_one(monkeypatch, text):
 JOIN = """
 from kliep_tf import cli
 from kliep_tf.training.distribution import make_strategy
-make_strategy("multi_worker", {batch_size}, join_seconds=2)
+make_strategy("multi_worker", 2, join_seconds=2)
 """
 
 
-def join(batch_size):
+def test_workers_that_do_not_come_are_not_waited_for_for_ever():
     config = {
         "cluster": {"worker": ["localhost:1", "localhost:2"]},
         "task": {"type": "worker", "index": 1},
     }
-    return subprocess.run(
-        [sys.executable, "-c", JOIN.format(batch_size=batch_size)],
+    ended = subprocess.run(
+        [sys.executable, "-c", JOIN],
         env={
             **os.environ,
             "TF_CONFIG": json.dumps(config),
@@ -81,10 +82,6 @@ def join(batch_size):
         timeout=120,
         check=False,
     )
-
-
-def test_workers_that_do_not_come_are_not_waited_for_for_ever():
-    ended = join(batch_size=2)
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [
         "worker 1: waiting up to 2 s for all 2 workers of TF_CONFIG, then "
@@ -92,8 +89,11 @@ def test_workers_that_do_not_come_are_not_waited_for_for_ever():
     ]
 
 
-def test_batch_that_cannot_be_shared_is_refused_before_anybody_waits():
-    ended = join(batch_size=3)
-    assert ended.returncode == 1
-    assert "--batch_size=3: expected a multiple of 2" in ended.stderr
-    assert "waiting" not in ended.stderr
+def test_batch_that_cannot_be_shared_is_refused_before_anybody_waits(
+    monkeypatch, capfd
+):
+    monkeypatch.setenv("TF_CONFIG", tf_config(1))
+    # Of 2, or of more where each worker has several GPUs.
+    with pytest.raises(UserError, match="--batch_size=3: expected a multiple"):
+        make_strategy("multi_worker", 3, join_seconds=2)
+    assert "waiting" not in capfd.readouterr().err

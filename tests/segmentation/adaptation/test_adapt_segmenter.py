@@ -120,6 +120,7 @@ def test_two_devices_take_the_same_step_as_one(
     # In a process of its own: logical devices are chosen before TensorFlow
     # starts, and its collectives serve one strategy a process.
     code = """
+from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
 import numpy as np
 import tensorflow as tf
 cpu = tf.config.list_physical_devices("CPU")[0]

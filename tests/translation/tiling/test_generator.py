@@ -109,6 +109,7 @@ def test_rows_are_stored_at_the_lowest_resolution_alone():
 
 _MEMORY_PROGRAM = """
 import json, pathlib, re
+from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
 import tensorflow as tf
 from kliep_tf.translation.networks import make_generator
 from kliep_tf.translation.tiling.generator import TiledGenerator

@@ -14,6 +14,7 @@ from tests.conftest import ROOT
 STEPS = """
 import sys
 sys.path.insert(0, {root!r})
+from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
 import keras, numpy as np, tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0],
