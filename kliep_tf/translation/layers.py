@@ -13,7 +13,8 @@ from kliep_tf.training.keras_compat import all_layers
 _MAX_FUSED_EXAMPLES = 4
 # The smallest epsilon that the fused kernel accepts.
 _MIN_FUSED_EPSILON = 1.001e-5
-# Beside the norm of a vector that is divided by it.
+# Beside the norm of a vector that is divided by it, and the least variance of
+# which a root is taken.
 _EPSILON = 1e-12
 
 
@@ -57,6 +58,58 @@ class InstanceNormalization(keras.layers.Layer):
             is_training=True,
         )
         return normalized
+
+
+@keras.saving.register_keras_serializable("kliep_tf")
+class ImageNormalization(keras.layers.Layer):
+    """Normalises every image to mean 0 and deviation 1 over all its channels.
+
+    With a scale and an offset for each channel, as the decoders of MUNIT and
+    the later UNIT have it under the name of layer normalisation (Huang et al.
+    2018): (x - mean) / (deviation + epsilon), the deviation that of a sample.
+    Keras's LayerNormalization would want a scale for each pixel.
+    """
+
+    def __init__(
+        self,
+        scale_initializer: keras.initializers.Initializer,
+        epsilon: float = 1e-5,
+        **kwargs: Any,
+    ):
+        """Takes the initializer of the scales, and what is added."""
+        super().__init__(**kwargs)
+        self.scale_initializer = scale_initializer
+        self.epsilon = epsilon
+
+    def build(self, input_shape: tuple) -> None:
+        """Makes scale and offset for inputs [N, H, W, C]."""
+        self.scale = self.add_weight(
+            name="scale",
+            shape=(input_shape[-1],),
+            initializer=self.scale_initializer,
+        )
+        self.offset = self.add_weight(
+            name="offset", shape=(input_shape[-1],), initializer="zeros"
+        )
+
+    def call(self, inputs: tf.Tensor) -> tf.Tensor:
+        """Normalises [N, H, W, C] over H, W and C, in float32."""
+        values = tf.cast(inputs, tf.float32)
+        mean, variance = tf.nn.moments(values, [1, 2, 3], keepdims=True)
+        size = tf.cast(tf.reduce_prod(tf.shape(values)[1:]), tf.float32)
+        variance = tf.maximum(variance * size / (size - 1.0), _EPSILON)
+        values = (values - mean) / (tf.sqrt(variance) + self.epsilon)
+        return tf.cast(values, inputs.dtype) * self.scale + self.offset
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {
+            **super().get_config(),
+            "scale_initializer": keras.initializers.serialize(
+                self.scale_initializer
+            ),
+            "epsilon": self.epsilon,
+        }
 
 
 @keras.saving.register_keras_serializable("kliep_tf")

@@ -12,12 +12,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from kliep_tf.translation.layers import (
-    InstanceNormalization,
-    ReflectionPadding,
-    SpectralConv2D,
-)
-from kliep_tf.translation.winograd import WinogradConv2D
+from kliep_tf.translation.layer_maker import LayerMaker
 
 # Two stride-2 stages: a generator halves height and width twice.
 SIZE_MULTIPLE = 4
@@ -53,7 +48,7 @@ def make_generator(
         seed: of the initial weights.
         name: of the model.
     """
-    layer = _LayerMaker(dtype, seed)
+    layer = LayerMaker(dtype, seed)
     inputs = keras.Input((None, None, 3), dtype="float32")
     x = layer.pad(3)(inputs)
     x = layer.norm_relu(layer.conv(filters, 7)(x))
@@ -90,7 +85,7 @@ def make_discriminator(
         seed: of the initial weights.
         name: of the model.
     """
-    layer = _LayerMaker(dtype, seed)
+    layer = LayerMaker(dtype, seed)
     patch_conv = functools.partial(layer.patch_conv, spectral=spectral_norm)
     inputs = keras.Input((None, None, 3), dtype="float32")
     x = layer.leaky_relu(patch_conv(filters, strides=2)(inputs))
@@ -146,7 +141,7 @@ def _parts(generator: keras.Model) -> list[keras.Model]:
 
 
 def _upsample(
-    x: tf.Tensor, filters: int, kind: str, layer: "_LayerMaker"
+    x: tf.Tensor, filters: int, kind: str, layer: LayerMaker
 ) -> tf.Tensor:
     """u128, u64: twice the height and width."""
     if kind == "transposed":
@@ -156,89 +151,10 @@ def _upsample(
 
 
 def _residual_block(
-    x: tf.Tensor, filters: int, winograd: bool, layer: "_LayerMaker"
+    x: tf.Tensor, filters: int, winograd: bool, layer: LayerMaker
 ) -> tf.Tensor:
     """R256: two 3x3 convolutions, no activation after the sum."""
     conv = layer.winograd_conv if winograd else layer.mirrored_conv
     y = layer.norm_relu(conv(x, filters))
     y = layer.norm()(conv(y, filters))
     return keras.layers.Add(dtype=layer.dtype)([x, y])
-
-
-class _LayerMaker:
-    """Makes layers of one dtype, initialised N(0, 0.02) from one seed."""
-
-    def __init__(self, dtype: str, seed: int):
-        self.dtype = dtype
-        self._initializer = keras.initializers.RandomNormal(
-            stddev=0.02, seed=keras.random.SeedGenerator(seed)
-        )
-
-    def conv(
-        self, filters: int, size: int, strides: int = 1, padding: str = "valid"
-    ) -> keras.layers.Layer:
-        return keras.layers.Conv2D(
-            filters,
-            size,
-            strides,
-            padding,
-            kernel_initializer=self._initializer,
-            dtype=self.dtype,
-        )
-
-    def mirrored_conv(self, x: tf.Tensor, filters: int) -> tf.Tensor:
-        return self.conv(filters, 3)(self.pad(1)(x))
-
-    def winograd_conv(self, x: tf.Tensor, filters: int) -> tf.Tensor:
-        conv = WinogradConv2D(
-            filters, kernel_initializer=self._initializer, dtype=self.dtype
-        )
-        # Checkpoints count layers: the padding that `conv` does itself keeps
-        # its place.
-        return conv(self.pad(0)(x))
-
-    def transposed_conv(self, filters: int, size: int) -> keras.layers.Layer:
-        return keras.layers.Conv2DTranspose(
-            filters,
-            size,
-            2,
-            "same",
-            kernel_initializer=self._initializer,
-            dtype=self.dtype,
-        )
-
-    def patch_conv(
-        self, filters: int, strides: int, spectral: bool
-    ) -> keras.layers.Layer:
-        # One pixel of padding on every side, as in the authors' code; "same"
-        # would pad unevenly and make other patches.
-        conv = self.spectral_conv if spectral else self.conv
-        return keras.Sequential(
-            [
-                keras.layers.ZeroPadding2D(1, dtype=self.dtype),
-                conv(filters, 4, strides),
-            ]
-        )
-
-    def spectral_conv(
-        self, filters: int, size: int, strides: int
-    ) -> keras.layers.Layer:
-        return SpectralConv2D(
-            filters,
-            size,
-            strides,
-            kernel_initializer=self._initializer,
-            dtype=self.dtype,
-        )
-
-    def pad(self, padding: int) -> keras.layers.Layer:
-        return ReflectionPadding(padding, dtype=self.dtype)
-
-    def norm(self) -> keras.layers.Layer:
-        return InstanceNormalization(dtype=self.dtype)
-
-    def norm_relu(self, x: tf.Tensor) -> tf.Tensor:
-        return keras.layers.ReLU(dtype=self.dtype)(self.norm()(x))
-
-    def leaky_relu(self, x: tf.Tensor) -> tf.Tensor:
-        return keras.layers.LeakyReLU(0.2, dtype=self.dtype)(x)

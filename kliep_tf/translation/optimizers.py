@@ -1,6 +1,7 @@
 """Optimizers of translation methods: Adam, its rates, summed gradients, EMA."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -17,6 +18,24 @@ class FusedAdam(keras.optimizers.Adam):
     Variables and checkpoints are those of Keras's.
     """
 
+    def __init__(self, *args: Any, l2_penalty: float = 0.0, **kwargs: Any):
+        """Takes what Keras's Adam takes, and a penalty.
+
+        Args:
+            *args: of Keras's Adam.
+            l2_penalty: times each variable, is added to its gradient before
+                the moments are taken, as PyTorch's Adam does by the name of
+                weight decay. Keras's `weight_decay` is that of AdamW, which
+                the moments do not see.
+            **kwargs: of Keras's Adam.
+        """
+        super().__init__(*args, **kwargs)
+        self.l2_penalty = l2_penalty
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {**super().get_config(), "l2_penalty": self.l2_penalty}
+
     def update_step(
         self,
         gradient: tf.Tensor,
@@ -27,6 +46,9 @@ class FusedAdam(keras.optimizers.Adam):
         if self.amsgrad:
             raise ValueError("expected amsgrad=False: TensorFlow has no kernel")
         dtype = variable.dtype
+        gradient = tf.cast(gradient, dtype)
+        if self.l2_penalty:
+            gradient += self.l2_penalty * variable
         momentum, velocity = keras_compat.moments_of(self, variable)
         step = tf.cast(self.iterations.value + 1, dtype)
         beta_1 = tf.constant(self.beta_1, dtype)
@@ -41,7 +63,7 @@ class FusedAdam(keras.optimizers.Adam):
             beta1=beta_1,
             beta2=beta_2,
             epsilon=tf.constant(self.epsilon, dtype),
-            grad=tf.cast(gradient, dtype),
+            grad=gradient,
         )
 
 
@@ -80,6 +102,30 @@ class LinearDecay(keras.optimizers.schedules.LearningRateSchedule):
             "num_steps": self.num_steps,
             "decay_start": self.decay_start,
         }
+
+
+@keras.saving.register_keras_serializable("kliep_tf")
+class Halvings(keras.optimizers.schedules.LearningRateSchedule):
+    """Halves the rate again and again, at equal distances."""
+
+    def __init__(self, learning_rate: float, every: int):
+        """Sets the schedule.
+
+        Args:
+            learning_rate: the first.
+            every: steps between two halvings; 0 for a constant rate.
+        """
+        self.learning_rate = learning_rate
+        self.every = every
+
+    def __call__(self, step: tf.Tensor) -> tf.Tensor:
+        """Returns the rate of step `step`, counted from 0."""
+        halvings = tf.cast(step, tf.int32) // self.every if self.every else 0
+        return self.learning_rate * 0.5 ** tf.cast(halvings, tf.float32)
+
+    def get_config(self) -> dict:
+        """Returns the constructor's arguments."""
+        return {"learning_rate": self.learning_rate, "every": self.every}
 
 
 def sum_over_replicas(gradients: Sequence[tf.Tensor]) -> list[tf.Tensor]:

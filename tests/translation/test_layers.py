@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.translation.layers import (
+    ImageNormalization,
     InstanceNormalization,
     ReflectionPadding,
     SpectralConv2D,
@@ -152,3 +153,27 @@ def test_reflection_padding_mirrors_without_repeating_the_border():
     # The rows are 0 1 2, 3 4 5, 6 7 8; beside 0 stands 1, above 0 stands 3.
     assert padded[1].tolist() == [1, 0, 1, 2, 1]
     assert padded[0].tolist() == [4, 3, 4, 5, 4]
+
+
+def test_image_normalization_by_hand():
+    layer = ImageNormalization(keras.initializers.Constant([1.0, 10.0]))
+    # One image of two pixels and two channels: mean 4, squared differences 9,
+    # 1, 1, 9, of a sample of four 20 / 3.
+    image = tf.constant([[[[1.0, 3.0], [5.0, 7.0]]]])
+    deviation = np.sqrt(20 / 3) + 1e-5
+    expected = np.float32([[-3, -1 * 10], [1, 3 * 10]]) / deviation
+    np.testing.assert_allclose(layer(image)[0, 0], expected, rtol=1e-5)
+    layer.offset.assign([0.0, 100.0])
+    expected[:, 1] += 100
+    np.testing.assert_allclose(layer(image)[0, 0], expected, rtol=1e-5)
+    assert layer.count_params() == 4
+
+
+def test_image_normalization_of_a_flat_image_has_finite_gradients():
+    layer = ImageNormalization("ones")
+    image = tf.Variable(tf.ones([1, 2, 2, 3]))
+    with tf.GradientTape() as tape:
+        outputs = layer(image)
+        loss = tf.reduce_sum(tf.square(outputs))
+    np.testing.assert_array_equal(outputs, np.zeros([1, 2, 2, 3]))
+    assert np.isfinite(tape.gradient(loss, image)).all()

@@ -4,6 +4,7 @@ import tensorflow as tf
 
 from kliep_tf.translation.optimizers import (
     FusedAdam,
+    Halvings,
     LinearDecay,
     running_decay,
     update_average,
@@ -12,9 +13,9 @@ from kliep_tf.translation.optimizers import (
 OPTIONS = {"learning_rate": 0.01, "beta_1": 0.5}
 
 
-def make(optimizer_class):
+def make(optimizer_class, **options):
     variables = [keras.Variable([1.0, -2.0]), keras.Variable([[3.0]])]
-    optimizer = optimizer_class(**OPTIONS)
+    optimizer = optimizer_class(**OPTIONS, **options)
     optimizer.build(variables)
     return optimizer, variables
 
@@ -36,6 +37,32 @@ def test_first_step_is_the_learning_rate_against_the_gradient():
     optimizer, variables = make(FusedAdam)
     optimizer.apply([tf.constant([4.0, -0.5]), tf.constant([[1.0]])], variables)
     assert_equal(variables, [[0.99, -1.99], [[2.99]]])
+
+
+def test_l2_penalty_is_part_of_the_gradient():
+    """As in PyTorch, whose Adam adds weight_decay * w before the moments."""
+    penalized, found = make(FusedAdam, l2_penalty=0.1)
+    plain, expected = make(FusedAdam)
+    for seed in range(3):
+        penalized.apply(gradients(seed), found)
+        pulled = [
+            gradient + 0.1 * variable
+            for gradient, variable in zip(
+                gradients(seed), expected, strict=True
+            )
+        ]
+        plain.apply(pulled, expected)
+    assert_equal(found, expected)
+    assert_equal(penalized.variables, plain.variables)
+    copy = FusedAdam.from_config(penalized.get_config())
+    assert copy.l2_penalty == 0.1
+
+
+def test_rate_is_halved_at_equal_distances():
+    schedule = Halvings(8.0, every=10)
+    rates = [float(schedule(step)) for step in (0, 9, 10, 19, 20, 30)]
+    assert rates == [8.0, 8.0, 4.0, 4.0, 2.0, 1.0]
+    assert float(Halvings(8.0, every=0)(10**6)) == 8.0
 
 
 def test_steps_and_moments_are_those_of_keras():
