@@ -56,6 +56,9 @@ def train(config: TrainConfig) -> None:
         "target records": runs.fingerprint(target.paths),
         **train_weights.fingerprint(config),
     }
+    files = method.files(settings)
+    if files:
+        inputs[f"{config.method} files"] = runs.fingerprint(files)
     with runs.claim(
         config.run_dir, PROGRAM, config, inputs=inputs, write=worker.is_chief
     ) as claim:

@@ -43,6 +43,8 @@ PROGRAMS = {
     "gta2cs.flags": TrainConfig,
     "gta2cs_half.flags": TrainConfig,
     "gta2cs_one_gpu.flags": TrainConfig,
+    "gta2cs_unit.flags": TrainConfig,
+    "gta2cs_unit_2017.flags": TrainConfig,
     "road.flags": AdaptSegmenterConfig,
     "road_city.flags": AdaptSegmenterConfig,
     "table1_camvid.flags": Table1Config,
@@ -50,6 +52,7 @@ PROGRAMS = {
     "table1_deeplab_v2.flags": Table1Config,
     "table1_deeplab_v3plus.flags": Table1Config,
     "table1_drn_c_26.flags": Table1Config,
+    "unit_city.flags": TrainConfig,
     "weighting_camvid.flags": ExponentsConfig,
     "weighting_city.flags": ExponentsConfig,
     "weighting_cityscapes.flags": ExponentsConfig,
@@ -72,6 +75,11 @@ ADDED = {
         "--run_dir=run",
     ],
     "full_size.flags": ["--output_dir=out"],
+    "unit_city.flags": [
+        "--source_records=source",
+        "--target_records=target",
+        "--run_dir=run",
+    ],
 }
 
 FLAGFILES = sorted(path.name for path in CONFIGS.iterdir())

@@ -71,19 +71,8 @@ class Vgg16:
         Raises:
             UserError: there is no such file, or it holds other weights.
         """
-        where = f"--{flag}={os.fspath(path)}"
-        if not os.path.isfile(path):
-            raise UserError(
-                f"{where}: expected a local file of VGG-16's weights, found "
-                "none; nothing is downloaded"
-            )
-        self._is_torch = not os.fspath(path).endswith((".h5", ".hdf5"))
-        if self._is_torch:
-            self.name = PUBLISHED_NAME
-            convolutions = _from_torch(read_tensors(path), where)
-        else:
-            self.name, convolutions = _from_keras(path, where)
-        _require_shapes(convolutions, where)
+        self._is_torch = _is_torch(path)
+        self.name, convolutions = _read(path, flag)
         self._convolutions = [
             (tf.constant(kernel), tf.constant(bias))
             for kernel, bias in convolutions
@@ -112,6 +101,32 @@ class Vgg16:
         if self._is_torch:
             return (images / 255.0 - _TORCH_MEANS) / _TORCH_DEVIATIONS
         return images[..., ::-1] - _CAFFE_MEANS
+
+
+def require_vgg16(path: str | os.PathLike, flag: str) -> None:
+    """Raises the UserError that `Vgg16` would, without running TensorFlow."""
+    _read(path, flag)
+
+
+def _read(path: str | os.PathLike, flag: str) -> tuple[str, _Convolutions]:
+    """Returns the name and the convolutions of a file."""
+    where = f"--{flag}={os.fspath(path)}"
+    if not os.path.isfile(path):
+        raise UserError(
+            f"{where}: expected a local file of VGG-16's weights, found "
+            "none; nothing is downloaded"
+        )
+    if _is_torch(path):
+        name = PUBLISHED_NAME
+        convolutions = _from_torch(read_tensors(path), where)
+    else:
+        name, convolutions = _from_keras(path, where)
+    _require_shapes(convolutions, where)
+    return name, convolutions
+
+
+def _is_torch(path: str | os.PathLike) -> bool:
+    return not os.fspath(path).endswith((".h5", ".hdf5"))
 
 
 def _from_keras(

@@ -146,6 +146,8 @@ class Method:
         advice: what may help against a discriminator that dominates.
         needs_source_labels: batches carry the labels of the source images.
         asks_for: names of what the program hands in by `Setup.handed_in`.
+        files: takes settings; returns the files that they name, for
+            fingerprints.
     """
 
     settings: type
@@ -158,3 +160,4 @@ class Method:
     advice: str = "a lower --learning_rate may help"
     needs_source_labels: bool = False
     asks_for: tuple[str, ...] = ()
+    files: Callable[[Any], list[str]] = lambda settings: []
