@@ -86,6 +86,8 @@ EXTRAS = {
     # Shards made on Apache Beam's runners. In an environment of its own: it
     # holds Pillow below 13 and protobuf below 7. One module imports it.
     "beam": ["apache-beam>=2.77,<3"],
+    # Experiments' jobs on a cluster. One module imports it.
+    "dask": ["distributed>=2026.8,<2027"],
     # CUDA's libraries; the same TensorFlow.
     "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
 }

@@ -92,7 +92,7 @@ FILES = sorted(
 )
 LOCKS = ("requirements.lock", "requirements-cuda.lock")
 # Extras of setup.py that the packages import.
-OPTIONAL = ("beam",)
+OPTIONAL = ("beam", "dask")
 
 
 @functools.cache

@@ -10,6 +10,7 @@ from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
 from kliep_tf.experiments.reporting.pages import Section, write_report
 from kliep_tf.experiments.running.boards import LogBoard
+from kliep_tf.experiments.running.dask_jobs import run_jobs_on_dask
 from kliep_tf.experiments.running.flagfiles import flagfile_digest
 from kliep_tf.experiments.running.jobs import Job, Tensors, write_manifest
 from kliep_tf.experiments.running.scheduling import run_jobs
@@ -47,13 +48,23 @@ def run_comparison(
             print(f"{report}: already done")
             return
         cache = Path(config.cache_dir or claim.directory / "cache")
-        run_jobs(
-            list(jobs.values()),
-            cache,
-            LogBoard(cache),
-            parallel=config.parallel,
-            devices=config.devices,
-        )
+        wanted, board = list(jobs.values()), LogBoard(cache)
+        if config.executor == "dask":
+            run_jobs_on_dask(
+                wanted,
+                cache,
+                board,
+                scheduler=config.dask_scheduler,
+                parallel=config.parallel,
+            )
+        else:
+            run_jobs(
+                wanted,
+                cache,
+                board,
+                parallel=config.parallel,
+                devices=config.devices,
+            )
         write_manifest(claim.directory / "jobs.json", jobs, cache)
         sections, numbers = describe(cache)
         write_report(claim.directory, name, title, sections, numbers)

@@ -110,10 +110,30 @@ class SettingConfig:
         default=(),
         affects_output=False,
     )
+    executor: str = cli.flag(
+        "who runs the programs: local, this machine; or dask, workers of Dask "
+        "that see the same folders",
+        default="local",
+        choices=("local", "dask"),
+        affects_output=False,
+    )
+    dask_scheduler: str = cli.flag(
+        "address of Dask's scheduler, host:8786; by default --parallel workers "
+        "of this machine",
+        default="",
+        affects_output=False,
+    )
 
 
 def check_setting(config: SettingConfig) -> None:
-    """Raises a UserError for a number out of its range."""
+    """Raises a UserError for a value out of its range."""
+    if config.executor == "dask" and config.devices:
+        raise UserError(
+            "--devices: expected none beside --executor=dask, whose workers "
+            "have GPUs of their own"
+        )
+    if config.executor != "dask" and config.dask_scheduler:
+        raise UserError("--dask_scheduler: expected --executor=dask too")
     cli.require_positive(config, "num_seeds", "parallel", "features_steps")
     if not 0 < config.val_scale < float("inf"):
         raise UserError(

@@ -72,6 +72,30 @@ def run_jobs(
         _stop(running, board)
 
 
+def why_failed(job: Job, status: int, root: Path, log: Path | None) -> str:
+    """Returns why an ended job is not complete, "" for one that is.
+
+    Args:
+        job: that ended.
+        status: with which its program ended.
+        root: the directory of all outputs.
+        log: its output; None where it has passed through.
+    """
+    if not status and job.is_complete(root):
+        return ""
+    where, advice = "what it said stands above", ""
+    if log:
+        where = f"its output is in {log} ({_last_line(log)})"
+    if status:
+        advice = ", and the same command again continues here"
+    else:
+        config = job.output_dir(root) / runs.CONFIG
+        advice = f"; expected {config} to say complete, found that it does not"
+    return (
+        f"{job.title}: {job.module} ended with status {status}; {where}{advice}"
+    )
+
+
 @dataclasses.dataclass(frozen=True)
 class _Slot:
     """A share of the machine: a set of CPU cores, or a GPU."""
@@ -168,22 +192,12 @@ def _keep_to(pid: int, cores: frozenset[int]) -> None:
 
 
 def _finish(one: _Running, left: int, root: Path, board: Board) -> None:
-    if not one.process.returncode and one.job.is_complete(root):
+    failure = why_failed(one.job, one.process.returncode, root, one.log)
+    if not failure:
         board.ends(one.job, one.seconds, left)
         return
     board.stops(one.job, one.seconds)
-    where, advice = "what it said stands above", ""
-    if one.log:
-        where = f"its output is in {one.log} ({_last_line(one.log)})"
-    if one.process.returncode:
-        advice = ", and the same command again continues here"
-    else:
-        config = one.job.output_dir(root) / runs.CONFIG
-        advice = f"; expected {config} to say complete, found that it does not"
-    raise UserError(
-        f"{one.job.title}: {one.job.module} ended with status "
-        f"{one.process.returncode}; {where}{advice}"
-    )
+    raise UserError(failure)
 
 
 def _stop(running: Sequence[_Running], board: Board) -> None:
