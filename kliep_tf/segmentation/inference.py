@@ -1,9 +1,7 @@
 """Any segmentation SavedModel as one function of images."""
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -11,16 +9,10 @@ import tensorflow as tf
 from kliep_tf.data import images
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.errors import UserError
-from kliep_tf.json_files import read_json
-from kliep_tf.training import saved_models
+from kliep_tf.segmentation.signatures import open_segmenter
 
 # uint8 [N, H, W, 3] -> float32 [N, H, W, C], summing to 1
 Segmenter = Callable[[tf.Tensor], tf.Tensor]
-
-# Among a SavedModel's extra assets: the classes of its outputs.
-CLASSES_JSON = "classes.json"
-
-_SIGNATURE = "serving_default"
 
 
 def load_segmenter(
@@ -46,25 +38,18 @@ def load_segmenter(
     Raises:
         UserError: there is no such model at `path`, or it has other classes.
     """
-    where = os.fspath(path)
-    model = saved_models.load(where)
-    signature = _choose_signature(model, where)
-    input_name, input_spec = _choose_input(signature, where)
-    _require_classes(segmenter_classes(path), classes, where)
-    output_name = _choose_output(signature, len(classes), where)
-    output = signature.structured_outputs[output_name]
+    opened = open_segmenter(path, classes)
     num_classes = len(classes)
     expected = "finite values"
-    if output.dtype.is_integer:
+    if opened.output_dtype.is_integer:
         expected = f"train ids 0..{num_classes - 1}"
-    run_batch = _at_own_size(signature, input_name, input_spec, output_name)
 
     @tf.function(
         input_signature=[tf.TensorSpec([None] * 3 + [3], tf.uint8)],
         autograph=False,
     )
     def probabilities(pixels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        raw = run_batch(pixels)
+        raw = opened.run(pixels)
         if raw.dtype.is_integer:
             useless = tf.reduce_any((raw < 0) | (raw >= num_classes))
             shares = tf.one_hot(raw, num_classes)
@@ -79,35 +64,34 @@ def load_segmenter(
         shares, useless = probabilities(pixels)
         if useless:
             raise UserError(
-                f"{where}: expected {expected} in the output {output_name!r}, "
-                "found others"
+                f"{os.fspath(path)}: expected {expected} in the output "
+                f"{opened.output_name!r}, found others"
             )
         return shares
 
     # TensorFlow frees a SavedModel's variables with the loaded object.
-    segment.model = model  # type: ignore[attr-defined]
+    segment.model = opened.model  # type: ignore[attr-defined]
     return segment
-
-
-def segmenter_classes(path: str | os.PathLike) -> ClassSet | None:
-    """Returns the classes that a segmentation SavedModel says it has.
-
-    Returns:
-        None where it does not say: models of other programs, and those that
-        this library exported before it stored them.
-    """
-    asset = Path(path) / saved_models.EXTRA_ASSETS / CLASSES_JSON
-    try:
-        value = read_json(asset, "the classes of a segmenter")
-    except FileNotFoundError:
-        return None
-    return ClassSet.from_json(value, str(asset))
 
 
 def predict_labels(segmenter: Segmenter, pixels: np.ndarray) -> np.ndarray:
     """Returns uint8 [N, H, W]: the most probable train id of each pixel."""
     predictions = tf.argmax(segmenter(pixels), -1, output_type=tf.int32)
     return tf.cast(predictions, tf.uint8).numpy()
+
+
+def are_probabilities(values: tf.Tensor) -> tf.Tensor:
+    """Returns bool []: whether floats [N, H, W, C] are class probabilities.
+
+    If not, they are logits: these sum to 1 nowhere near every pixel.
+    """
+    sums = tf.reduce_sum(values, -1)
+    # bfloat16 models round to 1/256.
+    return (
+        tf.reduce_all(values >= 0.0)
+        & tf.reduce_all(values <= 1.0)
+        & tf.reduce_all(tf.abs(sums - 1.0) < 0.02)
+    )
 
 
 def average_views(
@@ -145,139 +129,13 @@ def _scaled(pixels: tf.Tensor, size: tf.Tensor, scale: float) -> tf.Tensor:
     return images.resize_image(pixels, tf.maximum(new, 1))
 
 
-def _choose_signature(model: Any, where: str) -> Any:
-    signatures = dict(model.signatures)
-    if _SIGNATURE in signatures:
-        return signatures[_SIGNATURE]
-    if len(signatures) != 1:
-        raise UserError(
-            f"{where}: expected a signature {_SIGNATURE}, found "
-            f"{', '.join(sorted(signatures)) or 'none'}"
-        )
-    return next(iter(signatures.values()))
-
-
-def _choose_input(signature: Any, where: str) -> tuple[str, tf.TensorSpec]:
-    inputs = signature.structured_input_signature[1]
-    if len(inputs) == 1:
-        name, spec = next(iter(inputs.items()))
-        fits = spec.shape.rank == 4 and spec.shape[3] in (3, None)
-        if fits and (spec.dtype.is_integer or spec.dtype.is_floating):
-            return name, spec
-    raise UserError(
-        f"{where}: expected one input of images [N, H, W, 3], found "
-        f"{_describe(inputs)}"
-    )
-
-
-def _choose_output(signature: Any, num_classes: int, where: str) -> str:
-    outputs = signature.structured_outputs
-    fitting = [
-        name for name, spec in outputs.items() if _segments(spec, num_classes)
-    ]
-    # Of several, the richer one: probabilities before train ids.
-    fitting.sort(key=lambda name: outputs[name].dtype.is_integer)
-    kinds = [outputs[name].dtype.is_integer for name in fitting]
-    if fitting and kinds.count(kinds[0]) == 1:
-        return fitting[0]
-    scores = any(
-        spec.dtype.is_floating and spec.shape.rank == 4
-        for spec in outputs.values()
-    )
-    kind = "a segmenter of other classes: " if scores and not fitting else ""
-    raise UserError(
-        f"{where}: expected one output of {num_classes} classes, float "
-        f"[N, H, W, {num_classes}], or of train ids, integer [N, H, W], "
-        f"found {kind}{_describe(outputs)}"
-    )
-
-
-def _segments(spec: tf.TensorSpec, num_classes: int) -> bool:
-    shape, dtype = spec.shape, spec.dtype
-    if dtype.is_integer:
-        return shape.rank == 3 or (shape.rank == 4 and shape[3] == 1)
-    return dtype.is_floating and shape.rank == 4 and shape[3] == num_classes
-
-
-def _require_classes(
-    own: ClassSet | None, classes: ClassSet, where: str
-) -> None:
-    """Raises a UserError if a segmenter's classes are not those of the data."""
-    if own is None and len(classes) == len(CITYSCAPES_CLASSES):
-        own = CITYSCAPES_CLASSES
-    if own is not None and own.names != classes.names:
-        raise UserError(
-            f"{where}: expected the {len(classes)} classes of {classes.name} "
-            f"({_shown(classes)}), found a segmenter of other classes: "
-            f"{len(own)} of {own.name} ({_shown(own)})"
-        )
-
-
-def _shown(classes: ClassSet) -> str:
-    names = classes.names
-    return ", ".join(names if len(names) <= 3 else (*names[:2], "..."))
-
-
-def _describe(specs: Mapping[str, tf.TensorSpec]) -> str:
-    found = [
-        f"{name}: {spec.dtype.name} {spec.shape}"
-        for name, spec in sorted(specs.items())
-    ]
-    return "; ".join(found) or "none"
-
-
-def _at_own_size(
-    signature: Any,
-    input_name: str,
-    input_spec: tf.TensorSpec,
-    output_name: str,
-) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Returns the bare model: uint8 [N, H, W, 3] to [N, h, w, C] or [N, h, w].
-
-    Images are brought to the model's size and type, and are passed one by one
-    to a model made for one.
-    """
-    batch, height, width, _ = input_spec.shape
-
-    def run_batch(pixels: tf.Tensor) -> tf.Tensor:
-        size = tf.shape(pixels)[1:3]
-        if height is not None or width is not None:
-            size = [height or size[0], width or size[1]]
-            # Rounded only where the model takes integers.
-            pixels = tf.image.resize(pixels, size, antialias=True)
-            if input_spec.dtype.is_integer:
-                pixels = tf.round(pixels)
-        pixels = tf.cast(pixels, input_spec.dtype)
-        output = signature(**{input_name: pixels})[output_name]
-        if output.dtype.is_integer:
-            output = tf.cast(output, tf.int32)
-            output = output[..., 0] if output.shape.rank == 4 else output
-        return output
-
-    if batch != 1:
-        return run_batch
-
-    def run_one_by_one(pixels: tf.Tensor) -> tf.Tensor:
-        dtype = signature.structured_outputs[output_name].dtype
-        return tf.map_fn(
-            lambda image: run_batch(image[tf.newaxis])[0],
-            pixels,
-            fn_output_signature=tf.int32 if dtype.is_integer else dtype,
-        )
-
-    return run_one_by_one
-
-
 def _as_probabilities(values: tf.Tensor) -> tf.Tensor:
     """Returns the values if they are probabilities, else their softmax."""
-    sums = tf.reduce_sum(values, -1)
-    # bfloat16 models round to 1/256; no logits pass for shares at every pixel.
-    are_shares = (
-        tf.reduce_all(values >= 0.0)
-        & tf.reduce_all(values <= 1.0)
-        & tf.reduce_all(tf.abs(sums - 1.0) < 0.02)
+    return tf.cond(
+        are_probabilities(values),
+        lambda: values,
+        lambda: tf.nn.softmax(values),
     )
-    return tf.cond(are_shares, lambda: values, lambda: tf.nn.softmax(values))
 
 
 def _resize_like(shares: tf.Tensor, pixels: tf.Tensor) -> tf.Tensor:

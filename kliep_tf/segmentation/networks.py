@@ -23,12 +23,12 @@ from kliep_tf.segmentation.deeplab import (
 )
 from kliep_tf.segmentation.drn import drn_c_26
 from kliep_tf.segmentation.efficientnet import efficientnet_lite0
-from kliep_tf.segmentation.inference import CLASSES_JSON
 from kliep_tf.segmentation.pretrained import (
     freeze_backbone,
     freeze_normalization,
     load_backbone,
 )
+from kliep_tf.segmentation.signatures import CLASSES_JSON, LOGITS
 from kliep_tf.segmentation.tiny import tiny
 from kliep_tf.training.checkpoints import DAMAGE
 from kliep_tf.training.saved_models import write_archive
@@ -96,9 +96,10 @@ def export_segmenter(
     """Writes `network` as a SavedModel that needs nothing of this library.
 
     Its signature `serving_default` takes `images`, uint8 [N, H, W, 3] of any
-    size, and returns `probabilities`, float32 [N, H, W, C]. The classes are
-    stored beside it, in assets.extra/classes.json. Nothing loads the model
-    before it is whole.
+    size, and returns `probabilities`, float32 [N, H, W, C]. Its signature
+    `logits` takes `images`, float32 [N, H, W, 3] in [-1, 1], and returns
+    `logits`: gradients pass through it. The classes are stored beside it, in
+    assets.extra/classes.json. Nothing loads the model before it is whole.
 
     Args:
         network: maps float32 [N, H, W, 3] in [-1, 1] to logits [N, H, W, C].
@@ -106,18 +107,24 @@ def export_segmenter(
         path: the SavedModel's directory.
         classes: of its outputs, C of them.
     """
+    floats = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
+
+    @tf.function(input_signature=[floats])
+    def logits_of(values: tf.Tensor) -> tf.Tensor:
+        return tf.cast(network(values, training=False), tf.float32)
 
     def serve(pixels: tf.Tensor) -> dict[str, tf.Tensor]:
-        logits = network(images.to_float(pixels), training=False)
-        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+        logits = logits_of(images.to_float(pixels))
+        return {"probabilities": tf.nn.softmax(logits)}
+
+    def logits(values: tf.Tensor) -> dict[str, tf.Tensor]:
+        return {LOGITS: logits_of(values)}
 
     archive = keras.export.ExportArchive()
     archive.track(network)
-    archive.add_endpoint(
-        "serving_default",
-        serve,
-        [tf.TensorSpec([None, None, None, 3], tf.uint8, "images")],
-    )
+    pixels = tf.TensorSpec(floats.shape, tf.uint8, "images")
+    archive.add_endpoint("serving_default", serve, [pixels])
+    archive.add_endpoint(LOGITS, logits, [floats])
     text = json.dumps(classes.to_json(), indent=1) + "\n"
     write_archive(archive, path, {CLASSES_JSON: text})
 

@@ -15,9 +15,9 @@ from kliep_tf.segmentation.inference import (
     average_views,
     load_segmenter,
     predict_labels,
-    segmenter_classes,
 )
 from kliep_tf.segmentation.networks import export_segmenter, tiny
+from kliep_tf.segmentation.signatures import segmenter_classes
 from tests.segmentation.small_network import small
 
 

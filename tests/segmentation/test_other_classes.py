@@ -16,7 +16,8 @@ from kliep_tf.data.class_sets import (
 )
 from kliep_tf.errors import UserError
 from kliep_tf.evaluate import EvaluateConfig, evaluate
-from kliep_tf.segmentation.inference import load_segmenter, segmenter_classes
+from kliep_tf.segmentation.inference import load_segmenter
+from kliep_tf.segmentation.signatures import segmenter_classes
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 
 CLASSES = ClassSet(
