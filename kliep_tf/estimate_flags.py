@@ -60,6 +60,12 @@ class WeightFlags:
         "its class shares are much nearer to the truth",
         default="",
     )
+    segmenter_steps: int = cli.flag(
+        "training steps of the small segmenter that is trained where "
+        "--segmenter names none",
+        default=1200,
+        minimum=1,
+    )
     strict: bool = cli.flag(
         "stop, with exit status 1, where there are signs that the features "
         "cannot be trusted, or where, by the labels of both domains, the "
@@ -93,12 +99,6 @@ class EstimateConfig(WeightFlags):
     )
     target_records: str = cli.flag("real images: a directory or a glob")
     weights_dir: str = cli.flag("where weights, report and figure go")
-    segmenter_steps: int = cli.flag(
-        "training steps of the small segmenter that is trained where "
-        "--segmenter names none",
-        default=1200,
-        minimum=1,
-    )
     embedding_weights: str = cli.flag(
         "weights of --embedding_backbone without its top layer, a local file; "
         "nothing is downloaded",

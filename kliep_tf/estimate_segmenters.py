@@ -49,12 +49,12 @@ def offer_inputs(config: EstimateConfig, shards: Shards) -> Inputs:
 
 def train_teacher(config: EstimateConfig, teacher: str, size: ImageSize) -> str:
     """Trains a segmenter on a domain's labels; returns its SavedModel."""
-    run_dir = os.path.join(config.weights_dir, _SEGMENTER_DIRS[teacher])
+    saved_model = teacher_model(config.weights_dir, teacher)
     backbone = config.segmenter_backbone
     train_segmenter(
         TrainSegmenterConfig(
             train_records=getattr(config, f"{teacher}_records"),
-            run_dir=run_dir,
+            run_dir=os.path.dirname(saved_model),
             labelled_only=config.features == AUTO,
             network="efficientnet_lite0" if backbone else "tiny",
             backbone_weights=backbone,
@@ -65,7 +65,12 @@ def train_teacher(config: EstimateConfig, teacher: str, size: ImageSize) -> str:
             seed=config.seed,
         )
     )
-    return os.path.join(run_dir, runs.SAVED_MODEL)
+    return saved_model
+
+
+def teacher_model(weights_dir: str, teacher: str) -> str:
+    """Returns where the SavedModel of a domain's segmenter is or will be."""
+    return os.path.join(weights_dir, _SEGMENTER_DIRS[teacher], runs.SAVED_MODEL)
 
 
 def may_have_labels(paths: Sequence[str]) -> bool:

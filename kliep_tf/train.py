@@ -10,10 +10,10 @@ adds flags of its own.
 import dataclasses
 import functools
 import os
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
-from kliep_tf import cli, export, runs, train_weights
+from kliep_tf import cli, export, runs, train_task_segmenter, train_weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels
@@ -34,9 +34,31 @@ from kliep_tf.translation.training_run import (
 
 PROGRAM = "kliep_tf.train"
 
-# What a method may ask for by `Method.asks_for`, made from the config and the
-# source.
-PROVIDERS: dict[str, Callable[[TrainConfig, RecordIndex], Any]] = {}
+
+class Provider(NamedTuple):
+    """What makes a thing that a method asks for, from config and source.
+
+    Attributes:
+        make: returns it, once the run directory is claimed and weights are
+            there.
+        check: raises a UserError, before anything is written, where it cannot
+            be made.
+        fingerprint: returns, by name, fingerprints of the files behind it.
+    """
+
+    make: Callable[[TrainConfig, RecordIndex], Any]
+    check: Callable[[TrainConfig, RecordIndex], None] = lambda *_: None
+    fingerprint: Callable[[TrainConfig], Mapping[str, str]] = lambda _: {}
+
+
+# What a method may ask for by `Method.asks_for`.
+PROVIDERS = {
+    "task_segmenter": Provider(
+        make=train_task_segmenter.provide,
+        check=train_task_segmenter.check,
+        fingerprint=train_task_segmenter.fingerprint,
+    )
+}
 
 
 def train(config: TrainConfig) -> None:
@@ -50,6 +72,9 @@ def train(config: TrainConfig) -> None:
     train_weights.check(config)
     setup = _setup(config, augmentation.crop_size or image_size)
     method.check(settings, setup)
+    providers = {name: PROVIDERS[name] for name in method.asks_for}
+    for provider in providers.values():
+        provider.check(config, source)
     worker = this_worker(config.distribution)
     inputs = {
         "source records": runs.fingerprint(source.paths),
@@ -59,6 +84,8 @@ def train(config: TrainConfig) -> None:
     files = method.files(settings)
     if files:
         inputs[f"{config.method} files"] = runs.fingerprint(files)
+    for provider in providers.values():
+        inputs.update(provider.fingerprint(config))
     with runs.claim(
         config.run_dir, PROGRAM, config, inputs=inputs, write=worker.is_chief
     ) as claim:
@@ -79,7 +106,8 @@ def train(config: TrainConfig) -> None:
             config.seed,
         )
         handed_in = {
-            name: PROVIDERS[name](config, source) for name in method.asks_for
+            name: provider.make(config, source)
+            for name, provider in providers.items()
         }
         setup = dataclasses.replace(setup, handed_in=handed_in)
         run_training(

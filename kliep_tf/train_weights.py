@@ -17,7 +17,7 @@ def fingerprint(config: TrainConfig) -> dict[str, str]:
 
     A run that estimates them itself has none when it begins.
     """
-    directory = _weights_dir(config)
+    directory = weights_dir(config)
     if not (_uses_weights(config) and weights.has_weights(directory)):
         return {}
     paths = [weights.weights_path(directory, name) for name in weights.DOMAINS]
@@ -26,7 +26,7 @@ def fingerprint(config: TrainConfig) -> dict[str, str]:
 
 def check(config: TrainConfig) -> None:
     """Raises a UserError for flags of an estimate that it would ignore."""
-    if _uses_weights(config) and not weights.has_weights(_weights_dir(config)):
+    if _uses_weights(config) and not weights.has_weights(weights_dir(config)):
         require_used(cli.part_of(config, WeightFlags))
 
 
@@ -66,6 +66,21 @@ def load(
     return found[0], found[1]
 
 
+def weights_dir(config: TrainConfig) -> str:
+    """Returns the directory of the weights, which may not exist yet."""
+    return config.weights_dir or os.path.join(config.run_dir, runs.WEIGHTS)
+
+
+def estimate_config(config: TrainConfig) -> EstimateConfig:
+    """Returns what estimates the weights of a training that has none."""
+    return EstimateConfig(
+        source_records=config.source_records,
+        target_records=config.target_records,
+        weights_dir=weights_dir(config),
+        **vars(cli.part_of(config, WeightFlags)),
+    )
+
+
 def _uses_weights(config: TrainConfig) -> bool:
     return config.source_cohort != "all" or any(_exponents(config).values())
 
@@ -75,10 +90,6 @@ def _exponents(config: TrainConfig) -> dict[str, float]:
         "source": config.source_weight_exponent,
         "target": config.target_weight_exponent,
     }
-
-
-def _weights_dir(config: TrainConfig) -> str:
-    return config.weights_dir or os.path.join(config.run_dir, runs.WEIGHTS)
 
 
 def _clipped(values: np.ndarray, limit: float, domain: str) -> np.ndarray:
@@ -98,7 +109,7 @@ def _clipped(values: np.ndarray, limit: float, domain: str) -> np.ndarray:
 
 def _estimated_weights(config: TrainConfig) -> str:
     """Returns the directory of the weights, which are estimated if missing."""
-    directory = _weights_dir(config)
+    directory = weights_dir(config)
     if not weights.has_weights(directory):
         if config.distribution == "multi_worker":
             raise UserError(
@@ -106,19 +117,12 @@ def _estimated_weights(config: TrainConfig) -> str:
                 "--distribution=multi_worker run kliep_tf.estimate_weights "
                 "first and name its --weights_dir"
             )
-        _estimate(config, directory)
+        _estimate(config)
     return directory
 
 
-def _estimate(config: TrainConfig, directory: str) -> None:
+def _estimate(config: TrainConfig) -> None:
     # Here and not above: a training without weights needs no KLIEP.
     from kliep_tf import estimate_weights
 
-    estimate_weights.estimate(
-        EstimateConfig(
-            source_records=config.source_records,
-            target_records=config.target_records,
-            weights_dir=directory,
-            **vars(cli.part_of(config, WeightFlags)),
-        )
-    )
+    estimate_weights.estimate(estimate_config(config))

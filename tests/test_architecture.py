@@ -59,7 +59,7 @@ EXPERIMENT_PROGRAM_FLOOR = 3
 # of them, and they do not know each other, but for those that extend another:
 # {"the one that extends": "the one that is extended"}.
 METHODS = "kliep_tf/translation/methods"
-EXTENDS: dict[str, str] = {}
+EXTENDS: dict[str, str] = {"cycada": "cyclegan"}
 
 # What the programs of tfrecords_tools may import of kliep_tf.
 OPEN_TO_TOOLS = (

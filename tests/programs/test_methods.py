@@ -35,7 +35,9 @@ def registered():
         place = tiny_method.__name__
         patch.setitem(methods.METHODS, "tiny", place)
         patch.setitem(
-            program.PROVIDERS, "brightness", lambda config, source: BRIGHTNESS
+            program.PROVIDERS,
+            "brightness",
+            program.Provider(make=lambda config, source: BRIGHTNESS),
         )
         yield
 

@@ -11,6 +11,7 @@ from kliep_tf.translation.method import Method
 
 METHODS = {
     "cyclegan": "kliep_tf.translation.methods.cyclegan.method",
+    "cycada": "kliep_tf.translation.methods.cycada.method",
     "unit": "kliep_tf.translation.methods.unit.method",
 }
 

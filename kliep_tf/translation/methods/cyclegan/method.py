@@ -31,10 +31,15 @@ _GENERATOR_SIZES = ImageSizes(SIZE_MULTIPLE, least=2 * SIZE_MULTIPLE)
 
 
 def build(settings: CycleGANSettings, setup: Setup) -> CycleGAN:
-    """Returns the model with Adam as published: beta 0.5 and 0.999."""
+    """Returns the model with its optimizers."""
     model = CycleGAN(settings, setup)
-    model.compile(*(_adam(model.schedule) for _ in range(2)))
+    compile_as_published(model)
     return model
+
+
+def compile_as_published(model: CycleGAN) -> None:
+    """Gives the model its optimizers: Adam of beta 0.5 and 0.999."""
+    model.compile(*(_adam(model.schedule) for _ in range(2)))
 
 
 def restore(

@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -16,7 +17,10 @@ from kliep_tf.translation.methods.cyclegan.networks import (
     make_discriminators,
     make_generators,
 )
-from kliep_tf.translation.methods.cyclegan.objectives import Objectives
+from kliep_tf.translation.methods.cyclegan.objectives import (
+    Objectives,
+    Translations,
+)
 from kliep_tf.translation.methods.cyclegan.passes import GeneratorPasses, judge
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 from kliep_tf.translation.optimizers import (
@@ -30,7 +34,7 @@ from kliep_tf.translation.optimizers import (
 class CycleGAN(keras.Model):
     """Two generators and two discriminators, trained with example weights.
 
-    `train_step` takes an UnpairedBatch. Make the model and its optimizers
+    `train_step` takes a `batch_type`. Make the model and its optimizers
     under the strategy's scope, then `compile` it; `fit` and the project's own
     loop both drive it.
 
@@ -43,7 +47,11 @@ class CycleGAN(keras.Model):
         source_pool: fakes of the source domain, for d_s.
         averaged_source_to_target: running average of g_t, or None.
         averaged_target_to_source: running average of g_s, or None.
+        batch_type: UnpairedBatch; a method that extends this one may read
+            more.
     """
+
+    batch_type: type = UnpairedBatch
 
     def __init__(self, settings: CycleGANSettings, setup: Setup):
         """Builds the networks and the two pools."""
@@ -114,7 +122,7 @@ class CycleGAN(keras.Model):
             Scalars of the global batch: every loss as a weighted mean; each
             discriminator's accuracy; the norms of both gradients.
         """
-        batch = UnpairedBatch(*batch)
+        batch = self.batch_type(*batch)
         if self.settings.spectral_norm:
             iterate_spectral_norms(self.target_discriminator)
             iterate_spectral_norms(self.source_discriminator)
@@ -209,16 +217,7 @@ class CycleGAN(keras.Model):
         """Returns gradients, both fakes and the generators' losses."""
         with tf.GradientTape() as tape:
             translations = self._passes(batch)
-            losses = self._objectives.generator_losses(
-                batch,
-                translations,
-                target_logits=self.target_discriminator(
-                    translations.fake_target
-                ),
-                source_logits=self.source_discriminator(
-                    translations.fake_source
-                ),
-            )
+            losses = self._generator_losses(batch, translations)
             # Both cycle losses reach both generators.
             total = tf.add_n(list(losses.values()))
         variables = [variable.value for variable in self._generator_variables]
@@ -228,6 +227,20 @@ class CycleGAN(keras.Model):
             translations.fake_target,
             translations.fake_source,
             losses,
+        )
+
+    def _generator_losses(
+        self, batch: Any, translations: Translations
+    ) -> dict[str, tf.Tensor]:
+        """Returns every term that the generators minimise, by its name.
+
+        The batch is of `batch_type`.
+        """
+        return self._objectives.generator_losses(
+            batch,
+            translations,
+            target_logits=self.target_discriminator(translations.fake_target),
+            source_logits=self.source_discriminator(translations.fake_source),
         )
 
     def _compute_discriminator_gradients(

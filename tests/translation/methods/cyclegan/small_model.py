@@ -15,13 +15,22 @@ SIZE = (24, 24)
 
 
 def make_model(
-    batch_size, *, optimizer=keras.optimizers.SGD, rate=0.1, **options
+    batch_size,
+    *,
+    method=(CycleGAN, CycleGANSettings),
+    optimizer=keras.optimizers.SGD,
+    rate=0.1,
+    **options,
 ):
-    """Returns a compiled model; options are of its settings or its setup."""
+    """Returns a compiled model; options are of its settings or its setup.
+
+    The method is classes of a model and of its settings.
+    """
+    model_class, settings_class = method
     in_setup = {field.name for field in dataclasses.fields(Setup)}
     setup = {name: options.pop(name) for name in in_setup & options.keys()}
-    model = CycleGAN(
-        CycleGANSettings(
+    model = model_class(
+        settings_class(
             generator_filters=2,
             discriminator_filters=2,
             num_residual_blocks=1,
@@ -46,7 +55,7 @@ def make_batch(source_weight, target_weight, seed=0):
 
 
 def take(batch, rows):
-    return UnpairedBatch(*(tf.gather(tensor, rows) for tensor in batch))
+    return type(batch)(*(tf.gather(tensor, rows) for tensor in batch))
 
 
 def networks(model):

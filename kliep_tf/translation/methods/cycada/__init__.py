@@ -1,0 +1,1 @@
+"""CyCADA (Hoffman et al. 2018), weighted by importance."""

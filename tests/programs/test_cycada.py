@@ -1,0 +1,164 @@
+"""CyCADA through the programs: one run, whose last step alone is semantic."""
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from kliep_tf import train_task_segmenter
+from kliep_tf.data import records
+from kliep_tf.data.index import build_index
+from kliep_tf.errors import UserError
+from kliep_tf.segmentation.networks import export_segmenter
+from kliep_tf.train import train
+from kliep_tf.train_flags import make_config
+from kliep_tf.translate import TranslateConfig, translate
+from tests.conftest import write_records
+from tests.programs.conftest import TINY
+from tests.programs.run_directories import (
+    assert_same_checkpoints,
+    copy_run,
+    first_step_logged_last,
+    forget_last_checkpoint,
+    scalars,
+)
+from tests.segmentation.small_network import small
+from tests.segmentation.test_frozen import TWO, red_logits, save
+
+
+@pytest.fixture(scope="module")
+def config(source_records, target_records, trained_run, tmp_path_factory):
+    """The run of CycleGAN `trained_run`, and the semantic losses in step 3."""
+    return make_config(
+        method="cycada",
+        source_records=str(source_records),
+        target_records=str(target_records),
+        run_dir=str(tmp_path_factory.mktemp("runs") / "cycada"),
+        weights_dir=str(trained_run / "weights"),
+        semantic_warmup_steps=2,
+        segmenter_steps=1,
+        **TINY,
+    )
+
+
+@pytest.fixture(scope="module")
+def run_dir(config):
+    """The directory of the finished run."""
+    train(config)
+    return Path(config.run_dir)
+
+
+def arrays(run_dir, step):
+    """Returns a checkpoint's arrays by name."""
+    reader = tf.train.load_checkpoint(f"{run_dir}/checkpoints/ckpt-{step}")
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
+    }
+
+
+def test_it_is_cyclegan_to_the_last_bit_until_the_warmup_ends(
+    run_dir, trained_run
+):
+    plain, found = arrays(trained_run, 2), arrays(run_dir, 2)
+    # As many arrays: no checkpoint holds the segmenter.
+    assert found.keys() == plain.keys()
+    for name, value in plain.items():
+        np.testing.assert_array_equal(found[name], value, err_msg=name)
+    figures = scalars(run_dir)
+    for name in ("semantic/source", "semantic/target"):
+        assert figures[name][:2] == [0, 0]
+        assert figures[name][2] > 0
+    plain, found = arrays(trained_run, 3), arrays(run_dir, 3)
+    assert any(not np.array_equal(found[name], plain[name]) for name in plain)
+
+
+def test_it_continues_to_the_very_same_weights(run_dir, config, tmp_path):
+    copy_run(run_dir, tmp_path / "whole")
+    forget_last_checkpoint(run_dir)
+    train(config)
+    assert first_step_logged_last(run_dir, "semantic/source") == 3
+    assert_same_checkpoints(run_dir, tmp_path / "whole")
+
+
+def test_its_generator_translates(run_dir, source_records, tmp_path):
+    output = tmp_path / "translated"
+    translate(
+        TranslateConfig(
+            saved_model=str(run_dir / "saved_model"),
+            source_records=str(source_records),
+            output_dir=str(output),
+        )
+    )
+    before, after = (
+        {
+            example["image/filename"].numpy(): example
+            for path in sorted(Path(directory).glob("train-*"))
+            for example in map(records.parse_example, records.read_shard(path))
+        }
+        for directory in (source_records, output)
+    )
+    assert before.keys() == after.keys()
+    for name, example in before.items():
+        for key in (records.ENCODED, records.LABEL_ENCODED):
+            same = example[key].numpy() == after[name][key].numpy()
+            assert same == (key == records.LABEL_ENCODED)
+
+
+def test_the_segmenter_is_the_one_of_the_flags_or_of_the_weights(
+    config, run_dir, source_records, tmp_path
+):
+    source = build_index(sorted(map(str, source_records.glob("train-*"))))
+
+    def chosen(**changes):
+        changed = dataclasses.replace(
+            config, run_dir=str(tmp_path / "run"), **changes
+        )
+        return train_task_segmenter.provide(changed, source)
+
+    assert (run_dir / "segmenter" / "saved_model").is_dir()
+    of_weights = tmp_path / "segmenter" / "saved_model"
+    export_segmenter(small(19, seed=0), of_weights)
+    found = {"weights_dir": str(tmp_path)}
+    assert chosen(**found).args[0] == str(of_weights)
+    assert chosen(**found, segmenter="a").args[0] == "a"
+    both = {"segmenter": "a", "task_segmenter": "b"}
+    assert chosen(**found, **both).args[0] == "b"
+    # Without a use, none is loaded or trained.
+    assert chosen(semantic_weight=0.0) is None
+
+
+def test_what_it_cannot_train_on_is_one_line(
+    config, source_records, run_dir, tmp_path
+):
+    two = tmp_path / "two"
+    export_segmenter(small(2, seed=0), two, TWO)
+    bare = write_records(
+        tmp_path / "bare", number=2, sky=0.5, bright=True, labelled=False
+    )
+    pixels = save(tmp_path / "pixels", red_logits, tf.uint8)
+    generator = str(run_dir / "saved_model")
+    for changes, message in (
+        ({"source_records": str(bare)}, "expected labels in --source_records"),
+        ({"task_segmenter": str(two)}, "found a segmenter of other classes"),
+        ({"task_segmenter": generator}, "expected one input of images"),
+        ({"task_segmenter": str(pixels)}, "expected one output of 19 classes"),
+        ({"task_segmenter": "missing"}, "expected a SavedModel directory"),
+        ({"segmenter": "missing"}, "expected a SavedModel directory"),
+        ({"semantic_warmup_steps": 3}, "expected fewer than --steps=3"),
+        ({"semantic_weight": -1.0}, "--semantic_weight=-1.0: expected"),
+        (
+            {"distribution": "multi_worker", "weights_dir": str(tmp_path)},
+            "expected a --task_segmenter, found none",
+        ),
+    ):
+        changed = dataclasses.replace(
+            config, run_dir=str(tmp_path / "run"), **changes
+        )
+        with pytest.raises(UserError, match=message) as raised:
+            train(changed)
+        assert "\n" not in str(raised.value)
+        assert not (tmp_path / "run").exists()
