@@ -41,6 +41,7 @@ PROGRAMS = {
     "exponents_city.flags": ExponentsConfig,
     "full_size.flags": CohortsConfig,
     "gta2cs.flags": TrainConfig,
+    "gta2cs_cycada.flags": TrainConfig,
     "gta2cs_half.flags": TrainConfig,
     "gta2cs_one_gpu.flags": TrainConfig,
     "gta2cs_unit.flags": TrainConfig,
