@@ -21,16 +21,15 @@ from pathlib import Path
 
 from full_size_page import to_markdown
 from full_size_plan import (
-    CYCLEGAN_PARAMETERS,
     NUM_IMAGES,
+    PARAMETERS,
     SEGMENTERS,
     Table,
-    cyclegan_passes,
     job_cost,
+    kept_bytes,
     num_images,
     parsed,
     plan_table,
-    segmenter_forward,
     segmenter_parameters,
     segmenter_steps,
 )
@@ -42,8 +41,13 @@ from kliep_tf.experiments.running.jobs import Job, in_order
 # MB an example, measured on 2 frames of GTA5 and 5 of Cityscapes; translated
 # images are taken to be as large as camera images.
 _MB = {"source": 0.62, "target": 0.69, "val": 2.18, "translated": 0.69}
+_TRAININGS = (
+    "kliep_tf.train",
+    "kliep_tf.train_segmenter",
+    "kliep_tf.adapt_segmenter",
+)
 # Kept by a training at its end.
-_CHECKPOINTS = {"CycleGAN": 3, "segmenter": 2}
+_CHECKPOINTS = {"translator": 3, "segmenter": 2}
 
 
 def main() -> None:
@@ -88,49 +92,40 @@ def _trainings(tables: list[Table], machine: Machine) -> list[dict]:
     found = {}
     for table in tables:
         for job in table.jobs.values():
-            if job.module == "kliep_tf.train":
-                entry = _cyclegan(job, table.setting, machine)
-            elif job.module == "kliep_tf.train_segmenter":
-                entry = _segmenter(job, table.setting, machine)
-            else:
-                continue
-            found.setdefault(entry["network"], entry)
+            if job.module in _TRAININGS:
+                entry = _training(job, table.setting, machine)
+                found.setdefault(entry["training"], entry)
     return list(found.values())
 
 
-def _cyclegan(job: Job, setting, machine: Machine) -> dict:
-    config = parsed(job)
-    generator, _ = cyclegan_passes(config)
-    cost = job_cost(job, setting)
-    return {
-        "network": "CycleGAN",
-        "size": f"{config.crop_height}x{config.crop_width}",
-        "batch": config.batch_size,
-        "GFLOP an image": generator.cost.flop / 1e9,
-        "GFLOP a step": cost.flop / config.steps / 1e9,
-        "GB a step moves": cost.traffic / config.steps / 1e9,
-        # Fakes, cycles and identities of both directions are held at once.
-        "GB a step keeps": 6 * config.batch_size * generator.kept / 1e9,
-        "seconds a step": 3600 * machine.hours(cost) / config.steps,
-    }
-
-
-def _segmenter(job: Job, setting, machine: Machine) -> dict:
-    config = parsed(job)
-    steps = segmenter_steps(job, setting)
-    forward, cost = segmenter_forward(config), job_cost(job, setting)
+def _training(job: Job, setting, machine: Machine) -> dict:
+    config, cost = parsed(job), job_cost(job, setting)
+    steps = _steps(job, setting)
     height = config.crop_height or config.image_height
     width = config.crop_width or config.image_width
     return {
-        "network": config.network,
+        "training": _trained(job),
         "size": f"{height}x{width}",
         "batch": config.batch_size,
-        "GFLOP an image": forward.cost.flop / 1e9,
+        "steps": steps,
         "GFLOP a step": cost.flop / steps / 1e9,
         "GB a step moves": cost.traffic / steps / 1e9,
-        "GB a step keeps": config.batch_size * forward.kept / 1e9,
+        "GB a step keeps": kept_bytes(job) / 1e9,
         "seconds a step": 3600 * machine.hours(cost) / steps,
     }
+
+
+def _trained(job: Job) -> str:
+    """Returns "CycleGAN", "cycada with drn_c_26", "road of drn_c_26"."""
+    config = parsed(job)
+    if job.module == "kliep_tf.train_segmenter":
+        return config.network
+    if job.module == "kliep_tf.adapt_segmenter":
+        return f"{config.method} of {config.network}"
+    if config.method == "cycada":
+        task = parsed(job.flags["task_segmenter"].job).network
+        return f"cycada with {task}"
+    return {"cyclegan": "CycleGAN", "unit": "unit"}[config.method]
 
 
 def _jobs(tables: list[Table], machine: Machine) -> list[dict]:
@@ -153,6 +148,8 @@ def _jobs(tables: list[Table], machine: Machine) -> list[dict]:
 def _kind(job: Job, setting: recipes.Setting) -> str:
     verb = job.module.rpartition(".")[2]
     config = parsed(job)
+    if verb in ("train", "adapt_segmenter"):
+        return _trained(job)
     if verb == "train_segmenter":
         number = num_images(job.flags["train_records"], setting)
         return f"{config.network}, {number:,} images to learn from"
@@ -162,17 +159,14 @@ def _kind(job: Job, setting: recipes.Setting) -> str:
         return f"{network}, {number:,} images scored"
     return {
         "estimate_weights": "importance weights",
-        "train": "CycleGAN",
         "translate": "translation",
     }[verb]
 
 
 def _steps(job: Job, setting: recipes.Setting) -> int | None:
-    if job.module == "kliep_tf.train":
-        return parsed(job).steps
     if job.module == "kliep_tf.train_segmenter":
         return segmenter_steps(job, setting)
-    return None
+    return parsed(job).steps if job.module in _TRAININGS else None
 
 
 def _rows(tables: list[Table], machine: Machine) -> list[dict]:
@@ -189,8 +183,15 @@ def _rows(tables: list[Table], machine: Machine) -> list[dict]:
             shared = {table.setting.judge.digest, table.setting.weights.digest}
             shared |= {job.digest for job in in_order([table.setting.weights])}
             jobs = [job for job in in_order(wanted) if job.digest not in shared]
-            cyclegan = ("kliep_tf.train", "kliep_tf.translate")
-            own = [job for job in jobs if job.module not in cyclegan]
+            # CyCADA's segmenter is that of "no adaptation".
+            translators = ("kliep_tf.train", "kliep_tf.translate")
+            made = {
+                job.digest
+                for job in in_order(
+                    [job for job in jobs if job.module in translators]
+                )
+            }
+            own = [job for job in jobs if job.digest not in made]
             found.append(
                 {
                     "table": table.name,
@@ -261,8 +262,8 @@ def _disk(tables: list[Table]) -> list[dict]:
             translated = NUM_IMAGES["source"] * _MB["translated"] / 1e3
             _add(gb, "translated records", translated)
         elif job.module == "kliep_tf.train":
-            _add(gb, "CycleGANs", _cyclegan_gb(job))
-        elif job.module == "kliep_tf.train_segmenter":
+            _add(gb, "translators", _translator_gb(job))
+        elif job.module in _TRAININGS:
             weights = 4 * segmenter_parameters(parsed(job)) / 1e9
             _add(
                 gb, "segmenters", (2 * _CHECKPOINTS["segmenter"] + 1) * weights
@@ -271,14 +272,15 @@ def _disk(tables: list[Table]) -> list[dict]:
     return [{"what": what, "GB": size} for what, size in gb.items()]
 
 
-def _cyclegan_gb(job: Job) -> float:
+def _translator_gb(job: Job) -> float:
     """Returns checkpoints (weights, two moments, pools) and SavedModel."""
     config = parsed(job)
-    weights = 4 * sum(CYCLEGAN_PARAMETERS) / 1e9
+    parameters = PARAMETERS[config.method]
+    weights = 4 * sum(parameters) / 1e9
     picture = 4 * 3 * config.crop_height * config.crop_width / 1e9
-    checkpoint = 2 * 3 * weights + 2 * config.pool_size * picture
-    exported = 4 * CYCLEGAN_PARAMETERS[0] / 1e9
-    return _CHECKPOINTS["CycleGAN"] * checkpoint + exported
+    pools = 2 * getattr(config, "pool_size", 0) * picture
+    checkpoint = 2 * 3 * weights + pools
+    return _CHECKPOINTS["translator"] * checkpoint + 4 * parameters[0] / 1e9
 
 
 def _add(gb: dict[str, float], what: str, size: float) -> None:

@@ -14,21 +14,29 @@ from network_costs import Cost, Forward, count_forward
 
 from kliep_tf import cli
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
-from kliep_tf.estimate_weights import EstimateConfig
-from kliep_tf.evaluate import EvaluateConfig
 from kliep_tf.experiments import cohorts, table1
-from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison import commands, recipes
 from kliep_tf.experiments.comparison.rows import (
     Row,
     judgements,
     segmentations,
 )
 from kliep_tf.experiments.running.jobs import Job, Output, in_order
+from kliep_tf.segmentation.adaptation.adaptsegnet import output_discriminator
+from kliep_tf.segmentation.adaptation.adda import logit_discriminator
 from kliep_tf.segmentation.networks import NETWORKS
 from kliep_tf.segmentation.pretrained import freeze_normalization
 from kliep_tf.train import TrainConfig
 from kliep_tf.train_segmenter import TrainSegmenterConfig
-from kliep_tf.translate import TranslateConfig
+from kliep_tf.translation.method import Setup
+from kliep_tf.translation.methods import settings_of
+from kliep_tf.translation.methods.unit.autoencoders import (
+    make_autoencoders,
+    make_translators,
+)
+from kliep_tf.translation.methods.unit.networks import (
+    make_discriminator as make_unit_discriminator,
+)
 from kliep_tf.translation.networks import make_discriminator, make_generator
 
 SEGMENTERS = ("drn_c_26", "deeplab_v3plus", "deeplab_v2")
@@ -36,14 +44,29 @@ RECORD_SIZE = (512, 1024)
 VAL_SIZE = (1024, 2048)
 NUM_IMAGES = {"source": 24_966, "target": 2_975, "val": 500}
 
-# Of a generator and a discriminator, both of each.
-CYCLEGAN_PARAMETERS = (11_378_179, 2_764_737)
+# Of a generator and a discriminator, as published; a model has two of each.
+PARAMETERS = {
+    "cyclegan": (11_378_179, 2_764_737),
+    "cycada": (11_378_179, 2_764_737),
+    "unit": (11_140_483, 8_271_171),
+}
 
 # Of both directions: fakes, cycles and identities; the gradients by input and
 # by weights cost a pass each. Discriminators: fakes for the generators' loss
 # (no gradient by weights), real and fake for their own.
 _GENERATOR_IMAGES, _PASSES = 2 * 3, 3
 _DISCRIMINATOR_PASSES = 2 * (2 + 2 * _PASSES)
+# UNIT, a direction: the translation that the discriminators learn from; then
+# the image and its translation are encoded, and decoded as itself, as its
+# translation, as its cycle.
+_UNIT_ENCODER_PASSES = 2 * (1 + 2 * _PASSES)
+_UNIT_DECODER_PASSES = 2 * (1 + 3 * _PASSES)
+# CyCADA's segmenter: translations of both domains (the gradient by input, none
+# by weights), and the target's images as they are.
+_TASK_PASSES = 2 * 2 + 1
+# Adaptations: the discriminator of the target's predictions for the segmenter's
+# loss, and both domains' for its own.
+_DOMAIN_PASSES = 2 + 2 * _PASSES
 _KINDS = {"table1": (table1, table1.Table1Config)}
 _KINDS["cohorts"] = (cohorts, cohorts.CohortsConfig)
 
@@ -88,8 +111,9 @@ def plan_table(kind: str, segmenter: str, folder: Path) -> Table:
     changes = {
         f"{role}_records": _empty_records(folder, role) for role in NUM_IMAGES
     }
-    if config.backbone_weights:
-        changes["backbone_weights"] = _file(folder / f"{segmenter}.npz")
+    for flag in ("backbone_weights", "teacher_weights"):
+        if getattr(config, flag, ""):
+            changes[flag] = _file(folder / f"{segmenter}.npz")
     config = dataclasses.replace(config, **changes)
     setting = recipes.make_setting(config)
     rows = module.make_study(config, setting).rows
@@ -104,17 +128,32 @@ def job_cost(job: Job, setting: recipes.Setting) -> Cost:
     return _COSTS[kind](job, setting)
 
 
+def kept_bytes(job: Job) -> float:
+    """Returns the activations that a training step holds at once."""
+    config = parsed(job)
+    if job.module == recipes.TRAIN_SEGMENTER:
+        kept = segmenter_forward(config).kept
+    elif job.module == recipes.ADAPT_SEGMENTER:
+        sides = _adapted_sizes(config)
+        passes = [segmenter_forward(config, size).kept for size in sides]
+        # ADDA's segmenter sees one domain after the other.
+        kept = max(passes) if config.method == "adda" else sum(passes)
+    elif config.method == "unit":
+        size = (config.crop_height, config.crop_width)
+        encoder, decoder, _ = unit_passes(config, size)
+        kept = 2 * (2 * encoder.kept + 3 * decoder.kept)
+    else:
+        # Fakes, cycles and identities of both directions are held at once.
+        kept = _GENERATOR_IMAGES * cyclegan_passes(config)[0].kept
+        if config.method == "cycada":
+            kept += 2 * _task_forward(job).kept
+    return config.batch_size * kept
+
+
 @functools.cache
 def parsed(job: Job):
     """Returns the configuration that a job's program reads."""
-    config_class = {
-        "estimate_weights": EstimateConfig,
-        "evaluate": EvaluateConfig,
-        "train": TrainConfig,
-        "train_segmenter": TrainSegmenterConfig,
-        "translate": TranslateConfig,
-    }[job.module.rpartition(".")[2]]
-    return cli.parse(config_class, job.command(Path("cache"))[2:])
+    return commands.parsed(job)
 
 
 def num_images(records, setting: recipes.Setting) -> int:
@@ -163,15 +202,123 @@ def _train_segmenter(job: Job, setting: recipes.Setting) -> Cost:
 
 def _train(job: Job, setting: recipes.Setting) -> Cost:
     config = parsed(job)
-    generator, discriminator = cyclegan_passes(config)
-    step = generator.cost.times(_GENERATOR_IMAGES * _PASSES).plus(
+    return {
+        "cyclegan": _cyclegan_step,
+        "cycada": _cycada_step,
+        "unit": _unit_step,
+    }[config.method](job).times(config.steps * config.batch_size)
+
+
+def _cyclegan_step(job: Job) -> Cost:
+    """Returns what an image of each domain costs, forward and backward."""
+    generator, discriminator = cyclegan_passes(parsed(job))
+    return generator.cost.times(_GENERATOR_IMAGES * _PASSES).plus(
         discriminator.cost.times(_DISCRIMINATOR_PASSES)
     )
+
+
+def _cycada_step(job: Job) -> Cost:
+    seen = _task_forward(job).cost
+    return _cyclegan_step(job).plus(seen.times(_TASK_PASSES))
+
+
+def _task_forward(job: Job) -> Forward:
+    config = parsed(job)
+    task = parsed(job.flags["task_segmenter"].job)
+    return segmenter_forward(task, (config.crop_height, config.crop_width))
+
+
+def _unit_step(job: Job) -> Cost:
+    config = parsed(job)
+    size = (config.crop_height, config.crop_width)
+    encoder, decoder, discriminator = unit_passes(config, size)
+    return (
+        encoder.cost.times(_UNIT_ENCODER_PASSES)
+        .plus(decoder.cost.times(_UNIT_DECODER_PASSES))
+        .plus(discriminator.cost.times(_DISCRIMINATOR_PASSES))
+    )
+
+
+def unit_passes(
+    config: TrainConfig, size: tuple[int, int]
+) -> tuple[Forward, Forward, Forward]:
+    """Returns passes of an encoder, a decoder and a discriminator of 2018."""
+    settings = cli.part_of(config, settings_of("unit"))
+    return _unit_passes(settings, size)
+
+
+@functools.cache
+def _unit_passes(
+    settings, size: tuple[int, int]
+) -> tuple[Forward, Forward, Forward]:
+    autoencoders = make_autoencoders(settings, Setup(image_size=size))
+    encoder = count_forward(autoencoders.parts["source_encoder"], size)
+    both = count_forward(make_translators(autoencoders).source_to_target, size)
+    decoder = Forward(
+        both.cost.plus(encoder.cost.times(-1)), both.kept - encoder.kept
+    )
+    discriminator = make_unit_discriminator(
+        settings.unit_form,
+        settings.discriminator_filters,
+        settings.discriminator_scales,
+        "float32",
+        0,
+        "discriminator",
+    )
+    return encoder, decoder, count_forward(discriminator, size)
+
+
+def _adapt_segmenter(job: Job, setting: recipes.Setting) -> Cost:
+    """A teacher looks at the target; domain classifiers of ROAD are left out.
+
+    ADDA's segmenter is taken to learn in every step.
+    """
+    config = parsed(job)
+    source, target = _adapted_sizes(config)
+    of_source = segmenter_forward(config, source).cost
+    of_target = segmenter_forward(config, target).cost
+    step = of_source.plus(of_target).times(_PASSES)
+    if config.method == "road":
+        step = step.plus(of_target.times(bool(config.teacher_weights)))
+    else:
+        judged = domain_forward(config, target).cost
+        levels = config.levels if config.method == "adaptsegnet" else 1
+        step = step.plus(judged.times(levels * _DOMAIN_PASSES))
+    if config.method == "adda":
+        # The discriminator's step sees both domains before the segmenter's.
+        step = step.plus(of_source).plus(of_target)
     return step.times(config.steps * config.batch_size)
+
+
+def _adapted_sizes(config) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Returns (height, width) of the source's images and of the target's."""
+    if config.crop_height:
+        crop = (config.crop_height, config.crop_width)
+        return crop, crop
+    source = (config.image_height, config.image_width)
+    if config.target_height:
+        return source, (config.target_height, config.target_width)
+    return source, source
+
+
+@functools.cache
+def domain_forward(config, size: tuple[int, int]) -> Forward:
+    """Returns a pass of an adaptation's discriminator."""
+    classes, filters = len(CITYSCAPES_CLASSES), config.discriminator_filters
+    if config.method == "adda":
+        dropout = config.discriminator_dropout
+        network = logit_discriminator(classes, filters, dropout, 0)
+    else:
+        network = output_discriminator(classes, filters, 0)
+    return count_forward(network, size, channels=classes)
 
 
 def _translate(job: Job, setting: recipes.Setting) -> Cost:
     images = num_images(job.flags["source_records"], setting)
+    config = parsed(job.flags["saved_model"].job)
+    if config.method == "unit":
+        encoder, decoder, _ = unit_passes(config, RECORD_SIZE)
+        return encoder.cost.plus(decoder.cost).times(images)
     return _gan_pass("generator", RECORD_SIZE).cost.times(images)
 
 
@@ -192,6 +339,7 @@ def _estimate_weights(job: Job, setting: recipes.Setting) -> Cost:
 
 
 _COSTS = {
+    "adapt_segmenter": _adapt_segmenter,
     "estimate_weights": _estimate_weights,
     "evaluate": _evaluate,
     "train": _train,

@@ -102,15 +102,16 @@ class Forward(NamedTuple):
     kept: float
 
 
-def count_forward(network, size: tuple[int, int]) -> Forward:
+def count_forward(network, size: tuple[int, int], channels: int = 3) -> Forward:
     """Returns the cost of one image through a network as in training.
 
     Args:
-        network: a Keras model of images [N, H, W, 3].
+        network: a Keras model of images [N, H, W, channels].
         size: (height, width).
+        channels: of what it sees.
     """
     trace = tf.function(lambda images: network(images, training=True))
-    spec = tf.TensorSpec((1, *size, 3))
+    spec = tf.TensorSpec((1, *size, channels))
     operations = trace.get_concrete_function(spec).graph.get_operations()
     flop = traffic = 0.0
     kept = {}

@@ -27,6 +27,7 @@ PROGRAMS = {
     "adda.flags": AdaptSegmenterConfig,
     "adda_city.flags": AdaptSegmenterConfig,
     "city_segmenter.flags": TrainSegmenterConfig,
+    "cycada_city.flags": TrainConfig,
     "cohorts_city.flags": CohortsConfig,
     "cohorts_deeplab_v2.flags": CohortsConfig,
     "cohorts_deeplab_v3plus.flags": CohortsConfig,
@@ -42,6 +43,7 @@ PROGRAMS = {
     "full_size.flags": CohortsConfig,
     "gta2cs.flags": TrainConfig,
     "gta2cs_cycada.flags": TrainConfig,
+    "gta2cs_cycada_one_gpu.flags": TrainConfig,
     "gta2cs_half.flags": TrainConfig,
     "gta2cs_one_gpu.flags": TrainConfig,
     "gta2cs_unit.flags": TrainConfig,
@@ -68,6 +70,7 @@ ADAPTED = [
 ADDED = {
     "adaptsegnet_city.flags": ADAPTED,
     "adda_city.flags": ADAPTED,
+    "cycada_city.flags": ADAPTED,
     "road_city.flags": ADAPTED,
     "city_segmenter.flags": ["--train_records=train", "--run_dir=run"],
     "demo.flags": [
@@ -199,6 +202,30 @@ def test_gta2cs_on_one_gpu_sees_the_same_images(monkeypatch):
         if not field.metadata["affects_output"]
     }
     assert dataclasses.replace(one, **same, **unseen) == all_gpus
+
+
+def test_cycada_on_the_city_is_the_demo_with_semantic_losses():
+    cycada, demo = parse("cycada_city.flags"), parse("demo.flags")
+    assert cycada.semantic_weight == 1
+    for field in dataclasses.fields(demo):
+        if field.name != "method":
+            found = getattr(cycada, field.name)
+            assert found == getattr(demo, field.name), field.name
+
+
+def test_cycada_on_one_gpu_has_no_weights_and_cyclegans_recipe(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    cycada = parse("gta2cs_cycada_one_gpu.flags")
+    own = {
+        "method": "cyclegan",
+        "run_dir": "runs/gta2cs",
+        "source_weight_exponent": 1.0,
+        "target_weight_exponent": 1.0,
+    }
+    one_gpu = parse("gta2cs_one_gpu.flags")
+    for field in dataclasses.fields(one_gpu):
+        found = own.get(field.name, getattr(cycada, field.name))
+        assert found == getattr(one_gpu, field.name), field.name
 
 
 @pytest.mark.parametrize("num_gpus", [1, 2, 4, 8])

@@ -44,6 +44,7 @@ class System:
         flagfile: its recipe at CPU size, in a checkout; "" for the one that
             `--train_flagfile` names.
         segmenter_flag: the program's flag for a trained segmenter, or "".
+        flags: that tell it from another system of this method.
     """
 
     title: str
@@ -51,10 +52,32 @@ class System:
     method: str = ""
     flagfile: str = ""
     segmenter_flag: str = ""
+    flags: Mapping[str, FlagValue] = dataclasses.field(default_factory=dict)
 
 
 SYSTEMS = {
     "cyclegan": System("CycleGAN", TRAIN),
+    "cycada": System(
+        "CyCADA",
+        TRAIN,
+        "cycada",
+        "configs/cycada_city.flags",
+        "task_segmenter",
+    ),
+    "unit": System(
+        "UNIT 2018",
+        TRAIN,
+        "unit",
+        "configs/unit_city.flags",
+        flags={"unit_form": "2018"},
+    ),
+    "unit_2017": System(
+        "UNIT 2017",
+        TRAIN,
+        "unit",
+        "configs/unit_city.flags",
+        flags={"unit_form": "2017"},
+    ),
     "adaptsegnet": System(
         "AdaptSegNet",
         ADAPT_SEGMENTER,
@@ -144,7 +167,7 @@ class _Maker:
 
     def _training(self, word: str, weights: Weighting) -> Training:
         system = SYSTEMS[word]
-        flags: dict[str, FlagValue] = {}
+        flags: dict[str, FlagValue] = dict(system.flags)
         if system.method:
             flags["method"] = system.method
         if word == "road":

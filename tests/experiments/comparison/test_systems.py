@@ -59,6 +59,34 @@ def test_adda_begins_with_the_segmenter_of_the_row_without_it(common):
     assert begun.job.digest == jobs["CycleGAN"].digest
 
 
+def test_cycada_begins_with_the_segmenter_of_no_adaptation(common):
+    jobs = scored(common, "cycada", "cycada:1:1", "cycada+adda")
+    trained = [
+        jobs[row].flags["train_records"].job.flags["saved_model"].job
+        for row in ("CyCADA", "CyCADA (1,1)")
+    ]
+    for job in trained:
+        segmenter = job.flags["task_segmenter"].job
+        assert segmenter.digest == jobs["no adaptation"].digest
+    assert [job.flags["method"] for job in trained] == ["cycada", "cycada"]
+    # After CyCADA, ADDA has CyCADA's segmenter.
+    begun = jobs["CyCADA + ADDA"].flags["segmenter_run"].job
+    assert begun.digest == jobs["CyCADA"].digest
+
+
+def test_both_forms_of_unit_have_one_flagfile(common):
+    jobs = scored(common, "unit", "unit_2017")
+    trained = {
+        row: job.flags["train_records"].job.flags["saved_model"].job
+        for row, job in jobs.items()
+        if row.startswith("UNIT")
+    }
+    assert {row: job.flags["unit_form"] for row, job in trained.items()} == {
+        "UNIT 2018": "2018",
+        "UNIT 2017": "2017",
+    }
+
+
 def test_weights_of_an_adaptation_are_its_own(common):
     jobs = scored(common, "cyclegan+adaptsegnet:0.5:0.5")
     (adapted,) = (job for job in jobs.values() if "adapt" in job.module)
@@ -159,7 +187,8 @@ def test_a_flagfile_is_refused_before_the_first_job(
 def test_every_system_has_a_flagfile_for_the_city():
     for name, system in SYSTEMS.items():
         if name != "cyclegan":
-            assert (ROOT / system.flagfile).name == f"{name}_city.flags"
+            method = system.method
+            assert (ROOT / system.flagfile).name == f"{method}_city.flags"
             assert (ROOT / system.flagfile).is_file()
 
 
