@@ -19,7 +19,11 @@ from kliep_tf import cli, runs, segmenter_flags
 from kliep_tf.data import records
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index
-from kliep_tf.data.reading import labelled_examples, require_labels
+from kliep_tf.data.reading import (
+    labelled_examples,
+    require_labelled_pixels,
+    require_labels,
+)
 from kliep_tf.data.weights import load_weights, weights_path
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.example_weights import (
@@ -40,6 +44,7 @@ def train_segmenter(config: TrainSegmenterConfig) -> None:
     paths = records.resolve_records(config.train_records, "train_records")
     if not config.labelled_only:
         require_labels(paths, "train_records")
+        require_labelled_pixels(paths, "train_records")
     index = _index(config, paths)
     augmentation = _augmentation(config, index)
     check_sizes(index, augmentation, "train_records")

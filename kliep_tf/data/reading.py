@@ -93,6 +93,23 @@ def labelled_examples(paths: Sequence[str]) -> np.ndarray:
     Raises:
         UserError: a record is damaged, or a label is none of its image.
     """
+    return np.array(list(_is_labelled(paths, "records")), bool)
+
+
+def require_labelled_pixels(paths: Sequence[str], flag: str) -> None:
+    """Raises a UserError if every pixel of all labels is ignored.
+
+    Labels are decoded as far as the first that is not: one, in most data.
+    """
+    if not any(_is_labelled(paths, flag)):
+        raise UserError(
+            f"--{flag}: expected labelled pixels, found labels in which every "
+            "pixel is ignored, as those of Cityscapes' test split are"
+        )
+
+
+def _is_labelled(paths: Sequence[str], flag: str) -> Iterator[bool]:
+    """Yields whether each example has a labelled pixel."""
     classes = class_set_of(paths)
 
     def is_labelled(example: dict[str, tf.Tensor]) -> tf.Tensor:
@@ -102,7 +119,7 @@ def labelled_examples(paths: Sequence[str]) -> np.ndarray:
     dataset = make_example_dataset(paths).map(
         is_labelled, num_parallel_calls=tf.data.AUTOTUNE
     )
-    return np.array(list(read_all(dataset, "records", paths)), bool)
+    return read_all(dataset, flag, paths)
 
 
 def summarize_split(paths: Sequence[str], split: str) -> SplitSummary:

@@ -8,6 +8,7 @@ from kliep_tf.data.reading import (
     equal_size_batches,
     labelled_examples,
     read_all,
+    require_labelled_pixels,
     require_labels,
 )
 from kliep_tf.errors import UserError
@@ -128,3 +129,21 @@ def test_labelled_examples_have_a_labelled_pixel(tmp_path):
     )
     found = labelled_examples([str(path)])
     assert found.tolist() == [True, False, False]
+
+
+def test_labels_of_ignored_pixels_alone_are_refused(tmp_path):
+    image = tf.io.encode_png(np.zeros((1, 2, 3), np.uint8)).numpy()
+    paths = []
+    for number, values in enumerate([(255, 255), (255, 0)]):
+        label = tf.io.encode_png(
+            np.reshape(np.array(values, np.uint8), (1, 2, 1))
+        ).numpy()
+        path = tmp_path / f"train-{number:05d}-of-00002.tfrecord"
+        example = records.encode_example(
+            image, filename=str(number), height=1, width=2, label=label
+        )
+        records.write_shard(path, [example])
+        paths.append(str(path))
+    require_labelled_pixels(paths, "train_records")
+    with pytest.raises(UserError, match="--train_records: expected labelled"):
+        require_labelled_pixels(paths[:1], "train_records")
