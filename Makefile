@@ -3,8 +3,8 @@
 #
 #   PYTHON=/path/to/python   the Python that .venv is made from
 #   CUDA=1                   installs CUDA's libraries too (Linux)
-#   ARGS="..."               more arguments for demo (flags), test (pytest's) or
-#                            lock (uv's)
+#   ARGS="..."               more arguments for demo and soak (flags), test
+#                            (pytest's), lock (uv's) or audit (pip-audit's)
 
 ifdef PYTHON
 CANDIDATES := "$(PYTHON)"
@@ -16,6 +16,7 @@ VENV := .venv
 VENV_PYTHON := $(VENV)/bin/python
 PIP := $(VENV_PYTHON) -m pip --disable-pip-version-check --no-input
 UV_VERSION := 0.13.9
+PIP_AUDIT_VERSION := 2.9.0
 
 # The stamp is written last, so an interrupted install is never taken for a
 # whole one. CUDA's lock holds all of the plain one: either stamp serves where
@@ -51,7 +52,7 @@ find_python = found=; python=; \
 	fi
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint docs format install lock clean
+.PHONY: help demo test lint soak docs format install lock audit clean
 
 help: ## lists these targets
 	@awk -F ' ## ' '/^[a-z]+:.* ## / { sub(/:.*/, "", $$1); \
@@ -67,6 +68,11 @@ lint: $(STAMP) ## ruff and mypy
 	$(VENV_PYTHON) -m ruff check .
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
+
+# Some two hours on two cores; ARGS="--only=kill,fuzz --scale=.1" does a part.
+# The same command again continues.
+soak: $(STAMP) ## makes every kind of fault, many times
+	$(VENV_PYTHON) -m tests.faults.soak $(ARGS)
 
 # Warnings are errors: a link that leads nowhere, a name that is gone.
 # The variable silences mkdocs-material's advertisement of its successor.
@@ -100,6 +106,20 @@ lock: ## resolves both locks anew from setup.py; ARGS=--upgrade for newer ones
 	compile --extra test --extra docs -o requirements.lock; \
 	compile --extra test --extra docs --extra cuda -c requirements.lock \
 	  -o requirements-cuda.lock
+
+# Asks the index of packages, and needs the network; nothing is installed.
+audit: ## looks for known vulnerabilities of the locked releases
+	@$(find_python); set -e; \
+	scratch=$$(mktemp -d); trap 'rm -rf "$$scratch"' EXIT; \
+	"$$python" -m venv "$$scratch"; \
+	"$$scratch/bin/python" -m pip install --quiet \
+	  pip-audit==$(PIP_AUDIT_VERSION) || { \
+	  echo "error: expected to install pip-audit, found no way to the index" \
+	    "of packages; run make audit where there is a network" >&2; exit 1; }; \
+	"$$scratch/bin/python" -m pip_audit --requirement requirements.lock \
+	  --no-deps --disable-pip --strict $(ARGS) || { \
+	  echo "error: expected every locked release known and without a" \
+	    "vulnerability, found otherwise (above)" >&2; exit 1; }
 
 clean: ## removes .venv, the demo and all caches
 	rm -rf $(VENV) demo build dist .pytest_cache .ruff_cache .mypy_cache \

@@ -16,6 +16,7 @@ import tensorflow as tf
 from kliep_tf import runs
 from kliep_tf.data import framing
 from kliep_tf.data.summaries import SHARD_NAME as SHARD_NAME
+from kliep_tf.data.summaries import refuse_emptied
 from kliep_tf.data.summaries import shard_name as shard_name
 from kliep_tf.data.summaries import split_of as split_of
 from kliep_tf.errors import DataError, UserError, reason_of
@@ -192,9 +193,10 @@ def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
         flag: the flag's name, for messages.
 
     Raises:
-        UserError: nothing is found, a directory holds several splits, or a
+        UserError: nothing is found, a directory holds several splits, a
             shard of a numbered set is missing (a glob that names shards by
-            number, such as `train-0000*`, may leave some out).
+            number, such as `train-0000*`, may leave some out), or one is empty
+            that was not.
     """
     records = os.fspath(records)
     if not records:
@@ -220,6 +222,7 @@ def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
         )
     if not re.search(r"-[\d\[?][^/]*$", pattern):
         _check_complete(paths, flag)
+    refuse_emptied(paths)
     return paths
 
 

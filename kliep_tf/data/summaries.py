@@ -168,6 +168,21 @@ def read_shard_summaries(
     return found
 
 
+def refuse_emptied(paths: Sequence[str]) -> None:
+    """Raises a DataError for an empty file of which dataset.json lists records.
+
+    A file without a byte is a whole TFRecord file: that of no records.
+    """
+    empty = [path for path in paths if not os.path.getsize(path)]
+    for path, summary in read_shard_summaries(empty).items():
+        listed = summary.shards.get(os.path.basename(path)) if summary else None
+        if listed:
+            raise DataError(
+                f"{path}: expected the {len(listed)} records that "
+                f"{DATASET_JSON} lists, found an empty file"
+            )
+
+
 def class_set_of(paths: Sequence[str]) -> ClassSet:
     """Returns the classes of the labels in these shards.
 

@@ -3,7 +3,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.data import records
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 from tests.conftest import write_records
 
 # The key table as DeepLab's reader has it (research/deeplab,
@@ -134,3 +134,14 @@ def test_file_that_is_named_like_a_glob_is_taken_by_its_name(tmp_path):
 def test_nothing_found_is_an_error_that_names_the_flag(name):
     with pytest.raises(UserError, match="--source_records"):
         records.resolve_records(name, "source_records")
+
+
+def test_shard_that_was_emptied_is_refused(tmp_path):
+    write_records(tmp_path, number=4, sky=0.5, bright=True)
+    path = tmp_path / "train-00001-of-00002.tfrecord"
+    path.write_bytes(b"")
+    with pytest.raises(DataError, match="2 records .* found an empty file"):
+        records.resolve_records(tmp_path, "records")
+    # Frames may be fewer than shards: dataset.json then lists none.
+    write_records(tmp_path, number=1, sky=0.5, bright=True)
+    assert len(records.resolve_records(tmp_path, "records")) == 2

@@ -68,7 +68,7 @@ def files_of(part: str, root: str) -> Iterator[tuple[str, tuple[Damage, ...]]]:
     base = Path(root)
     if part == "records":
         for name in ("source", "val"):
-            yield str(sorted((base / name).glob("*.tfrecord"))[0]), ANY
+            yield str(min((base / name).glob("*.tfrecord"))), ANY
             yield str(base / name / "dataset.json"), JSON
     elif part == "weights":
         # A bit of a zip's directory may be one that nobody reads.

@@ -76,9 +76,10 @@ def soak(config: SoakConfig) -> None:
     ]
     # Imported once for all children, which are forked. Nothing of TensorFlow
     # may run here: it does not survive a fork once it has.
-    for program in world.programs():
+    for program in chosen:
         importlib.import_module(program.module)
-    world.make()
+    importlib.import_module("tests.conftest")
+    world.make(chosen)
     (root / "scratch").mkdir(exist_ok=True)
     bench = parts.Soak(world, chosen, config.scale, root / "scratch")
     results = _Results(root / "results.json", config.scale)

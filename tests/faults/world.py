@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -56,23 +56,25 @@ class World:
         """Returns the path of one part, such as "source" or "run"."""
         return str(self.root / name)
 
-    def make(self) -> None:
-        """Makes the parts that are missing."""
+    def make(self, programs: Sequence[Program]) -> None:
+        """Makes the parts that are missing and that these programs read."""
+        wanted = {part for program in programs for part in program.reads}
         if not (self.root / "raw").exists():
             _draw_frames(self.root / "raw")
         for name in ("source", "target", "val"):
-            if not (self.root / name / "dataset.json").exists():
+            missing = not (self.root / name / "dataset.json").exists()
+            if wanted and missing:
                 self._end_well(
                     children.start_function(lambda n=name: self._records(n))
                 )
-        for name, part in (
-            ("estimate_weights", "weights"),
-            ("train", "run"),
-            ("train_segmenter", "segmenter_run"),
+        for name, part, readers in (
+            ("estimate_weights", "weights", {"weights"}),
+            ("train", "run", {"checkpoints", "saved_model"}),
+            ("train_segmenter", "segmenter_run", {"segmenter"}),
         ):
             program = {one.name: one for one in self.programs()}[name]
             output = self.path(part)
-            if not _is_complete(output):
+            if wanted & readers and not _is_complete(output):
                 self._end_well(
                     children.start(program.module, program.flags(output))
                 )

@@ -1,0 +1,101 @@
+"""A little of every fault that `make soak` makes many times."""
+
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from kliep_tf.errors import UserError
+from tests.conftest import ROOT
+from tests.faults import fuzzing
+from tests.faults.children import Outcome
+from tests.faults.damage import ANY, damaged, mutate
+from tests.faults.parts import Finding
+from tests.faults.world import digest, leftovers
+
+
+@pytest.mark.parametrize("name", fuzzing.NAMES)
+def test_reader_refuses_in_one_line_what_it_cannot_read(tmp_path, name):
+    path, reader = fuzzing.readers(tmp_path)[name]
+    reader()  # whole, it is read
+    assert fuzzing.fuzz_reader(path, reader, 60, seed=1) == []
+
+
+def test_fit_of_any_sample_is_finite_or_refused():
+    assert fuzzing.fuzz_kliep(30, seed=1) == []
+
+
+def test_conversion_killed_at_file_operations_ends_the_same(tmp_path):
+    # In a process of its own: TensorFlow does not survive a fork once it ran.
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "tests.faults.soak"),
+            f"--output_dir={tmp_path}",
+            *("--only=kill", "--programs=convert_folder", "--scale=.15"),
+        ],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "| kill | 6 | 6 | continued, equal (6) |" in done.stdout
+
+
+# The suite itself: a fault that it would not see is worth nothing.
+
+
+def test_complaints_are_of_what_is_no_one_line():
+    def fail(error):
+        def function():
+            raise error
+
+        return fuzzing.complaint_of(function, "name")
+
+    assert fail(UserError("name: expected")) == ""
+    assert "no line" in fail(UserError("name: a\nb"))
+    assert "does not name" in fail(UserError("expected"))
+    assert fail(KeyError("x")).startswith("KeyError")
+
+
+@pytest.mark.parametrize(
+    ("status", "output", "complaint"),
+    [
+        (0, "done\n", ""),
+        (65, "error: a: expected b\n", ""),
+        (1, "nothing\n", "without a line"),
+        (70, "Traceback (most recent call last):\nKeyError: 1\n", "KeyError"),
+        (65, "error: {{function_node x}} bad\n", "TensorFlow's notes"),
+        (-signal.SIGSEGV, "", "status -11 without a line"),
+    ],
+)
+def test_orderly_ends_are_told_from_others(status, output, complaint):
+    found = Outcome(status, output, operations=0, seconds=0.0).complaint
+    assert complaint in found
+    assert bool(found) == bool(complaint)
+
+
+def test_damage_is_taken_back(tmp_path):
+    path = tmp_path / "file"
+    path.write_bytes(b"0123456789")
+    modified = path.stat().st_mtime_ns
+    for kind in ANY:
+        with damaged(str(path), kind):
+            assert path.read_bytes() != b"0123456789"
+    assert path.read_bytes() == b"0123456789"
+    assert path.stat().st_mtime_ns == modified
+    rng = np.random.default_rng(0)
+    assert len({mutate(b"0123456789", rng) for _ in range(50)}) > 30
+
+
+def test_half_files_and_other_contents_are_seen(tmp_path):
+    (tmp_path / "a.npz").write_bytes(b"1")
+    before = digest(str(tmp_path))
+    assert leftovers(str(tmp_path)) == []
+    (tmp_path / "a.npz").write_bytes(b"2")
+    (tmp_path / ".b.npz.partial").write_bytes(b"half")
+    assert digest(str(tmp_path)) != before
+    assert leftovers(str(tmp_path)) == [".b.npz.partial"]
+    assert Finding("case").count == 1
