@@ -140,7 +140,7 @@ def test_shard_that_was_emptied_is_refused(tmp_path):
     write_records(tmp_path, number=4, sky=0.5, bright=True)
     path = tmp_path / "train-00001-of-00002.tfrecord"
     path.write_bytes(b"")
-    with pytest.raises(DataError, match="2 records .* found an empty file"):
+    with pytest.raises(DataError, match=r"2 records .* found an empty file"):
         records.resolve_records(tmp_path, "records")
     # Frames may be fewer than shards: dataset.json then lists none.
     write_records(tmp_path, number=1, sky=0.5, bright=True)
