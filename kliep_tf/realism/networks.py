@@ -24,7 +24,8 @@ def vgg16_features(vgg16: Vgg16) -> Network:
     """
 
     @tf.function(
-        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)]
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+        autograph=False,
     )
     def features(images: tf.Tensor) -> tf.Tensor:
         return tf.reduce_mean(vgg16(tf.cast(images, tf.float32)), [1, 2])

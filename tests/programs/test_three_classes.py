@@ -99,6 +99,8 @@ def way(tmp_path_factory):
                 **domains,
                 weights_dir=str(root / features),
                 features=features,
+                # To choose it takes longer than all the rest of the estimate.
+                bandwidth="0.5",
                 segmenter=str(root / "segmenter" / "saved_model"),
             )
         )
