@@ -1,5 +1,6 @@
 """A little of every fault that `make soak` makes many times."""
 
+import re
 import signal
 import subprocess
 import sys
@@ -41,7 +42,12 @@ def test_conversion_killed_at_file_operations_ends_the_same(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    assert "| kill | 6 | 6 | continued, equal (6) |" in done.stdout
+    # The last operation may not be reached: threads make one more or less.
+    outcomes = re.search(r"\| kill \| 6 \| 6 \| (.*?) \|", done.stdout)[1]
+    assert outcomes in (
+        "continued, equal (6)",
+        "continued, equal (5), was faster, equal (1)",
+    )
 
 
 # The suite itself: a fault that it would not see is worth nothing.

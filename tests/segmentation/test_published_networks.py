@@ -368,12 +368,13 @@ def test_depthwise_kernels_of_pytorch_find_their_channels(
             shapes = [(outputs, inputs, height, width)]
         names = ("weight", "bias", "running_mean", "running_var")
         for name, shape in zip(names, shapes, strict=False):
-            state[f"{layer.name}.{name}"] = rng.random(shape, np.float32)
+            # The published names begin with "_".
+            state[f"_{layer.name}.{name}"] = rng.random(shape, np.float32)
     np.savez(tmp_path / "lite0.npz", **state)
     load_backbone(efficientnet, tmp_path / "lite0.npz")
-    name = "_blocks.3._depthwise_conv"
+    name = "blocks.3._depthwise_conv"
     kernel = backbone_of(efficientnet).get_layer(name).weights[0].numpy()
-    expected = state[f"{name}.weight"]
+    expected = state[f"_{name}.weight"]
     assert kernel.shape == (5, 5, 144, 1)
     np.testing.assert_array_equal(kernel[1, 2, :, 0], expected[:, 0, 1, 2])
 

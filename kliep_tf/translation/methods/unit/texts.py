@@ -12,16 +12,17 @@ _CYCLE = (
 )
 _KL = (
     "mean square of the latent codes of {0} images, times importance and "
-    "--kl_weight; it should neither vanish nor grow without end."
+    "--kl_weight; steady is good, vanishing or growing without end is not."
 )
 _CYCLE_KL = (
     "mean square of the latent codes of the translations of {0} images, times "
-    "importance and --kl_weight; it should neither vanish nor grow without end."
+    "importance and --kl_weight; steady is good, vanishing or growing without "
+    "end is not."
 )
 _PERCEPTUAL = (
     "mean squared difference between VGG-16's normalised features of {0} "
     "images and of their translations, times importance and "
-    "--perceptual_weight; lower is nearer to the image."
+    "--perceptual_weight; lower is better."
 )
 _GENERATOR = (
     "adversarial loss of this direction, summed over scales, times importance; "
