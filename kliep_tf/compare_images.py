@@ -108,7 +108,10 @@ def compare_images(config: CompareImagesConfig) -> None:
     _require_one_size((judged, target), size)
     networks = _networks(config)
     with runs.claim(
-        config.output_dir, PROGRAM, config, inputs=_inputs(config)
+        config.output_dir,
+        PROGRAM,
+        config,
+        inputs=_inputs(config, judged, target),
     ) as claim:
         written = claim.directory / report.REPORT_MD
         if claim.finished and written.exists():
@@ -150,13 +153,13 @@ def compare_images(config: CompareImagesConfig) -> None:
         print(f"{written}: {shown}")
 
 
-def _inputs(config: CompareImagesConfig) -> dict[str, str]:
+def _inputs(
+    config: CompareImagesConfig, *indices: RecordIndex
+) -> dict[str, str]:
     """Returns fingerprints of all that is read."""
     inputs = {
-        flag: runs.fingerprint(
-            records.resolve_records(getattr(config, flag), flag)
-        )
-        for flag in _SETS
+        flag: runs.fingerprint(index.paths)
+        for flag, index in zip(_SETS, indices, strict=True)
     }
     for flag in ("perceptual_weights", "inception"):
         if path := getattr(config, flag):
