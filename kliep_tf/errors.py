@@ -13,6 +13,7 @@ SYSTEM_STATUS = 74
 INTERRUPTED_STATUS = 130  # 128 + SIGINT, as shells have it
 TERMINATED_STATUS = 143  # 128 + SIGTERM
 
+_SHOWN_CHARACTERS = 300
 # What a path that was mistyped raises.
 _MISTAKEN_PATHS = (
     FileExistsError,
@@ -49,10 +50,22 @@ class Terminated(KeyboardInterrupt):
 
 
 def reason_of(error: Exception) -> str:
-    """Returns an error's first line, without TensorFlow's own notes."""
+    """Returns an error's first line, without TensorFlow's own notes.
+
+    A longer one is cut: some libraries quote the whole of a damaged file.
+    """
     lines = str(getattr(error, "message", error)).strip().splitlines()
     line = re.sub(r"\{\{.*?\}\} ?", "", (lines or [""])[0])
-    return re.sub(r" \[Op:\w+\].*", "", line) or type(error).__name__
+    line = re.sub(r" \[Op:\w+\].*", "", line) or type(error).__name__
+    return one_line(line)
+
+
+def one_line(text: str) -> str:
+    """Returns text of a file for a message: one line, and not for ever."""
+    shown = " ".join(text.split())
+    if len(shown) <= _SHOWN_CHARACTERS:
+        return shown
+    return f"{shown[:_SHOWN_CHARACTERS]}..."
 
 
 def describe_os_error(error: OSError) -> str:

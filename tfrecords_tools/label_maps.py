@@ -241,7 +241,10 @@ def _class_set(
         rgb = (color >> 16, color >> 8 & 255, color & 255)
         classes.append(LabelClass(one, rgb, raw_ids))
     short_name = os.path.splitext(os.path.basename(name))[0]
-    return ClassSet(short_name, tuple(classes), IGNORE_LABEL)
+    try:
+        return ClassSet(short_name, tuple(classes), IGNORE_LABEL)
+    except UserError as error:  # which does not know the file
+        raise UserError(f"{name}: {error}") from None
 
 
 def _distinct_color(train_id: int) -> int:

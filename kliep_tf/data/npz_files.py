@@ -7,6 +7,7 @@ the array, what was expected and what was found.
 import dataclasses
 import errno
 import os
+import sys
 import zipfile
 from collections.abc import Mapping
 from typing import BinaryIO, NoReturn
@@ -120,6 +121,9 @@ def _bad_value(array: np.ndarray, wanted: Array) -> str:
     """Returns a value that may not be, "" if all may."""
     if wanted.kind == "text":
         try:
+            # NumPy makes strings of such numbers only to end in SystemError.
+            if (_code_points(array) > sys.maxunicode).any():
+                raise ValueError
             "".join(np.ravel(array).tolist()).encode()
         except ValueError:
             return "characters that do not exist"
@@ -130,6 +134,13 @@ def _bad_value(array: np.ndarray, wanted: Array) -> str:
     if wanted.kind == "count":
         bad |= array < 0
     return f"{array[bad][0]}" if bad.any() else ""
+
+
+def _code_points(array: np.ndarray) -> np.ndarray:
+    """Returns the numbers of the characters of an array of text."""
+    flat = np.ascontiguousarray(array).ravel()
+    order = flat.dtype.byteorder.replace("|", "=")
+    return np.frombuffer(flat.tobytes(), f"{order}u4")
 
 
 def _described(wanted: Array) -> str:

@@ -24,7 +24,7 @@ import numpy as np
 
 from kliep_tf import runs
 from kliep_tf.data.npz_files import Array, read_npz
-from kliep_tf.errors import DataError, UserError
+from kliep_tf.errors import DataError, UserError, one_line
 from kliep_tf.json_files import Maybe, parse_json
 
 DOMAINS = ("source", "target")
@@ -302,10 +302,15 @@ def _check_table(weights: ImportanceWeights, path: Path) -> None:
         if row is None or wanted is None or not _same_row(row, wanted):
             raise UserError(
                 f"{path}: expected the weights of the npz file beside it, "
-                f"{','.join(wanted or ['nothing more'])}, found "
-                f"{','.join(row or ['nothing more'])}; the CSV is for people, "
-                "and edits are not read: write the npz, or remove the CSV"
+                f"{_shown(wanted)}, found {_shown(row)}; the CSV is for "
+                "people, and edits are not read: write the npz, or remove "
+                "the CSV"
             )
+
+
+def _shown(row: list[str] | None) -> str:
+    # A quotation mark that was never closed makes a row of all the rest.
+    return one_line(",".join(row or ["nothing more"]))
 
 
 def _same_row(row: list[str], wanted: list[str]) -> bool:

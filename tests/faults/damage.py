@@ -1,7 +1,10 @@
 """A catalogue of damage, as code that makes it."""
 
 import dataclasses
+import io
 import os
+import struct
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -58,6 +61,18 @@ JSON = (
 )
 
 
+FLAGFILE = (
+    *(dataclasses.replace(one, may_pass=True) for one in ANY),
+    Damage(
+        "a byte order mark", lambda content: b"\xef\xbb\xbf" + content, True
+    ),
+    Damage("UTF-16", lambda content: content.decode().encode("utf-16")),
+    Damage("Latin-1", lambda content: content + b"# caf\xe9\n"),
+    Damage("a missing flagfile", lambda content: b"--flagfile=none.flags\n"),
+    Damage("an unknown flag", lambda content: content + b"--no_such_flag=1\n"),
+)
+
+
 def files_of(part: str, root: str) -> Iterator[tuple[str, tuple[Damage, ...]]]:
     """Yields the files of a part of the world with what may befall them.
 
@@ -66,19 +81,29 @@ def files_of(part: str, root: str) -> Iterator[tuple[str, tuple[Damage, ...]]]:
         root: of the world.
     """
     base = Path(root)
-    if part == "records":
-        for name in ("source", "val"):
-            yield str(min((base / name).glob("*.tfrecord"))), ANY
-            yield str(base / name / "dataset.json"), JSON
+    if part == "frames":
+        for folder in ("images", "labels"):
+            yield str(min((base / "raw" / folder).iterdir())), ANY
+    elif part == "gta5":
+        folder = base / "city" / "gta5"
+        yield str(folder / "split.mat"), _may_pass(ANY)
+        yield str(min((folder / "images").iterdir())), ANY
+    elif part == "cityscapes":
+        folder = base / "city" / "cityscapes"
+        yield str(min(folder.glob("gtFine/train/*/*Ids.png"))), ANY
+    elif part == "records":
+        yield str(min((base / "source").glob("*.tfrecord"))), ANY
+        yield str(base / "source" / "dataset.json"), JSON
+    elif part == "val":
+        yield str(min((base / "val").glob("*.tfrecord"))), ANY
+        yield str(base / "val" / "dataset.json"), JSON
     elif part == "weights":
         # A bit of a zip's directory may be one that nobody reads.
         yield str(base / "weights" / "source_weights.npz"), _may_pass(ANY)
         yield str(base / "weights" / "source_weights.csv"), _may_pass(ANY)
     elif part == "checkpoints":
-        directory = base / "run" / "checkpoints"
-        newest = sorted(directory.glob("ckpt-*.index"))[-1]
-        yield str(newest), _may_pass(ANY)
-        yield str(next(directory.glob(f"{newest.stem}.data-*"))), _may_pass(ANY)
+        for name in checkpoint_files(base / "run"):
+            yield str(base / "run" / name), _may_pass(ANY)
         yield str(base / "run" / "config.json"), JSON
     else:
         folder = "run" if part == "saved_model" else "segmenter_run"
@@ -88,6 +113,18 @@ def files_of(part: str, root: str) -> Iterator[tuple[str, tuple[Damage, ...]]]:
         variables = directory / "variables"
         yield str(variables / "variables.index"), _may_pass(ANY)
         yield str(next(variables.glob("*.data-*"))), _may_pass(ANY)
+
+
+def checkpoint_files(run: Path) -> list[str]:
+    """Returns the files of a run's newest checkpoint, relative to the run."""
+    directory = run / "checkpoints"
+    newest = max(directory.glob("ckpt-*.index"), key=_step)
+    data = next(directory.glob(f"{newest.stem}.data-*"))
+    return [f"checkpoints/{newest.name}", f"checkpoints/{data.name}"]
+
+
+def _step(index: Path) -> int:
+    return int(index.stem.removeprefix("ckpt-"))
 
 
 def _may_pass(kinds: tuple[Damage, ...]) -> tuple[Damage, ...]:
@@ -134,3 +171,38 @@ def mutate(content: bytes, rng: np.random.Generator) -> bytes:
         else:
             changed[place:place] = changed[place : place + length]
     return bytes(changed)
+
+
+def mutate_arrays(content: bytes, rng: np.random.Generator) -> bytes:
+    """Returns an npz file with one array changed, and checksums that fit.
+
+    A changed byte elsewhere fails its checksum before anybody looks at it.
+    """
+    with zipfile.ZipFile(io.BytesIO(content)) as whole:
+        arrays = {name: whole.read(name) for name in whole.namelist()}
+    chosen = list(arrays)[rng.integers(len(arrays))]
+    arrays[chosen] = mutate(arrays[chosen], rng)
+    changed = io.BytesIO()
+    with zipfile.ZipFile(changed, "w") as archive:
+        for name, data in arrays.items():
+            archive.writestr(zipfile.ZipInfo(name), data)
+    return changed.getvalue()
+
+
+def mutate_records(content: bytes, rng: np.random.Generator) -> bytes:
+    """Returns a shard with one record changed, and checksums that fit."""
+    from kliep_tf.data.framing import masked_crc32c
+
+    found, position = [], 0
+    while position < len(content):
+        (length,) = struct.unpack_from("<Q", content, position)
+        found.append(content[position + 12 : position + 12 + length])
+        position += 16 + length
+    chosen = int(rng.integers(len(found)))
+    found[chosen] = mutate(found[chosen], rng)
+    shard = b""
+    for data in found:
+        length = struct.pack("<Q", len(data))
+        shard += length + struct.pack("<I", masked_crc32c(length))
+        shard += data + struct.pack("<I", masked_crc32c(data))
+    return shard

@@ -1,7 +1,9 @@
 """Readers and fit_kliep on inputs that chance has damaged."""
 
+import dataclasses
 import io
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,24 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.errors import UserError
-from tests.faults.damage import mutate
+from tests.faults.damage import mutate, mutate_arrays, mutate_records
 
 _SHAPES = ((1, 1), (2, 1), (5, 2), (8, 3))
+
+
+@dataclasses.dataclass(frozen=True)
+class Format:
+    """A whole file, what reads it, and how chance changes it.
+
+    Attributes:
+        path: of the file.
+        read: reads it.
+        mutate: changes its content.
+    """
+
+    path: Path
+    read: Callable[[], Any]
+    mutate: Callable[[bytes, np.random.Generator], bytes] = mutate
 
 
 def complaint_of(function: Callable[[], Any], names: str = "") -> str:
@@ -37,14 +54,17 @@ def complaint_of(function: Callable[[], Any], names: str = "") -> str:
     return ""
 
 
-def readers(directory: Path) -> dict[str, tuple[Path, Callable[[], Any]]]:
+def readers(directory: Path) -> dict[str, Format]:
     """Writes a whole file of each format; returns them with their readers."""
     from kliep_tf import flagfiles, runs
     from kliep_tf.data import confusions, features, framing, tensors, weights
-    from kliep_tf.data.index import build_index
+    from kliep_tf.data.index import build_index, image_sizes
     from kliep_tf.data.summaries import class_set_of, read_summary
     from kliep_tf.density_ratio.doubt import read_signs
     from tests.conftest import write_records
+    from tfrecords_tools import polygons
+    from tfrecords_tools.inspection import inspect
+    from tfrecords_tools.label_maps import load_label_map
 
     directory.mkdir(parents=True, exist_ok=True)
     names = np.array(["a", "b", "c"])
@@ -58,7 +78,10 @@ def readers(directory: Path) -> dict[str, tuple[Path, Callable[[], Any]]]:
             {"alpha": np.ones(3)},
         ),
     )
-    (directory / "source_weights.csv").unlink()
+    table = directory / "table"
+    table.mkdir(exist_ok=True)
+    shutil.copy(directory / "source_weights.npz", table)
+    shutil.move(directory / "source_weights.csv", table)
     features.save_features(
         directory / "features.npz",
         features.Features(names, np.ones((3, 2)), np.array(["x", "y"])),
@@ -89,14 +112,26 @@ def readers(directory: Path) -> dict[str, tuple[Path, Callable[[], Any]]]:
     signs = [{"name": "s", "source": 0.1, "target": 0.2, "limit": None}]
     (directory / "signs.json").write_text(json.dumps(signs))
     (directory / "a.flags").write_text("--steps=3\n# why\n--seed=4\n")
+    (directory / "map.csv").write_text(
+        "id,class,color\n7,road,128 64 128\n8,road,\n23,sky,#4682b4\n0,,\n"
+    )
+    triangle = {"label": "road", "polygon": [[0, 0], [9, 0], [0, 7.5]]}
+    (directory / "polygons.json").write_text(
+        json.dumps({"imgHeight": 8, "imgWidth": 10, "objects": [triangle]})
+    )
     split = write_records(
         directory / "records", number=2, sky=0.5, bright=True, num_shards=1
     )
     (shard,) = map(str, split.glob("*.tfrecord"))
 
-    def read(reader: Callable, name: str) -> tuple[Path, Callable[[], Any]]:
+    def read(
+        reader: Callable[[Path], Any], name: str, mutate: Callable = mutate
+    ) -> Format:
         path = directory / name
-        return path, lambda: reader(path)
+        return Format(path, lambda: reader(path), mutate)
+
+    def load_weights(path: Path) -> None:
+        weights.load_weights(path.parent, "source")
 
     def frames(path: Path) -> None:
         framing.read_spans(path)
@@ -106,13 +141,24 @@ def readers(directory: Path) -> dict[str, tuple[Path, Callable[[], Any]]]:
         read_summary(path.parent, "train")
         class_set_of([shard])
 
+    def index(path: Path) -> None:
+        image_sizes(build_index([str(path)]))
+
+    shard_name = f"records/{Path(shard).name}"
     return {
-        "weights": read(
-            lambda path: weights.load_weights(path.parent, "source"),
-            "source_weights.npz",
+        "weights": read(load_weights, "source_weights.npz"),
+        "arrays of weights": read(
+            load_weights, "source_weights.npz", mutate_arrays
         ),
+        "weights' table": read(load_weights, "table/source_weights.csv"),
         "features": read(features.load_features, "features.npz"),
+        "arrays of features": read(
+            features.load_features, "features.npz", mutate_arrays
+        ),
         "confusions": read(confusions.load_confusions, "frames.npz"),
+        "arrays of confusions": read(
+            confusions.load_confusions, "frames.npz", mutate_arrays
+        ),
         "npz tensors": read(tensors.read_tensors, "tensors.npz"),
         "safetensors": read(tensors.read_tensors, "tensors.safetensors"),
         "config.json": read(
@@ -120,30 +166,34 @@ def readers(directory: Path) -> dict[str, tuple[Path, Callable[[], Any]]]:
         ),
         "signs.json": read(read_signs, "signs.json"),
         "dataset.json": read(summary, "records/dataset.json"),
-        "record framing": read(frames, f"records/{Path(shard).name}"),
-        "records": read(
-            lambda path: build_index([str(path)]),
-            f"records/{Path(shard).name}",
+        "record framing": read(frames, shard_name),
+        "records": read(index, shard_name),
+        "contents of records": read(index, shard_name, mutate_records),
+        "inspection": read(
+            lambda path: inspect([str(path)], num_workers=0),
+            shard_name,
+            mutate_records,
         ),
         "flagfile": read(
             lambda path: flagfiles.expand(["program", f"--flagfile={path}"]),
             "a.flags",
         ),
+        "label map": read(lambda path: load_label_map(str(path)), "map.csv"),
+        "polygons": read(polygons.draw_label_ids, "polygons.json"),
     }
 
 
-def fuzz_reader(
-    path: Path, reader: Callable[[], Any], count: int, seed: int
-) -> list[str]:
+def fuzz_reader(form: Format, count: int, seed: int) -> list[str]:
     """Returns what went wrong on so many damaged files."""
     rng = np.random.default_rng(seed)
+    path = form.path
     whole = path.read_bytes()
     found = []
     try:
         for number in range(count):
-            path.write_bytes(mutate(whole, rng))
+            path.write_bytes(form.mutate(whole, rng))
             # The shard of a dataset.json, the run of a config.json.
-            complaint = complaint_of(reader, str(path.parent))
+            complaint = complaint_of(form.read, str(path.parent))
             if complaint:
                 found.append(f"{path.name}, seed {seed}, {number}: {complaint}")
     finally:
@@ -198,8 +248,12 @@ def _samples(rng: np.random.Generator) -> tuple[Any, Any, float]:
 # By format, as `readers` names them; how many inputs the soak makes of each.
 NAMES = (
     "weights",
+    "arrays of weights",
+    "weights' table",
     "features",
+    "arrays of features",
     "confusions",
+    "arrays of confusions",
     "npz tensors",
     "safetensors",
     "config.json",
@@ -207,7 +261,11 @@ NAMES = (
     "dataset.json",
     "record framing",
     "records",
+    "contents of records",
+    "inspection",
     "flagfile",
+    "label map",
+    "polygons",
 )
 COUNT = 10_000
-COUNTS = {"records": 4_000, "fit_kliep": 3_000}
+COUNTS = {"inspection": 5_000, "fit_kliep": 4_000}

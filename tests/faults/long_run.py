@@ -12,6 +12,7 @@ from tests.faults.parts import Case, Finding, Soak
 
 _STEPS, _FRAMES = 20_000, 25_000
 _SECONDS_BETWEEN = 1.0
+_SECONDS_AT_MOST = 3 * 3600.0
 # Of the memory, from the second quarter to the last.
 _MOST_GROWTH = 0.05
 _NAMES = ("memory, MB", "open files", "threads", "output, MB")
@@ -73,7 +74,7 @@ def _watched(
 
     watcher = threading.Thread(target=watch, daemon=True)
     watcher.start()
-    outcome = child.wait(seconds=3600)
+    outcome = child.wait(_SECONDS_AT_MOST)
     ended.set()
     watcher.join()
     table = np.array([one for one in samples if one[0]]).reshape(-1, 4)

@@ -14,6 +14,7 @@ import collections
 import dataclasses
 import importlib
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,10 +22,13 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+import filelock
+import numpy as np
+
 from kliep_tf import cli, runs
-from kliep_tf.errors import UserError
+from kliep_tf.errors import RefusedError, UserError
 from kliep_tf.progress import ProgressBar
-from tests.faults import long_run, parts
+from tests.faults import data_parts, long_run, parts
 from tests.faults.world import World
 
 PARTS: Mapping[str, Callable[[parts.Soak], Iterable[parts.Case]]] = {
@@ -32,8 +36,8 @@ PARTS: Mapping[str, Callable[[parts.Soak], Iterable[parts.Case]]] = {
     "signals": parts.signals,
     "together": parts.together,
     "disks": parts.disks,
-    "damages": parts.damages,
-    "fuzz": parts.fuzz,
+    "damages": data_parts.damages,
+    "fuzz": data_parts.fuzz,
     "long": long_run.long_run,
 }
 _PAGE = Path("docs/reliability.md")
@@ -68,6 +72,15 @@ def soak(config: SoakConfig) -> None:
         )
     root = Path(config.output_dir).resolve()
     root.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(root / ".lock", fallback_to_soft=False)
+    try:
+        with lock.acquire(blocking=False):
+            _soak(config, root)
+    except filelock.Timeout:
+        raise RefusedError(f"{root}: in use by another soak") from None
+
+
+def _soak(config: SoakConfig, root: Path) -> None:
     world = World(root / "world")
     chosen = [
         one
@@ -82,10 +95,10 @@ def soak(config: SoakConfig) -> None:
     world.make(chosen)
     (root / "scratch").mkdir(exist_ok=True)
     bench = parts.Soak(world, chosen, config.scale, root / "scratch")
-    results = _Results(root / "results.json", config.scale)
+    results = _Results(root / "results.json")
     for name in config.only:
         _do(name, list(PARTS[name](bench)), results)
-    table = results.table(config)
+    table = results.table()
     print(table)
     if config.write_page:
         _write_page(table, root)
@@ -97,29 +110,42 @@ def soak(config: SoakConfig) -> None:
 
 
 class _Results:
-    """Findings by part and case, kept on disk."""
+    """Findings by part and case, kept on disk.
 
-    def __init__(self, path: Path, scale: float):
+    A part that was begun at another commit is begun anew when it is asked for.
+    """
+
+    def __init__(self, path: Path):
         self._path = path
-        self._found: dict[str, Any] = {}
-        commit = _commit()
+        self._parts: dict[str, Any] = {}
         if path.exists():
-            self._found = json.loads(path.read_text())
-        if self._found.get("commit") != commit:
-            self._found = {"commit": commit, "parts": {}}
-        self._parts = self._found["parts"]
-        self._scale = scale
+            self._parts = json.loads(path.read_text())
+
+    def begin(self, part: str, cases: int) -> None:
+        """Says how many cases a part has."""
+        commit = _commit()
+        if self._parts.get(part, {}).get("commit") != commit:
+            self._parts[part] = {
+                "commit": commit,
+                "cpu_seconds": 0.0,
+                "seconds": 0.0,
+                "cases": {},
+            }
+        self._parts[part]["number"] = cases
 
     def has(self, part: str, case: str) -> bool:
         """Whether a case was done before."""
-        return case in self._parts.get(part, {}).get("cases", {})
+        return case in self._parts[part]["cases"]
 
-    def add(self, part: str, finding: parts.Finding, seconds: float) -> None:
+    def add(
+        self, part: str, finding: parts.Finding, cpu: float, seconds: float
+    ) -> None:
         """Keeps a finding."""
-        entry = self._parts.setdefault(part, {"cases": {}, "seconds": 0.0})
+        entry = self._parts[part]
         entry["cases"][finding.case] = dataclasses.asdict(finding)
+        entry["cpu_seconds"] += cpu
         entry["seconds"] += seconds
-        runs.write_atomically(self._path, json.dumps(self._found, indent=1))
+        runs.write_atomically(self._path, json.dumps(self._parts, indent=1))
 
     @property
     def failures(self) -> list[str]:
@@ -131,47 +157,71 @@ class _Results:
             if one["complaint"]
         ]
 
-    def table(self, config: SoakConfig) -> str:
+    def table(self) -> str:
         """Returns the results as a table in Markdown."""
         lines = [
-            "| fault | cases | faults | what happened | minutes |",
+            "| part | cases | faults | what happened | CPU minutes |",
             "|---|---:|---:|---|---:|",
         ]
         for part, entry in self._parts.items():
             cases = entry["cases"].values()
-            failed = sum(bool(one["complaint"]) for one in cases)
-            outcomes = collections.Counter(
-                one["outcome"] for one in cases if not one["complaint"]
-            )
-            said = [
-                f"{text} ({number})" for text, number in outcomes.most_common(4)
-            ]
-            said += [f"**failed ({failed})**"] * bool(failed)
+            number = f"{len(cases):,}"
+            if len(cases) < entry["number"]:
+                number += f" of {entry['number']:,}, unfinished"
             lines.append(
-                f"| {part} | {len(cases)} | "
-                f"{sum(one['count'] for one in cases)} | {', '.join(said)} | "
-                f"{entry['seconds'] / 60:.1f} |"
+                f"| {part} | {number} | "
+                f"{sum(one['count'] for one in cases):,} | "
+                f"{_outcomes(cases)} | {entry['cpu_seconds'] / 60:.1f} |"
             )
-        total = sum(entry["seconds"] for entry in self._parts.values())
+        commits: dict[str, list[str]] = {}
+        for part, entry in self._parts.items():
+            commits.setdefault(entry["commit"], []).append(part)
+        said = [f"{one} ({', '.join(many)})" for one, many in commits.items()]
+        if len(commits) == 1:
+            said = list(commits)
+        cpu, seconds = (
+            sum(entry[key] for entry in self._parts.values()) / 60
+            for key in ("cpu_seconds", "seconds")
+        )
         lines += [
             "",
-            f"`make soak`, scale {self._scale:g}, commit "
-            f"{self._found['commit']}, {total / 60:.0f} minutes.",
+            f"By `make soak` at commit {', '.join(said)}: {cpu:.0f} minutes of "
+            f"processor time, {seconds:.0f} by the clock.",
         ]
         return "\n".join(lines)
 
 
+def _outcomes(cases: Iterable[Mapping[str, Any]]) -> str:
+    failed = sum(bool(one["complaint"]) for one in cases)
+    counted = collections.Counter(
+        one["outcome"] for one in cases if not one["complaint"]
+    )
+    said = [f"{text} ({number})" for text, number in counted.most_common()]
+    said += [f"**failed ({failed})**"] * bool(failed)
+    return ", ".join(said)
+
+
 def _do(name: str, cases: list[parts.Case], results: _Results) -> None:
+    results.begin(name, len(cases))
     missing = [one for one in cases if not results.has(name, one[0])]
+    # A soak that is stopped early has then done some of every program.
+    np.random.default_rng(0).shuffle(missing)  # type: ignore[arg-type]
     done = len(cases) - len(missing)
     with ProgressBar(len(cases), name, "case", done) as bar:
         for case, make in missing:
-            begin = time.monotonic()
+            begin, cpu = time.monotonic(), _cpu_seconds()
             finding = dataclasses.replace(make(), case=case)
-            results.add(name, finding, time.monotonic() - begin)
+            results.add(
+                name, finding, _cpu_seconds() - cpu, time.monotonic() - begin
+            )
             if finding.complaint:
                 print(f"{name}: {case}: {finding.complaint}", file=sys.stderr)
             bar.update()
+
+
+def _cpu_seconds() -> float:
+    """Returns what this process and its children that ended have taken."""
+    return sum(os.times()[:4])
 
 
 def _write_page(table: str, root: Path) -> None:

@@ -1,49 +1,22 @@
 """A tiny world in which every program that writes has something to do."""
 
-import dataclasses
 import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 from tests.faults import children
+from tests.faults.programs import Program, programs_of
 
-_TINY_TRAINING = (
-    "--generator_filters=2",
-    "--discriminator_filters=2",
-    "--num_residual_blocks=1",
-    "--pool_size=2",
-    "--features=class_histogram",
-    "--log_every=1",
-    "--image_every=4",
-    "--checkpoint_every=2",
-)
 # What has to be equal, byte for byte, after an interruption. The others hold
 # times or paths.
-_COMPARED = (".npz", ".tfrecord", ".csv", ".png", ".data-00000-of-00001")
+_COMPARED = (
+    *(".npz", ".tfrecord", ".csv", ".png", ".mat"),
+    ".data-00000-of-00001",
+)
 _LEFTOVERS = ("*.partial", "*_temp", ".*.tfrecord.json", "checkpoint.tmp*")
-
-
-@dataclasses.dataclass(frozen=True)
-class Program:
-    """A program that writes, and its command in this world.
-
-    Attributes:
-        name: for the table.
-        module: that `python -m` runs.
-        flags: takes the output directory; returns the command line.
-        max_kills: of its file operations at which it is killed.
-        reads: the part of the world that it reads, for damages: "records",
-            "weights", "checkpoints", "saved_model", "segmenter".
-    """
-
-    name: str
-    module: str
-    flags: Callable[[str], list[str]]
-    max_kills: int
-    reads: tuple[str, ...]
 
 
 class World:
@@ -58,129 +31,32 @@ class World:
 
     def make(self, programs: Sequence[Program]) -> None:
         """Makes the parts that are missing and that these programs read."""
+        named = {one.name: one for one in self.programs()}
         wanted = {part for program in programs for part in program.reads}
+        made = {program.resumes for program in programs}
         if not (self.root / "raw").exists():
             _draw_frames(self.root / "raw")
         for name in ("source", "target", "val"):
             missing = not (self.root / name / "dataset.json").exists()
-            if wanted and missing:
+            if missing and wanted - {"gta5", "cityscapes", "frames"}:
                 self._end_well(
                     children.start_function(lambda n=name: self._records(n))
                 )
         for name, part, readers in (
+            ("render_demo", "city", {"gta5", "cityscapes"}),
             ("estimate_weights", "weights", {"weights"}),
             ("train", "run", {"checkpoints", "saved_model"}),
             ("train_segmenter", "segmenter_run", {"segmenter"}),
         ):
-            program = {one.name: one for one in self.programs()}[name]
-            output = self.path(part)
-            if wanted & readers and not _is_complete(output):
+            program, output = named[name], self.path(part)
+            if (wanted & readers or part in made) and not _is_complete(output):
                 self._end_well(
                     children.start(program.module, program.flags(output))
                 )
 
     def programs(self) -> list[Program]:
         """Returns the programs that write."""
-        source, target = self.path("source"), self.path("target")
-        both = [f"--source_records={source}", f"--target_records={target}"]
-        segmenter = f"{self.path('segmenter_run')}/saved_model"
-        generator = f"{self.path('run')}/saved_model"
-        training = ["--network=tiny", "--batch_size=2", "--steps=4"]
-        training += ["--checkpoint_every=2", "--log_every=1"]
-        return [
-            Program(
-                "convert_folder",
-                "tfrecords_tools.convert_folder",
-                lambda out: [
-                    f"--images={self.path('raw')}/images/*.png",
-                    f"--labels={self.path('raw')}/labels/*.png",
-                    "--label_map=cityscapes_train_ids",
-                    "--num_shards=3",
-                    "--num_workers=0",
-                    f"--output_dir={out}",
-                ],
-                40,
-                (),
-            ),
-            Program(
-                "attach_weights",
-                "tfrecords_tools.attach_weights",
-                lambda out: [
-                    f"--records={source}",
-                    f"--weights_dir={self.path('weights')}",
-                    "--domain=source",
-                    f"--output_dir={out}",
-                ],
-                20,
-                ("records", "weights"),
-            ),
-            Program(
-                "estimate_weights",
-                "kliep_tf.estimate_weights",
-                lambda out: [
-                    *both,
-                    "--features=class_histogram",
-                    f"--weights_dir={out}",
-                ],
-                20,
-                ("records",),
-            ),
-            Program(
-                "train",
-                "kliep_tf.train",
-                lambda out: [
-                    *both,
-                    *_TINY_TRAINING,
-                    "--steps=4",
-                    f"--run_dir={out}",
-                ],
-                12,
-                ("records",),
-            ),
-            Program(
-                "export",
-                "kliep_tf.export",
-                lambda out: [
-                    f"--run_dir={self.path('run')}",
-                    f"--output_dir={out}",
-                ],
-                12,
-                ("checkpoints",),
-            ),
-            Program(
-                "translate",
-                "kliep_tf.translate",
-                lambda out: [
-                    f"--saved_model={generator}",
-                    f"--source_records={source}",
-                    f"--output_dir={out}",
-                ],
-                20,
-                ("records", "saved_model"),
-            ),
-            Program(
-                "train_segmenter",
-                "kliep_tf.train_segmenter",
-                lambda out: [
-                    f"--train_records={source}",
-                    *training,
-                    f"--run_dir={out}",
-                ],
-                12,
-                ("records",),
-            ),
-            Program(
-                "evaluate",
-                "kliep_tf.evaluate",
-                lambda out: [
-                    f"--segmenter={segmenter}",
-                    f"--records={self.path('val')}",
-                    f"--output_dir={out}",
-                ],
-                20,
-                ("records", "segmenter"),
-            ),
-        ]
+        return programs_of(self.root)
 
     def _records(self, name: str) -> None:
         from tests.conftest import write_records
