@@ -53,9 +53,13 @@ class AdaptSegmenterConfig(SegmenterFlags):
     A config also has those of its method: see `make_config`.
     """
 
-    source_records: str = cli.flag("Labelled records: a directory or a glob.")
+    source_records: str = cli.flag(
+        "Labelled records: a directory or a glob.",
+        read_as="source_records",
+    )
     target_records: str = cli.flag(
-        "Records of the target; their labels are not read."
+        "Records of the target; their labels are not read.",
+        read_as="target_records",
     )
     method: str = cli.flag(
         f"How to adapt: {', '.join(METHODS)}. The flags that a method adds are "
@@ -67,6 +71,7 @@ class AdaptSegmenterConfig(SegmenterFlags):
         "Run directory of train_segmenter, of the same --network: its last "
         "checkpoint is adapted.",
         default="",
+        read_as="segmenter_run",
     )
     target_height: int | None = cli.flag(
         "Resize target images to this height; by default to --image_height.",
@@ -80,6 +85,7 @@ class AdaptSegmenterConfig(SegmenterFlags):
         "Directory that estimate_weights wrote: the losses are weighted by the "
         "importance of each image. The default uses no weights, as published.",
         default="",
+        read_as="weights",
     )
     weighting: str = cli.flag(
         "exponents: weights to the powers below. overlap: overlap weights, as "

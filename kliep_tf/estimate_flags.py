@@ -52,6 +52,7 @@ class WeightFlags:
         "segmenter_histogram; by default a small one is trained, under strong "
         "colour augmentation",
         default="",
+        read_as="the segmenter",
     )
     segmenter_backbone: str = cli.flag(
         "weights of EfficientNet-Lite0, a local file. The segmenter that is "
@@ -59,6 +60,7 @@ class WeightFlags:
         "which ImageNet has taught and which stays as it is: on photographs "
         "its class shares are much nearer to the truth",
         default="",
+        read_as="the segmenter's backbone",
     )
     segmenter_steps: int = cli.flag(
         "training steps of the small segmenter that is trained where "
@@ -95,14 +97,19 @@ class EstimateConfig(WeightFlags):
     """The flags of kliep_tf.estimate_weights."""
 
     source_records: str = cli.flag(
-        "rendered images: a directory of shards or a glob such as dir/train-*"
+        "rendered images: a directory of shards or a glob such as dir/train-*",
+        read_as="source records",
     )
-    target_records: str = cli.flag("real images: a directory or a glob")
+    target_records: str = cli.flag(
+        "real images: a directory or a glob",
+        read_as="target records",
+    )
     weights_dir: str = cli.flag("where weights, report and figure go")
     embedding_weights: str = cli.flag(
         "weights of --embedding_backbone without its top layer, a local file; "
         "nothing is downloaded",
         default="",
+        read_as="embedding weights",
     )
     embedding_backbone: str = cli.flag(
         "the network of --features=embedding",

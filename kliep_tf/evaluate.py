@@ -77,9 +77,13 @@ class EvaluateConfig:
     """The flags of evaluate."""
 
     segmenter: str = cli.flag(
-        "A segmentation SavedModel, such as train_segmenter's saved_model."
+        "A segmentation SavedModel, such as train_segmenter's saved_model.",
+        read_as="segmenter",
     )
-    records: str = cli.flag("Labelled records: a directory or a glob.")
+    records: str = cli.flag(
+        "Labelled records: a directory or a glob.",
+        read_as="records",
+    )
     output_dir: str = cli.flag("Where the report goes.")
     scales: tuple[str, ...] = cli.flag(
         "Sizes at which the segmenter sees each image, as factors of the "
@@ -106,6 +110,7 @@ class EvaluateConfig:
         "Output directory of evaluate for the same segmenter on untranslated "
         "images: its scores are shown beside, as the most to expect.",
         default="",
+        read_as="ceiling",
     )
     batch_size: int = cli.flag(
         "Images passed to the segmenter at once.",

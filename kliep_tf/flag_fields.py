@@ -17,6 +17,9 @@ from kliep_tf.errors import UserError
 
 # Keras's generators take 32 bits, and each network of a model has its own.
 MAX_SEED = 2**30 - 1
+# A step of Adam moves every variable by about its rate. First weights are below
+# 1 in all networks here: at a larger rate one step is all that they hold.
+MAX_ADAM_RATE = 1
 _URL = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _MOUNTED_BY = {
     "gs": "mount the bucket as a folder by Cloud Storage FUSE (gcsfuse)",
@@ -37,6 +40,7 @@ def flag(
     above: float | None = None,
     below: float | None = None,
     affects_output: bool = True,
+    read_as: str = "",
     adds: Callable[[str], type] | None = None,
 ) -> Any:
     """Returns a dataclass field that `run` turns into a flag.
@@ -50,6 +54,9 @@ def flag(
         above: every number allowed is larger, and smaller than `below`.
         affects_output: False for flags such as a number of workers, which may
             change between an interrupted command and its continuation.
+        read_as: for the path of an input, the name that its fingerprint has in
+            `runs.claim`. Where the fingerprint is the same, the path may be
+            another: relative or absolute, through a link, moved.
         adds: takes the flag's value and returns a frozen dataclass whose
             fields are flags too, such as those of `--method=cyclegan`. Raises
             a UserError for a value that it does not know.
@@ -61,6 +68,7 @@ def flag(
             "choices": tuple(choices) if choices else None,
             "range": Range(minimum, maximum, above, below),
             "affects_output": affects_output,
+            "read_as": read_as,
             "adds": adds,
         },
     )

@@ -315,7 +315,10 @@ def _difference(record: dict, fresh: dict, config: Any) -> str:
         old = record["arguments"].get(field.name, field.default)
         old = list(old) if isinstance(old, tuple) else old
         new = arguments[field.name]
-        if old != new:
+        # What an input holds is compared below, not how its path is spelled.
+        name = field.metadata.get("read_as")
+        known = name in record["inputs"] and name in fresh["inputs"]
+        if old != new and not known:
             return (
                 f"made with --{field.name}={_shown(old)}, now asked for "
                 f"--{field.name}={_shown(new)}; expected the same arguments "
@@ -326,8 +329,20 @@ def _difference(record: dict, fresh: dict, config: Any) -> str:
             verb = "have" if name.endswith("s") else "has"
             return (
                 f"{name} {verb} changed since this output was begun; expected "
-                "the same files or another directory"
+                f"the same files{_paths(record, config, name)} or another "
+                "directory"
             )
+    return ""
+
+
+def _paths(record: dict, config: Any, name: str) -> str:
+    """Returns the paths of an input then and now, "" if they are the same."""
+    for field in dataclasses.fields(config):
+        if field.metadata.get("read_as") == name:
+            old = record["arguments"].get(field.name)
+            new = getattr(config, field.name)
+            if old != new:
+                return f" as those of --{field.name}={old}, found {new},"
     return ""
 
 

@@ -36,6 +36,7 @@ class SegmenterFlags:
         "or *.safetensors with PyTorch's names, or the prefix of a TensorFlow "
         "checkpoint of Xception-65. The default initializes at random.",
         default="",
+        read_as="backbone_weights",
     )
     freeze_batch_norm: bool = cli.flag(
         "Keep the batch normalisation that --backbone_weights loaded as it is; "
@@ -153,7 +154,10 @@ class SegmenterFlags:
 class TrainSegmenterConfig(SegmenterFlags):
     """The flags of train_segmenter."""
 
-    train_records: str = cli.flag("Labelled records: a directory or a glob.")
+    train_records: str = cli.flag(
+        "Labelled records: a directory or a glob.",
+        read_as="train_records",
+    )
     labelled_only: bool = cli.flag(
         "Train on the labelled images of records of which only a part is "
         "labelled. Without it such records are refused.",
@@ -183,6 +187,7 @@ class TrainSegmenterConfig(SegmenterFlags):
         "Directory that estimate_weights wrote; its source weights are used. "
         "The default uses image/importance_weight of the records.",
         default="",
+        read_as="weights",
     )
 
 

@@ -23,9 +23,13 @@ class TrainConfig(WeightFlags):
     """
 
     source_records: str = cli.flag(
-        "rendered images: a directory of shards or a glob such as dir/train-*"
+        "rendered images: a directory of shards or a glob such as dir/train-*",
+        read_as="source records",
     )
-    target_records: str = cli.flag("real images: a directory or a glob")
+    target_records: str = cli.flag(
+        "real images: a directory or a glob",
+        read_as="target records",
+    )
     run_dir: str = cli.flag("where everything of this run goes")
     method: str = cli.flag(
         f"how to translate: {', '.join(METHODS)}. The flags that a method adds "
@@ -37,6 +41,7 @@ class TrainConfig(WeightFlags):
         "directory of estimate_weights; by default weights/ in the run "
         "directory. Where it holds no weights they are estimated first",
         default="",
+        read_as="weights",
     )
     weighting: str = cli.flag(
         "exponents: weights to the powers below. overlap: overlap weights, "

@@ -31,9 +31,13 @@ PROGRAM = "kliep_tf.translate"
 class TranslateConfig(RunnerFlags):
     """The flags of this program."""
 
-    saved_model: str = cli.flag("the SavedModel that train or export wrote")
+    saved_model: str = cli.flag(
+        "the SavedModel that train or export wrote",
+        read_as="the SavedModel",
+    )
     source_records: str = cli.flag(
-        "the records to translate: a directory of shards or a glob"
+        "the records to translate: a directory of shards or a glob",
+        read_as="source records",
     )
     output_dir: str = cli.flag("where the translated records go")
     png_dir: str = cli.flag(
@@ -49,6 +53,7 @@ class TranslateConfig(RunnerFlags):
         "directory of estimate_weights, whose source weights are attached; "
         "without it, weights that the records carry are kept",
         default="",
+        read_as="weights",
     )
     batch_size: int = cli.flag(
         "images of equal size translated at once",
@@ -97,12 +102,17 @@ def translate(config: TranslateConfig) -> None:
         "source records": runs.fingerprint(paths),
         "the SavedModel": work.fingerprint,
     }
+    if config.weights_dir:
+        path = weights.weights_path(config.weights_dir, "source")
+        inputs["weights"] = runs.fingerprint([path])
     with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
         if claim.finished and not _missing(config, paths):
             print(f"{config.output_dir}: already translated")
             return
         if config.png_dir:
-            with runs.claim(config.png_dir, PROGRAM, config) as png_claim:
+            with runs.claim(
+                config.png_dir, PROGRAM, config, inputs=inputs
+            ) as png_claim:
                 _translate_shards(config, index, work)
                 png_claim.finish()
         else:

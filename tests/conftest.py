@@ -1,5 +1,6 @@
 """Tiny records of two domains, drawn once for the whole test session."""
 
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -21,6 +22,22 @@ pytest_plugins = ["tests.cpu_times"]
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = (32, 48)
+
+
+def respelled(config, directory: Path):
+    """Returns a config whose inputs are the same by other paths.
+
+    They are relative, and lead through a symbolic link.
+    """
+    link = directory / "root"
+    link.symlink_to("/")
+    changed = {}
+    for field in dataclasses.fields(config):
+        path = getattr(config, field.name)
+        if field.metadata["read_as"] and path:
+            changed[field.name] = os.path.relpath(link) + os.path.abspath(path)
+    assert changed
+    return dataclasses.replace(config, **changed)
 
 
 def draw_scene(rng: np.random.Generator, sky_share: float, bright: bool):

@@ -18,6 +18,11 @@ class Config:
     workers: int = cli.flag("workers", default=1, affects_output=False)
 
 
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    records: str = cli.flag("records", read_as="records")
+
+
 def claim(directory, config=None, **options):
     return runs.claim(directory, "program", config or Config(), **options)
 
@@ -47,6 +52,29 @@ def test_other_arguments_are_refused_by_name(tmp_path):
     with (
         pytest.raises(UserError, match=r"--size=1.*--size=2"),
         claim(tmp_path, Config(size=2)),
+    ):
+        pass
+
+
+def test_input_is_known_by_its_content_not_by_its_path(tmp_path):
+    def read(path, **inputs):
+        return claim(tmp_path / "out", Reader(path), inputs=inputs)
+
+    with read("a", records="1"):
+        pass
+    with read("./a", records="1"):
+        pass
+    with (
+        pytest.raises(
+            UserError, match=r"records have changed.*--records=a, found b,"
+        ),
+        read("b", records="2"),
+    ):
+        pass
+    # Of what has no fingerprint, the path is all that is known.
+    with (
+        pytest.raises(UserError, match=r"made with --records=a"),
+        read("./a"),
     ):
         pass
 

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
+from kliep_tf.data.scratch import scratch_folder
 from kliep_tf.errors import DataError
 
 _HEADER = struct.Struct("<QI")  # length, checksum of the length
@@ -136,7 +137,7 @@ def _unpack(path: str, modified: int, size: int) -> str:
 
 @functools.cache
 def _folder() -> tempfile.TemporaryDirectory:
-    return tempfile.TemporaryDirectory(prefix="kliep_tf_unpacked_")
+    return scratch_folder("kliep_tf_unpacked_")
 
 
 def _read_length(file: BinaryIO) -> int | None:

@@ -9,10 +9,13 @@ import keras
 import tensorflow as tf
 
 from kliep_tf.errors import UserError
+from kliep_tf.flag_fields import MAX_ADAM_RATE
 
 OPTIMIZERS = ("adam", "sgd")
 SCHEDULES = ("poly", "step", "constant")
 
+# Steps of SGD follow the gradient; published segmenters take 0.001 to 0.1.
+_MAX_RATES = {"adam": MAX_ADAM_RATE, "sgd": 10.0}
 _POWER = 0.9
 _DROP_FACTOR = 0.1
 
@@ -50,8 +53,10 @@ class OptimizerSettings:
         """Raises a UserError for the first flag with an unusable value."""
         if not self.weight_decay >= 0:
             _refuse("weight_decay", self.weight_decay, "0 or more")
-        if not self.learning_rate > 0:
-            _refuse("learning_rate", self.learning_rate, "more than 0")
+        most = _MAX_RATES[self.optimizer]
+        if not 0 < self.learning_rate <= most:
+            expected = f"more than 0, {most:g} or less"
+            _refuse("learning_rate", self.learning_rate, expected)
         if not 0 <= self.momentum < 1:
             _refuse("momentum", self.momentum, "0 or more, less than 1")
         if not 0 < self.drop_every <= 1:

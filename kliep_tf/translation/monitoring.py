@@ -23,6 +23,9 @@ _PAPER, _INK = 255, (0, 0, 0)
 # (lsgan), 0.69 (bce) or 1 (hinge). At 0.01 it tells them apart with certainty:
 # its outputs are within 0.1 of what lsgan asks for, or it says 99 %.
 _DISCRIMINATOR_LOSS = 0.01
+# Outputs a hundred times as far from 0 as the 0 and 1 that lsgan asks for, or
+# a logit of ten thousand: no discriminator that learns gets there.
+_DIVERGED_LOSS = 1e4
 # The discriminator may win for a while, at first above all. A generator that
 # has not answered in a twentieth of the training will hardly do so later.
 _PATIENCE_SHARE = 0.05
@@ -30,6 +33,12 @@ _MIN_PATIENCE = 200
 # Standard deviations, of values in [-1, 1]: a bit more than one gray level of
 # 256. Images of streets have 0.3 and more, within one image as between two.
 _SPREAD = 0.01
+# Of values at the ends of [-1, 1]. A photograph has a few per cent of them.
+_END, _SHARE_AT_ENDS = 0.99, 0.9
+_BEGIN_ANEW = (
+    "the training has collapsed and is best begun anew with a lower "
+    "--learning_rate"
+)
 
 # What the scalars of every method are; see `kliep_tf.training.scalars`.
 DESCRIPTIONS = {
@@ -98,7 +107,7 @@ class TranslationGrids:
 
 
 class CollapseWatch:
-    """Warns when a discriminator dominates or a generator collapses.
+    """Warns when a discriminator dominates or a network collapses.
 
     Each warning is given once, and again only after its cause has passed.
     """
@@ -128,6 +137,13 @@ class CollapseWatch:
         for name, value in means.items():
             if not name.startswith("discriminator/"):
                 continue
+            self._report(
+                step,
+                f"{name} diverged",
+                value > _DIVERGED_LOSS,
+                f"{name} is {value:.3g}, far beyond what its outputs can be "
+                f"meant for; {_BEGIN_ANEW}",
+            )
             low = value < _DISCRIMINATOR_LOSS
             if not low:
                 self._low_since.pop(name, None)
@@ -157,6 +173,9 @@ class CollapseWatch:
         between, between_inputs = (
             np.std(images, axis=0).mean() for images in (outputs, inputs)
         )
+        at_ends, at_ends_inputs = (
+            np.mean(np.abs(images) > _END) for images in (outputs, inputs)
+        )
         constant = within < _SPREAD
         # Nothing is to be seen of it where the inputs are alike themselves.
         same = len(inputs) > 1 and between < _SPREAD <= between_inputs
@@ -165,16 +184,21 @@ class CollapseWatch:
             f"{generator} constant",
             constant,
             f"{generator} turns images into one flat colour (deviation within "
-            f"an image {within:.2g} of a range of 2); the training has "
-            "collapsed and is best begun anew with a lower --learning_rate",
+            f"an image {within:.2g} of a range of 2); {_BEGIN_ANEW}",
+        )
+        self._report(
+            step,
+            f"{generator} saturated",
+            at_ends > _SHARE_AT_ENDS > at_ends_inputs and not constant,
+            f"{generator} makes {at_ends:.0%} of all values black or white; "
+            f"{_BEGIN_ANEW}",
         )
         self._report(
             step,
             f"{generator} same",
             same and not constant,
             f"{generator} makes the same image of every example (deviation "
-            f"between them {between:.2g} of a range of 2); the training has "
-            "collapsed and is best begun anew with a lower --learning_rate",
+            f"between them {between:.2g} of a range of 2); {_BEGIN_ANEW}",
         )
 
     def _report(self, step: int, kind: str, holds: bool, text: str) -> None:

@@ -8,6 +8,7 @@ import pytest
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import exponents
 from kliep_tf.experiments.comparison import recipes
+from tests.conftest import respelled
 from tests.experiments.real_programs import (
     MODULES,
     SKY,
@@ -50,7 +51,7 @@ def test_every_job_runs_and_the_report_says_what_the_judge_saw(
     assert "python -m kliep_tf.experiments.exponents" in report
     assert (tmp_path / "out" / "exponents_consistency.png").exists()
     capsys.readouterr()
-    exponents.exponents(config)
+    exponents.exponents(respelled(config, tmp_path))
     assert "already done" in capsys.readouterr().out
 
 

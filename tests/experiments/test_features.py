@@ -9,6 +9,7 @@ from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.feature_study.plan import FeatureStudyConfig
 from kliep_tf.experiments.features import study
+from tests.conftest import respelled
 
 SKY = CITYSCAPES_CLASSES.index("sky")
 
@@ -60,7 +61,7 @@ def test_study_is_written_once_and_judges_by_true_ratios(
     # Both targets are one here.
     assert numbers["target"]["cells"] == numbers["second_target"]["cells"]
     capsys.readouterr()
-    study(config)
+    study(respelled(config, tmp_path))
     assert capsys.readouterr().out.endswith("already done\n")
 
     study(_with_scenes(config, tmp_path))

@@ -14,7 +14,7 @@ from kliep_tf.density_ratio.kliep import density_ratio, from_arrays
 from kliep_tf.density_ratio.scaling import FeatureScaling
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_weights import EstimateConfig, estimate
-from tests.conftest import write_records
+from tests.conftest import respelled, write_records
 from tests.programs.run_directories import copy_run
 
 
@@ -189,7 +189,7 @@ def test_segmenter_is_trained_on_the_source_where_none_is_given(
 
 def test_finished_estimate_says_so(finished, config, tmp_path, capsys):
     copy_run(finished[0], tmp_path / "weights")
-    estimate(config)
+    estimate(respelled(config, tmp_path))
     assert capsys.readouterr().out.endswith("weights already estimated\n")
 
 

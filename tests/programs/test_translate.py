@@ -16,7 +16,7 @@ from kliep_tf.data import records, weights
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from kliep_tf.translate import TranslateConfig, translate
-from tests.conftest import ROOT, SIZE
+from tests.conftest import ROOT, SIZE, respelled
 from tests.data.test_records import DEEPLAB_KEYS
 from tests.programs.run_directories import copy_run
 from tfrecords_tools.convert_gta5 import ConvertGta5Config
@@ -220,7 +220,7 @@ def test_lost_shard_is_translated_again(config, translated, tmp_path, capsys):
     translate(config)
     assert lost.read_bytes() == content
     capsys.readouterr()
-    translate(config)
+    translate(respelled(config, tmp_path))
     assert "already translated" in capsys.readouterr().out
 
 

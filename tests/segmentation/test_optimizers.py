@@ -112,6 +112,7 @@ def test_momentum():
     [
         ({"learning_rate": 0.0}, "--learning_rate=0.0: expected more than 0"),
         ({"weight_decay": -1.0}, "--weight_decay=-1.0: expected 0 or more"),
+        ({"learning_rate": 1e6}, "=1000000.0: expected more than 0, 1 or less"),
         ({"momentum": 1.0}, "--momentum=1.0: expected 0 or more, less than 1"),
         ({"drop_every": 0.0}, "--drop_every=0.0: expected more than 0"),
         (

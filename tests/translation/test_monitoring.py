@@ -68,6 +68,21 @@ def test_flat_output_is_told(watch, warned):
     assert "source_to_target turns images into one flat colour" in text
 
 
+def test_outputs_of_black_and_white_alone_are_told(watch, warned):
+    black_and_white = np.where(IMAGES > 0, 1.0, -1.0)
+    watch.see_outputs(7, "source_to_target", IMAGES, black_and_white)
+    ((_, text),) = warned
+    assert "makes 100% of all values black or white" in text
+    assert "lower --learning_rate" in text
+
+
+def test_discriminator_beyond_what_its_loss_asks_for_is_told(watch, warned):
+    watch.see_losses(7, {"discriminator/target": 2e12, "cycle/source": 2e12})
+    ((step, text),) = warned
+    assert step == 7
+    assert "discriminator/target is 2e+12" in text
+
+
 def test_same_output_for_all_is_told(watch, warned):
     same = np.stack([IMAGES[0], IMAGES[0]])
     watch.see_outputs(7, "source_to_target", IMAGES, same)

@@ -28,12 +28,19 @@ class SettingConfig:
     """The flags that all experiments on a pair of domains have."""
 
     output_dir: str = cli.flag("where tables, plots and numbers go")
-    source_records: str = cli.flag("labelled rendered images")
+    source_records: str = cli.flag(
+        "labelled rendered images",
+        read_as="source_records",
+    )
     target_records: str = cli.flag(
         "labelled real images to train on; a CycleGAN sees no label of theirs, "
-        "the judge and the oracle do"
+        "the judge and the oracle do",
+        read_as="target_records",
     )
-    val_records: str = cli.flag("labelled real images to score on")
+    val_records: str = cli.flag(
+        "labelled real images to score on",
+        read_as="val_records",
+    )
     cache_dir: str = cli.flag(
         "where all trainings go, under digests of what went into them; name "
         "one directory for several experiments and they share what is the "

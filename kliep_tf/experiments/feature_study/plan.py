@@ -16,11 +16,13 @@ class FeatureStudyConfig:
 
     output_dir: str = cli.flag("where everything goes, the tables included")
     source_records: str = cli.flag(
-        "labelled rendered images: a directory or a glob"
+        "labelled rendered images: a directory or a glob",
+        read_as="source records",
     )
     target_records: str = cli.flag(
         "labelled camera images; the labels judge, and only class_histogram "
-        "and layout see them"
+        "and layout see them",
+        read_as="target records",
     )
     source_scenes: str = cli.flag(
         "scenes.csv of the source, as render_demo writes it, with true ratios",
@@ -31,11 +33,13 @@ class FeatureStudyConfig:
         "another labelled target, such as photographs, of which no true ratio "
         "is known",
         default="",
+        read_as="second_target records",
     )
     translated_records: str = cli.flag(
         "the source after one round of translation: a segmenter trained on it "
         "is compared as well",
         default="",
+        read_as="translated records",
     )
     embedding_weights: str = cli.flag(
         "weights of --embedding_backbone; without them the embedding is left "

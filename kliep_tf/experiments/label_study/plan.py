@@ -14,10 +14,14 @@ class LabelStudyConfig:
     """The flags of this program."""
 
     output_dir: str = cli.flag("where everything goes, the tables included")
-    source_records: str = cli.flag("labelled images: a directory or a glob")
+    source_records: str = cli.flag(
+        "labelled images: a directory or a glob",
+        read_as="source records",
+    )
     target_records: str = cli.flag(
         "labelled images; the labels are hidden from the estimates but for "
-        "those of --labelled images, and judge all of them"
+        "those of --labelled images, and judge all of them",
+        read_as="target records",
     )
     source_scenes: str = cli.flag(
         "scenes.csv of the source, as render_demo writes it, with true ratios",

@@ -75,6 +75,7 @@ class AdaptSegNetSettings:
         "Adam's rate for the discriminators; it follows --schedule.",
         default=1e-4,
         above=0,
+        maximum=flag_fields.MAX_ADAM_RATE,
     )
     discriminator_filters: int = flag_fields.flag(
         "Filters of the discriminator's first convolution.",

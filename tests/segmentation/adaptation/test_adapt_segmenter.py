@@ -20,6 +20,7 @@ from kliep_tf.segmentation.adaptation import training_run
 from kliep_tf.segmentation.adaptation.methods import METHODS
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from kliep_tf.training.loop import run_steps
+from tests.conftest import respelled
 from tests.segmentation.adaptation.steps import (
     VARIANTS,
     needs_backbone,
@@ -110,7 +111,7 @@ def test_adapted_segmenter_is_one_for_evaluate(
         )
     )
     assert "over 24 images" in capsys.readouterr().out
-    adapt_segmenter(config)
+    adapt_segmenter(respelled(config, tmp_path))
     assert "already done" in capsys.readouterr().out
 
 

@@ -57,6 +57,7 @@ class CycleGANSettings:
         "Adam's rate, constant for half of the steps and then falling linearly",
         default=2e-4,
         above=0,
+        maximum=cli.MAX_ADAM_RATE,
     )
     pool_size: int = cli.flag(
         "older fakes shown to each discriminator; 0 for none",

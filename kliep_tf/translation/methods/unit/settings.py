@@ -78,7 +78,9 @@ class UNITSettings:
         default=1.0,
         minimum=0,
     )
-    learning_rate: float = cli.flag("Adam's first rate", default=1e-4, above=0)
+    learning_rate: float = cli.flag(
+        "Adam's first rate", default=1e-4, above=0, maximum=cli.MAX_ADAM_RATE
+    )
     halve_rate_every: int = cli.flag(
         "steps after which the form of 2018 halves the rate, again and again; "
         "0 never does. The form of 2017 keeps it",
