@@ -119,7 +119,7 @@ setup(
     ),
     # Says to type checkers that the annotations are meant for them.
     package_data={
-        "kliep_tf": ["py.typed"],
+        "kliep_tf": ["py.typed", "keras_home/keras.json"],
         "kliep_tf.experiments.reporting": ["published/*", "templates/*"],
         "tfrecords_tools": ["py.typed", "maps/*.csv"],
     },

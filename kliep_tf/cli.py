@@ -41,7 +41,7 @@ from kliep_tf.flag_fields import (
     size_flags,
     value_type,
 )
-from kliep_tf.startup import hush_tensorflow
+from kliep_tf.startup import hush_tensorflow, settle_keras
 
 __all__ = [
     "MAX_ADAM_RATE",
@@ -61,6 +61,7 @@ __all__ = [
 
 # Programs import this module first.
 hush_tensorflow()
+settle_keras()
 
 _HELP_WIDTH = 80
 

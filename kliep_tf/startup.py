@@ -18,6 +18,7 @@ import importlib.abc
 import importlib.machinery
 import importlib.util
 import os
+import pathlib
 import platform
 import subprocess
 import sys
@@ -29,6 +30,9 @@ from collections.abc import Iterator, Sequence
 # a half to an eighth of the time of TensorFlow's own in a generator's gradient.
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
+_BACKEND = "KERAS_BACKEND"
+# Holds a keras.json of Keras's own defaults.
+_KERAS_HOME = pathlib.Path(__file__).parent / "keras_home"
 
 # Lines of level I, what surrounds them, and what TensorFlow calls an error or a
 # warning although it is none: plugins of CUDA that two libraries register.
@@ -56,10 +60,16 @@ _LEFT_OUT = ("sklearn", "matplotlib")
 
 
 def set_environment() -> None:
-    """Sets what TensorFlow computes with, unless the user has set it.
+    """Sets what TensorFlow and Keras compute with.
 
-    Says so where TensorFlow was imported before, with another setting.
+    oneDNN is on unless the user has set it; it is said where TensorFlow was
+    imported before, with another setting. Keras stands on TensorFlow, whatever
+    the user's keras.json or KERAS_BACKEND say.
+
+    Raises:
+        ImportError: Keras was imported before, on something else.
     """
+    _set_backend()
     if _ONEDNN in os.environ:
         return
     os.environ[_ONEDNN] = "1"
@@ -69,6 +79,29 @@ def set_environment() -> None:
             "oneDNN, which makes convolutions on CPUs up to eight times "
             f"slower: import kliep_tf first, or set {_ONEDNN}=1",
             stacklevel=3,  # where kliep_tf is imported
+        )
+
+
+def settle_keras() -> None:
+    """Makes a program's Keras that of the tests, not of a user's keras.json.
+
+    That file may say float16, channels first or something that Keras does not
+    read. A notebook keeps it: there the user may mean it.
+    """
+    if "keras" not in sys.modules:
+        os.environ["KERAS_HOME"] = str(_KERAS_HOME)
+
+
+def _set_backend() -> None:
+    keras = sys.modules.get("keras")
+    if keras is None:
+        os.environ[_BACKEND] = "tensorflow"
+        return
+    backend = keras.config.backend()
+    if backend != "tensorflow":
+        raise ImportError(
+            f"kliep_tf: expected Keras on TensorFlow, found it imported on "
+            f"{backend}; import kliep_tf first, or set {_BACKEND}=tensorflow"
         )
 
 

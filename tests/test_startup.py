@@ -4,9 +4,11 @@ import os
 import signal
 import subprocess
 import sys
+import types
 
 import pytest
 
+from kliep_tf import startup
 from tests.conftest import ROOT
 
 NOTICES = """\
@@ -151,3 +153,37 @@ def test_says_once_that_tensorflow_came_first_without_onednn():
     lines = [line for line in ended.stderr.splitlines() if "Warning" in line]
     (line,) = lines
     assert "import kliep_tf first, or set TF_ENABLE_ONEDNN_OPTS=1" in line
+
+
+def test_programs_do_not_read_what_a_user_says_to_keras(tmp_path):
+    home = tmp_path / "home"
+    (home / ".keras").mkdir(parents=True)
+    settings = '{"floatx": "float16", "image_data_format": "channels_first"'
+    settings += ', "backend": "jax", "epsilon": "large"}'
+    (home / ".keras" / "keras.json").write_text(settings)
+    code = (
+        "from kliep_tf import cli\n"
+        "import keras\n"
+        "c = keras.config\n"
+        "print(c.backend(), c.floatx(), c.image_data_format(), c.epsilon())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "HOME": str(home), "KERAS_BACKEND": "torch"}
+        | {"KERAS_HOME": str(home / ".keras"), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "tensorflow float32 channels_last 1e-07\n", (
+        done.stderr
+    )
+
+
+def test_keras_that_stands_on_something_else_is_one_line(monkeypatch):
+    keras = types.SimpleNamespace(
+        config=types.SimpleNamespace(backend=lambda: "jax")
+    )
+    monkeypatch.setitem(sys.modules, "keras", keras)
+    with pytest.raises(ImportError, match=r"on TensorFlow, found .* on jax; "):
+        startup.set_environment()
