@@ -122,6 +122,7 @@ def _fuzzed(directory: Path, name: str, count: int, seed: int) -> Finding:
 
     outcome = children.start_function(run).wait()
     if outcome.status:
-        text = outcome.output.strip()[-1500:]
-        return Finding("", count, text or f"status {outcome.status}")
+        # What it found comes last, after TensorFlow's warnings.
+        text = outcome.output.strip()[-700:]
+        return Finding("", count, f"status {outcome.status}: {text}")
     return Finding("", count, "", "read or refused in one line")

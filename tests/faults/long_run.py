@@ -34,6 +34,7 @@ def _long_training(soak: Soak, steps: int) -> Finding:
     flags = [
         *program.flags(output),
         f"--steps={steps}",
+        "--identity_weight=0",  # which saves a third of the time
         "--log_every=100",
         f"--checkpoint_every={max(steps // 20, 1)}",
         f"--image_every={max(steps // 20, 1)}",
