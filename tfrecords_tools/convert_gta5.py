@@ -11,13 +11,12 @@ same command again continues interrupted work.
 """
 
 import dataclasses
-import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from kliep_tf import cli
-from kliep_tf.errors import DataError, UserError
-from tfrecords_tools import conversion, joining, raw_files
+from kliep_tf.errors import DataError, UserError, one_line
+from tfrecords_tools import conversion, joining, mat_files, raw_files
 from tfrecords_tools.conversion_flags import FolderConfig
 from tfrecords_tools.encoding import RawLabel
 from tfrecords_tools.label_maps import LabelMap, load_label_map
@@ -115,30 +114,21 @@ def list_frames(
 
 
 def _split_names(path: Path, split: str) -> Sequence[str]:
-    # SciPy takes longer to import than most calls of this program need.
-    import scipy.io
-    from scipy.io.matlab import MatReadError
-
     if not path.exists():
         raise UserError(
             f"{path}: expected the file that defines --split={split}, found "
             "none; --split=all needs no such file"
         )
+    key = _SPLIT_KEYS[split]
     try:
-        numbers = scipy.io.loadmat(path)[_SPLIT_KEYS[split]].ravel()
-        return [f"{int(number):05d}" for number in numbers]
-    except (
-        OSError,
-        ValueError,
-        TypeError,
-        KeyError,
-        NotImplementedError,
-        zlib.error,
-        MatReadError,
-    ) as error:
+        found = mat_files.read_numbers(path)
+        if key not in found:
+            raise ValueError(one_line(", ".join(found)) or "no array")
+        return [f"{int(number):05d}" for number in found[key]]
+    except (ValueError, OverflowError) as error:  # int(inf) is one
         raise DataError(
-            f"{path}: expected a MATLAB file with {_SPLIT_KEYS[split]}, found "
-            f"something else ({' '.join(str(error).split())[:80]})"
+            f"{path}: expected a MATLAB file with {key}, found something else "
+            f"({error})"
         ) from error
 
 

@@ -62,7 +62,7 @@ def readers(directory: Path) -> dict[str, Format]:
     from kliep_tf.data.summaries import class_set_of, read_summary
     from kliep_tf.density_ratio.doubt import read_signs
     from tests.conftest import write_records
-    from tfrecords_tools import polygons
+    from tfrecords_tools import convert_gta5, polygons
     from tfrecords_tools.inspection import inspect
     from tfrecords_tools.label_maps import load_label_map
 
@@ -119,6 +119,8 @@ def readers(directory: Path) -> dict[str, Format]:
     (directory / "polygons.json").write_text(
         json.dumps({"imgHeight": 8, "imgWidth": 10, "objects": [triangle]})
     )
+    _write_gta5(directory / "gta5")
+    gta5 = load_label_map("gta5")
     split = write_records(
         directory / "records", number=2, sky=0.5, bright=True, num_shards=1
     )
@@ -179,8 +181,26 @@ def readers(directory: Path) -> dict[str, Format]:
             "a.flags",
         ),
         "label map": read(lambda path: load_label_map(str(path)), "map.csv"),
+        "split.mat": read(
+            lambda path: convert_gta5.list_frames(path.parent, gta5, "train"),
+            "gta5/split.mat",
+        ),
         "polygons": read(polygons.draw_label_ids, "polygons.json"),
     }
+
+
+def _write_gta5(root: Path) -> None:
+    import scipy.io
+
+    from kliep_tf.data.png import encode_png
+
+    for folder in ("images", "labels"):
+        (root / folder).mkdir(parents=True)
+        (root / folder / "00001.png").write_bytes(
+            encode_png(np.zeros((4, 4), np.uint8))
+        )
+    ids = np.arange(1, 6)[:, None]
+    scipy.io.savemat(root / "split.mat", {"trainIds": ids})
 
 
 def fuzz_reader(form: Format, count: int, seed: int) -> list[str]:
@@ -265,6 +285,7 @@ NAMES = (
     "inspection",
     "flagfile",
     "label map",
+    "split.mat",
     "polygons",
 )
 COUNT = 10_000
