@@ -159,7 +159,8 @@ def _iterate(
     part = _TO_SIGNED_BOUNDARY if signed else _TO_BOUNDARY
     primal, dual = state.primal, state.dual
     (a, w), (z, v) = _split(primal, size), _split(dual, size)
-    system = NewtonSystem.of(kernels, v / w, z / a)
+    dtype = tf.float64 if signed else tf.float32
+    system = NewtonSystem.of(kernels, v / w, z / a, dtype)
     # z - 1 + P'v, and P'((q - v w) / w).
     residual = z - 1.0 + state.dual_products
     gradient = state.prices - state.dual_products + residual

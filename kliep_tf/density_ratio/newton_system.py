@@ -4,10 +4,11 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
-# Of the float32 products P'DP, relative to their diagonal: what rounding
-# leaves, so that nearly equal columns do not make the system indefinite.
-_RIDGE = 2e-7
+# Of the products P'DP, relative to their diagonal: what rounding leaves, so
+# that nearly equal columns do not make the system indefinite.
+_RIDGES = {tf.float32: 2e-7, tf.float64: 1e-13}
 _BLOCK = 8
+_POINTS = 4096  # of a block of products in float64; as large as a cache
 
 
 class NewtonSystem(NamedTuple):
@@ -25,19 +26,24 @@ class NewtonSystem(NamedTuple):
 
     @classmethod
     def of(
-        cls, kernels: tf.Tensor, curvature: tf.Tensor, barrier: tf.Tensor
+        cls,
+        kernels: tf.Tensor,
+        curvature: tf.Tensor,
+        barrier: tf.Tensor,
+        dtype: tf.DType = tf.float32,
     ) -> "NewtonSystem":
         """Forms and inverts the system of kernels P' [b, n].
 
-        The product is taken in float32. That changes the direction of a step a
-        little but not the solution, whose residuals are float64.
+        The product is taken in `dtype`. Float32 changes the direction of a step
+        a little but not the solution, whose residuals are float64. Where P a
+        is the small difference of large terms, it changes the direction so
+        much that steps stop short.
         """
-        root = tf.cast(tf.sqrt(curvature), tf.float32)
-        rows = kernels * root
-        gram = tf.linalg.matmul(rows, rows, transpose_b=True)
-        gram = tf.cast(gram, tf.float64)
+        root = tf.cast(tf.sqrt(curvature), dtype)
+        products = _products if dtype == tf.float32 else _products_by_blocks
+        gram = tf.cast(products(kernels, root), tf.float64)
         diagonal = tf.linalg.diag_part(gram)
-        system = gram + tf.linalg.diag(_RIDGE * diagonal + barrier)
+        system = gram + tf.linalg.diag(_RIDGES[dtype] * diagonal + barrier)
         scale = tf.math.rsqrt(diagonal + barrier)
         system *= scale[:, None] * scale[None, :]
         return cls(scale, system, inverse_of_positive(system))
@@ -49,6 +55,30 @@ class NewtonSystem(NamedTuple):
         rest = x - tf.linalg.matvec(self.system, solution)
         solution += tf.linalg.matvec(self.inverse, rest)
         return solution * self.scale
+
+
+def _products(kernels: tf.Tensor, root: tf.Tensor) -> tf.Tensor:
+    """Returns P' diag(root^2) P [b, b] of kernels P' [b, n], in root's type."""
+    rows = tf.cast(kernels, root.dtype) * root
+    return tf.linalg.matmul(rows, rows, transpose_b=True)
+
+
+def _products_by_blocks(kernels: tf.Tensor, root: tf.Tensor) -> tf.Tensor:
+    """Returns the same without a copy of all kernels in root's type."""
+    size, number = kernels.shape
+    whole = number // _POINTS
+
+    def add(i: tf.Tensor, total: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        first = i * _POINTS
+        part = tf.slice(kernels, [0, first], [size, _POINTS])
+        return i + 1, total + _products(
+            part, tf.slice(root, [first], [_POINTS])
+        )
+
+    if not whole:
+        return _products(kernels, root)
+    rest = _products(kernels[:, whole * _POINTS :], root[whole * _POINTS :])
+    return tf.while_loop(lambda i, _: i < whole, add, (0, rest))[1]
 
 
 def inverse_of_positive(matrix: tf.Tensor) -> tf.Tensor:

@@ -4,7 +4,10 @@ import tensorflow as tf
 
 from kliep_tf.density_ratio.gradient_ascent import GradientAscent
 from kliep_tf.density_ratio.interior_point import InteriorPoint
-from kliep_tf.density_ratio.newton_system import inverse_of_positive
+from kliep_tf.density_ratio.newton_system import (
+    NewtonSystem,
+    inverse_of_positive,
+)
 
 
 def arguments(columns, weights=None):
@@ -104,3 +107,27 @@ def test_signed_entries_by_hand():
         solution.a[:3], [1.7 / 3, 1.3 / 3, 0.0], atol=1e-5
     )
     assert solution.gap <= 1e-8
+
+
+@pytest.mark.parametrize("num_points", [4096, 8292])
+def test_float64_products_tell_nearly_equal_columns_apart(num_points):
+    """8,292 points are two blocks and a rest, 4,096 one block alone."""
+    rng = np.random.default_rng(0)
+    rows = np.repeat(rng.uniform(size=[1, num_points]), 8, axis=0)
+    rows = (rows + 1e-4 * rng.uniform(size=rows.shape)).astype(np.float32)
+    curvature = rng.uniform(0.5, 2.0, num_points)
+    wanted = rng.normal(size=8)
+    exact = (rows.astype(np.float64) * curvature) @ rows.T.astype(np.float64)
+
+    def error(dtype):
+        arguments = (rows, curvature, np.zeros(8), exact @ wanted)
+        found = _newton_solution(*map(tf.constant, arguments), dtype)
+        return np.abs(found.numpy() - wanted).max()
+
+    assert error(tf.float64) < 1e-3
+    assert error(tf.float32) > 0.1
+
+
+@tf.function(jit_compile=True, autograph=False)
+def _newton_solution(kernels, curvature, barrier, right, dtype):
+    return NewtonSystem.of(kernels, curvature, barrier, dtype).solve(right)
