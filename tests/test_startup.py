@@ -1,11 +1,14 @@
 """A stand-in for TensorFlow writes what TensorFlow wrote; one test asks it."""
 
 import os
+import runpy
 import signal
 import subprocess
 import sys
 import types
+from pathlib import Path
 
+import keras
 import pytest
 
 from kliep_tf import startup
@@ -155,35 +158,29 @@ def test_says_once_that_tensorflow_came_first_without_onednn():
     assert "import kliep_tf first, or set TF_ENABLE_ONEDNN_OPTS=1" in line
 
 
-def test_programs_do_not_read_what_a_user_says_to_keras(tmp_path):
-    home = tmp_path / "home"
-    (home / ".keras").mkdir(parents=True)
+def test_programs_do_not_read_what_a_user_says_to_keras(tmp_path, monkeypatch):
     settings = '{"floatx": "float16", "image_data_format": "channels_first"'
     settings += ', "backend": "jax", "epsilon": "large"}'
-    (home / ".keras" / "keras.json").write_text(settings)
-    code = (
-        "from kliep_tf import cli\n"
-        "import keras\n"
-        "c = keras.config\n"
-        "print(c.backend(), c.floatx(), c.image_data_format(), c.epsilon())"
-    )
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "HOME": str(home), "KERAS_BACKEND": "torch"}
-        | {"KERAS_HOME": str(home / ".keras"), "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.stdout == "tensorflow float32 channels_last 1e-07\n", (
-        done.stderr
-    )
+    (tmp_path / "keras.json").write_text(settings)
+    config = Path(keras.__file__).parent / "src" / "backend" / "config.py"
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    with pytest.raises(ValueError, match="Invalid `epsilon`"):
+        runpy.run_path(str(config))
+    monkeypatch.delitem(sys.modules, "keras")
+    startup.set_environment()
+    startup.settle_keras()
+    found = runpy.run_path(str(config))
+    names = ("backend", "floatx", "image_data_format", "epsilon")
+    assert [found[name]() for name in names] == [
+        *("tensorflow", "float32", "channels_last", 1e-07)
+    ]
 
 
 def test_keras_that_stands_on_something_else_is_one_line(monkeypatch):
-    keras = types.SimpleNamespace(
+    other = types.SimpleNamespace(
         config=types.SimpleNamespace(backend=lambda: "jax")
     )
-    monkeypatch.setitem(sys.modules, "keras", keras)
+    monkeypatch.setitem(sys.modules, "keras", other)
     with pytest.raises(ImportError, match=r"on TensorFlow, found .* on jax; "):
         startup.set_environment()

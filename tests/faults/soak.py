@@ -95,7 +95,7 @@ def _soak(config: SoakConfig, root: Path) -> None:
     world.make(chosen)
     (root / "scratch").mkdir(exist_ok=True)
     bench = parts.Soak(world, chosen, config.scale, root / "scratch")
-    results = _Results(root / "results.json")
+    results = Results(root / "results.json")
     for name in config.only:
         _do(name, list(PARTS[name](bench)), results)
     table = results.table()
@@ -109,7 +109,7 @@ def _soak(config: SoakConfig, root: Path) -> None:
         )
 
 
-class _Results:
+class Results:
     """Findings by part and case, kept on disk.
 
     A part that was begun at another commit is begun anew when it is asked for.
@@ -201,7 +201,7 @@ def _outcomes(cases: Iterable[Mapping[str, Any]]) -> str:
     return ", ".join(said)
 
 
-def _do(name: str, cases: list[parts.Case], results: _Results) -> None:
+def _do(name: str, cases: list[parts.Case], results: Results) -> None:
     results.begin(name, len(cases))
     missing = [one for one in cases if not results.has(name, one[0])]
     # A soak that is stopped early has then done some of every program.

@@ -1,18 +1,28 @@
 """A little of every fault that `make soak` makes many times."""
 
+import io
 import re
 import signal
 import subprocess
 import sys
+import zipfile
 
+import filelock
 import numpy as np
 import pytest
 
-from kliep_tf.errors import UserError
+from kliep_tf.data.framing import read_records
+from kliep_tf.errors import RefusedError, UserError
 from tests.conftest import ROOT
-from tests.faults import fuzzing
+from tests.faults import fuzzing, soak
 from tests.faults.children import Outcome
-from tests.faults.damage import ANY, damaged, mutate
+from tests.faults.damage import (
+    ANY,
+    damaged,
+    mutate,
+    mutate_arrays,
+    mutate_records,
+)
 from tests.faults.parts import Finding
 from tests.faults.world import digest, leftovers
 
@@ -55,6 +65,42 @@ def test_conversion_killed_at_file_operations_ends_the_same(tmp_path):
 
 
 # The suite itself: a fault that it would not see is worth nothing.
+
+
+def test_two_soaks_do_not_share_a_directory(tmp_path):
+    with (
+        filelock.FileLock(tmp_path / ".lock"),
+        pytest.raises(RefusedError, match="in use by another soak"),
+    ):
+        soak.soak(soak.SoakConfig(output_dir=str(tmp_path)))
+
+
+def test_table_says_what_is_unfinished_and_what_failed(tmp_path):
+    results = soak.Results(tmp_path / "results.json")
+    results.begin("kill", 3)
+    results.add("kill", Finding("a", 1, "", "continued"), 60.0, 90.0)
+    results.add("kill", Finding("b", 1, "lost a file"), 60.0, 90.0)
+    again = soak.Results(tmp_path / "results.json")
+    assert again.failures == ["kill: b: lost a file"]
+    row = "| kill | 2 of 3, unfinished | 2 | continued (1), **failed (1)** |"
+    assert f"{row} 2.0 |" in again.table()
+    assert "2 minutes of processor time, 3 by the clock" in again.table()
+
+
+def test_changed_records_and_arrays_keep_checksums_that_fit(formats):
+    rng = np.random.default_rng(0)
+    path = formats["records"].path
+    shard = path.read_bytes()
+    npz = formats["features"].path.read_bytes()
+    for _ in range(20):
+        formats["records"].path.write_bytes(mutate_records(shard, rng))
+        assert all(
+            data is not None
+            for data, _ in read_records(formats["records"].path)
+        )
+        with zipfile.ZipFile(io.BytesIO(mutate_arrays(npz, rng))) as archive:
+            assert archive.testzip() is None
+    path.write_bytes(shard)
 
 
 def test_complaints_are_of_what_is_no_one_line():
