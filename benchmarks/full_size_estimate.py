@@ -35,7 +35,7 @@ from full_size_plan import (
 )
 from network_costs import GPUS, Cost, Machine
 
-from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.setting import Setting
 from kliep_tf.experiments.running.jobs import Job, in_order
 
 # MB an example, measured on 2 frames of GTA5 and 5 of Cityscapes; translated
@@ -145,7 +145,7 @@ def _jobs(tables: list[Table], machine: Machine) -> list[dict]:
     return list(found.values())
 
 
-def _kind(job: Job, setting: recipes.Setting) -> str:
+def _kind(job: Job, setting: Setting) -> str:
     verb = job.module.rpartition(".")[2]
     config = parsed(job)
     if verb in ("train", "adapt_segmenter"):
@@ -163,7 +163,7 @@ def _kind(job: Job, setting: recipes.Setting) -> str:
     }[verb]
 
 
-def _steps(job: Job, setting: recipes.Setting) -> int | None:
+def _steps(job: Job, setting: Setting) -> int | None:
     if job.module == "kliep_tf.train_segmenter":
         return segmenter_steps(job, setting)
     return parsed(job).steps if job.module in _TRAININGS else None

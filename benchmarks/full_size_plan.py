@@ -21,8 +21,15 @@ from kliep_tf.experiments.comparison.rows import (
     judgements,
     segmentations,
 )
+from kliep_tf.experiments.comparison.setting import (
+    TRAIN_SEGMENTER,
+    Setting,
+    make_setting,
+)
 from kliep_tf.experiments.running.jobs import Job, Output, in_order
-from kliep_tf.segmentation.adaptation.adaptsegnet import output_discriminator
+from kliep_tf.segmentation.adaptation.adaptsegnet_networks import (
+    output_discriminator,
+)
 from kliep_tf.segmentation.adaptation.adda import logit_discriminator
 from kliep_tf.segmentation.networks import NETWORKS
 from kliep_tf.segmentation.pretrained import freeze_normalization
@@ -84,7 +91,7 @@ class Table:
     """
 
     name: str
-    setting: recipes.Setting
+    setting: Setting
     rows: list[Row]
     scored: Mapping[tuple[str, int], Job]
     judged: Mapping[tuple[str, int], Job]
@@ -115,14 +122,14 @@ def plan_table(kind: str, segmenter: str, folder: Path) -> Table:
         if getattr(config, flag, ""):
             changes[flag] = _file(folder / f"{segmenter}.npz")
     config = dataclasses.replace(config, **changes)
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     rows = module.make_study(config, setting).rows
     scored = segmentations(setting, rows, config.num_seeds)
     judged = judgements(setting, rows, config.num_seeds)
     return Table(name, setting, list(rows), scored, judged)
 
 
-def job_cost(job: Job, setting: recipes.Setting) -> Cost:
+def job_cost(job: Job, setting: Setting) -> Cost:
     """Returns what a job costs."""
     kind = job.module.rpartition(".")[2]
     return _COSTS[kind](job, setting)
@@ -131,7 +138,7 @@ def job_cost(job: Job, setting: recipes.Setting) -> Cost:
 def kept_bytes(job: Job) -> float:
     """Returns the activations that a training step holds at once."""
     config = parsed(job)
-    if job.module == recipes.TRAIN_SEGMENTER:
+    if job.module == TRAIN_SEGMENTER:
         kept = segmenter_forward(config).kept
     elif job.module == recipes.ADAPT_SEGMENTER:
         sides = _adapted_sizes(config)
@@ -156,14 +163,14 @@ def parsed(job: Job):
     return commands.parsed(job)
 
 
-def num_images(records, setting: recipes.Setting) -> int:
+def num_images(records, setting: Setting) -> int:
     """Returns how many images records hold; translations hold the source's."""
     if isinstance(records, Output) or records is setting.source:
         return NUM_IMAGES["source"]
     return NUM_IMAGES["target" if records is setting.target else "val"]
 
 
-def segmenter_steps(job: Job, setting: recipes.Setting) -> int:
+def segmenter_steps(job: Job, setting: Setting) -> int:
     """Returns the steps of a train_segmenter job."""
     config = parsed(job)
     images = num_images(job.flags["train_records"], setting)
@@ -194,13 +201,13 @@ def cyclegan_passes(config: TrainConfig) -> tuple[Forward, Forward]:
     return _gan_pass("generator", size), _gan_pass("discriminator", size)
 
 
-def _train_segmenter(job: Job, setting: recipes.Setting) -> Cost:
+def _train_segmenter(job: Job, setting: Setting) -> Cost:
     config = parsed(job)
     images = segmenter_steps(job, setting) * config.batch_size
     return segmenter_forward(config).cost.times(_PASSES * images)
 
 
-def _train(job: Job, setting: recipes.Setting) -> Cost:
+def _train(job: Job, setting: Setting) -> Cost:
     config = parsed(job)
     return {
         "cyclegan": _cyclegan_step,
@@ -268,7 +275,7 @@ def _unit_passes(
     return encoder, decoder, count_forward(discriminator, size)
 
 
-def _adapt_segmenter(job: Job, setting: recipes.Setting) -> Cost:
+def _adapt_segmenter(job: Job, setting: Setting) -> Cost:
     """A teacher looks at the target; domain classifiers of ROAD are left out.
 
     ADDA's segmenter is taken to learn in every step.
@@ -313,7 +320,7 @@ def domain_forward(config, size: tuple[int, int]) -> Forward:
     return count_forward(network, size, channels=classes)
 
 
-def _translate(job: Job, setting: recipes.Setting) -> Cost:
+def _translate(job: Job, setting: Setting) -> Cost:
     images = num_images(job.flags["source_records"], setting)
     config = parsed(job.flags["saved_model"].job)
     if config.method == "unit":
@@ -322,7 +329,7 @@ def _translate(job: Job, setting: recipes.Setting) -> Cost:
     return _gan_pass("generator", RECORD_SIZE).cost.times(images)
 
 
-def _evaluate(job: Job, setting: recipes.Setting) -> Cost:
+def _evaluate(job: Job, setting: Setting) -> Cost:
     records = job.flags["records"]
     stored = VAL_SIZE if records is setting.val else RECORD_SIZE
     (scale,) = map(float, parsed(job).scales)
@@ -332,7 +339,7 @@ def _evaluate(job: Job, setting: recipes.Setting) -> Cost:
     return forward.cost.times(num_images(records, setting))
 
 
-def _estimate_weights(job: Job, setting: recipes.Setting) -> Cost:
+def _estimate_weights(job: Job, setting: Setting) -> Cost:
     trained = parsed(job.flags["segmenter"].job)
     images = NUM_IMAGES["source"] + NUM_IMAGES["target"]
     return segmenter_forward(trained).cost.times(images)

@@ -7,7 +7,7 @@ import pytest
 
 from kliep_tf.experiments import cohorts, table1
 from kliep_tf.experiments.cohorts import CohortsConfig
-from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.setting import make_setting
 from kliep_tf.experiments.demo_run.flags import DemoConfig
 from kliep_tf.experiments.demo_run.plan import plan
 from kliep_tf.experiments.running.jobs import Job, Output
@@ -81,7 +81,7 @@ def jobs_of(config, source, target) -> list[Job]:
         val_records=str(target),
     )
     module = table1 if isinstance(config, Table1Config) else cohorts
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     study = module.make_study(config, setting)
     return all_jobs(study, setting, config.num_seeds)
 

@@ -19,6 +19,7 @@ from kliep_tf import cli
 from kliep_tf.data.weights import COHORTS
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.rows import Row
+from kliep_tf.experiments.comparison.setting import Setting, make_setting
 from kliep_tf.experiments.comparison.study import (
     Study,
     StudyConfig,
@@ -36,11 +37,11 @@ class CohortsConfig(StudyConfig):
 
 def cohorts(config: CohortsConfig) -> None:
     """Runs what is missing and writes the report."""
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     run_study(make_study(config, setting), setting, config)
 
 
-def make_study(config: CohortsConfig, setting: recipes.Setting) -> Study:
+def make_study(config: CohortsConfig, setting: Setting) -> Study:
     """Returns the rows, and what is compared: the same for all flags."""
     plain = by_exponents(0.0, 0.0)
     rows = [Row(name, recipes.cyclegan(plain, name)) for name in COHORTS]

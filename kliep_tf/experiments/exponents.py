@@ -21,6 +21,7 @@ from typing import Any
 from kliep_tf import cli
 from kliep_tf.experiments.comparison import recipes, rows, tables
 from kliep_tf.experiments.comparison.experiment import run_comparison
+from kliep_tf.experiments.comparison.setting import Setting, make_setting
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
 from kliep_tf.experiments.reporting.pages import (
     Chart,
@@ -60,7 +61,7 @@ class ExponentsConfig(SettingConfig):
 
 def exponents(config: ExponentsConfig) -> None:
     """Runs what is missing and writes the report."""
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     jobs = make_jobs(config, setting)
 
     def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
@@ -73,7 +74,7 @@ def exponents(config: ExponentsConfig) -> None:
 
 
 def make_jobs(
-    config: ExponentsConfig, setting: recipes.Setting
+    config: ExponentsConfig, setting: Setting
 ) -> dict[tuple[str, int], Job]:
     """Returns the judge's work by row and seed."""
     compared = [
@@ -91,7 +92,7 @@ def make_jobs(
 
 def _sections(
     config: ExponentsConfig,
-    setting: recipes.Setting,
+    setting: Setting,
     numbers: tables.Numbers,
 ) -> list[Section]:
     measures = rows.consistency_measures(setting)

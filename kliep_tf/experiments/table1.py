@@ -30,12 +30,12 @@ from kliep_tf import cli
 from kliep_tf.data.index import build_index
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
-from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.rows import (
     Row,
     parse_methods,
     require_own_names,
 )
+from kliep_tf.experiments.comparison.setting import Setting, make_setting
 from kliep_tf.experiments.comparison.setting_flags import labelled_records
 from kliep_tf.experiments.comparison.study import (
     Study,
@@ -88,11 +88,11 @@ class Table1Config(StudyConfig):
 
 def table1(config: Table1Config) -> None:
     """Runs what is missing and writes the report."""
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     run_study(make_study(config, setting), setting, config)
 
 
-def make_study(config: Table1Config, setting: recipes.Setting) -> Study:
+def make_study(config: Table1Config, setting: Setting) -> Study:
     """Returns the rows, and what is compared."""
     rows = [
         Row(NO_ADAPTATION),

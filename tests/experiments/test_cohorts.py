@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from kliep_tf.experiments import cohorts
-from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison import rows
+from kliep_tf.experiments.comparison.setting import make_setting
 from kliep_tf.experiments.running.jobs import in_order
 from tests.experiments.real_programs import (
     confusion_of,
@@ -20,7 +21,7 @@ def test_each_cohort_trains_on_its_third_and_translates_everything(
     tiny, tmp_path
 ):
     config = cohorts.CohortsConfig(output_dir=str(tmp_path / "out"), **tiny)
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     study = cohorts.make_study(config, setting)
     scored = rows.segmentations(setting, study.rows, 1)
     judged = rows.judgements(setting, study.rows, 1)

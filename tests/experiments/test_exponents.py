@@ -7,7 +7,7 @@ import pytest
 
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import exponents
-from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.setting import make_setting
 from tests.conftest import respelled
 from tests.experiments.real_programs import (
     MODULES,
@@ -29,7 +29,7 @@ def test_every_job_runs_and_the_report_says_what_the_judge_saw(
     config = exponents.ExponentsConfig(
         output_dir=str(tmp_path / "out"), methods=METHODS[1:], **tiny
     )
-    jobs = exponents.make_jobs(config, recipes.make_setting(config))
+    jobs = exponents.make_jobs(config, make_setting(config))
     cache = Path(config.cache_dir)
     run_here(jobs.values(), cache)
     exponents.exponents(config)
@@ -57,7 +57,7 @@ def test_every_job_runs_and_the_report_says_what_the_judge_saw(
 
 def test_every_command_has_the_flags_of_its_program(common):
     config = exponents.ExponentsConfig(output_dir="x", **common)
-    jobs = exponents.make_jobs(config, recipes.make_setting(config))
+    jobs = exponents.make_jobs(config, make_setting(config))
     found = {job.module for job in jobs.values()}
     for job in jobs.values():
         parse_command(job, Path("cache"))
@@ -68,7 +68,7 @@ def test_means_and_differences_are_over_the_seeds(common, tmp_path):
     config = exponents.ExponentsConfig(
         output_dir=str(tmp_path / "out"), methods=METHODS, **common
     )
-    jobs = exponents.make_jobs(config, recipes.make_setting(config))
+    jobs = exponents.make_jobs(config, make_setting(config))
     shares = leave_scores(list(jobs.values()), Path(config.cache_dir))
     exponents.exponents(config)
     rows = read_json(tmp_path / "out", "exponents.json")["rows"]
@@ -87,7 +87,7 @@ def test_a_row_of_another_rows_name_is_refused(common):
         output_dir="x", methods=methods, **common
     )
     with pytest.raises(UserError, match="2 rows named 'untranslated'"):
-        exponents.make_jobs(config, recipes.make_setting(config))
+        exponents.make_jobs(config, make_setting(config))
 
 
 def test_a_report_does_not_outlive_the_flagfile_that_it_is_of(common, tmp_path):
@@ -99,7 +99,7 @@ def test_a_report_does_not_outlive_the_flagfile_that_it_is_of(common, tmp_path):
         train_flagfile=str(flagfile),
         **common,
     )
-    jobs = exponents.make_jobs(config, recipes.make_setting(config))
+    jobs = exponents.make_jobs(config, make_setting(config))
     leave_scores(list(jobs.values()), Path(config.cache_dir))
     exponents.exponents(config)
     flagfile.write_text("--steps=2\n")

@@ -10,7 +10,8 @@ import pytest
 
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import table1
-from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison import rows
+from kliep_tf.experiments.comparison.setting import make_setting
 from tests.conftest import write_records
 from tests.experiments.real_programs import (
     ADAPT_SEGMENTER,
@@ -27,7 +28,7 @@ METHODS = ("plain:0:0", "weighted:1:0.5")
 
 
 def make_study(config):
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     return table1.make_study(config, setting), setting
 
 
@@ -131,7 +132,7 @@ def test_a_row_of_another_rows_name_is_refused(common, source_records, name):
         translated=(f"{name}={source_records}",),
         **common,
     )
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     with pytest.raises(UserError, match=f"2 rows named '{name}'"):
         table1.make_study(config, setting)
 
@@ -141,7 +142,7 @@ def test_translated_records_that_lack_an_image_are_refused(common, tmp_path):
     config = table1.Table1Config(
         output_dir="x", translated=(f"theirs={records}",), **common
     )
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     with pytest.raises(UserError, match="missing, such as '"):
         table1.make_study(config, setting)
 
@@ -150,6 +151,6 @@ def test_translated_records_need_a_name(common):
     config = dataclasses.replace(
         table1.Table1Config(output_dir="x", **common), translated=("records",)
     )
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     with pytest.raises(UserError, match="expected NAME=RECORDS"):
         table1.make_study(config, setting)

@@ -13,11 +13,8 @@ from kliep_tf.adapt_segmenter import AdaptSegmenterConfig
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_flags import EstimateConfig
 from kliep_tf.evaluate import EvaluateConfig
-from kliep_tf.experiments.comparison.recipes import (
-    ADAPT_SEGMENTER,
-    TRAIN,
-    TRAIN_SEGMENTER,
-)
+from kliep_tf.experiments.comparison.recipes import ADAPT_SEGMENTER
+from kliep_tf.experiments.comparison.setting import TRAIN, TRAIN_SEGMENTER
 from kliep_tf.experiments.running.jobs import Job, in_order
 from kliep_tf.segmenter_flags import TrainSegmenterConfig
 from kliep_tf.train_flags import TrainConfig

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import runs
-from kliep_tf.experiments.comparison import recipes
+from kliep_tf.experiments.comparison.setting import Setting
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
 from kliep_tf.experiments.reporting.pages import Section, write_report
 from kliep_tf.experiments.running.boards import LogBoard
@@ -23,7 +23,7 @@ def run_comparison(
     program: str,
     name: str,
     title: str,
-    setting: recipes.Setting,
+    setting: Setting,
     config: SettingConfig,
     jobs: Mapping[str, Job],
     describe: Describe,
@@ -72,7 +72,7 @@ def run_comparison(
         print(report)
 
 
-def _fingerprints(setting: recipes.Setting) -> dict[str, str]:
+def _fingerprints(setting: Setting) -> dict[str, str]:
     """Returns what a report's config.json keeps of its inputs, by flag."""
     found = {
         "source_records": setting.source.fingerprint,

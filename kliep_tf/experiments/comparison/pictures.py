@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison import rows
 from kliep_tf.experiments.comparison.rows import Row
+from kliep_tf.experiments.comparison.setting import Setting
 from kliep_tf.experiments.reporting.frames import frames_across, read_frames
 from kliep_tf.experiments.reporting.pages import Chart, Paragraph, Section
 from kliep_tf.experiments.reporting.plots import draw_panels
@@ -23,7 +24,7 @@ _SHOWN_SEED = 0
 
 def picture_sections(
     name: str,
-    setting: recipes.Setting,
+    setting: Setting,
     compared: Sequence[Row],
     scored: Mapping[tuple[str, int], Job],
     cache: Path,
@@ -102,7 +103,7 @@ def _in_groups(by_row: Mapping[str, str]) -> list[dict[str, str]]:
 
 
 def _draw_translations(
-    setting: recipes.Setting, translations: Mapping[str, str]
+    setting: Setting, translations: Mapping[str, str]
 ) -> bytes:
     pattern = setting.source.pattern
     names = _frames_to_show(setting, pattern)
@@ -116,7 +117,7 @@ def _draw_translations(
 
 
 def _draw_predictions(
-    setting: recipes.Setting, models: Mapping[str, str], scale: float
+    setting: Setting, models: Mapping[str, str], scale: float
 ) -> bytes:
     names = _frames_to_show(setting, setting.val.pattern)
     frames = read_frames(setting.val.pattern, names)
@@ -134,7 +135,7 @@ def _draw_predictions(
     return draw_panels(columns, names)
 
 
-def _frames_to_show(setting: recipes.Setting, pattern: str) -> list[str]:
+def _frames_to_show(setting: Setting, pattern: str) -> list[str]:
     label = setting.watched.label
     return frames_across(pattern, _NUM_FRAMES, setting.classes, label)
 

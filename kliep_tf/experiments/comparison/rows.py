@@ -16,11 +16,8 @@ import numpy as np
 
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.comparison import recipes
-from kliep_tf.experiments.comparison.recipes import (
-    Setting,
-    Training,
-    cyclegan,
-)
+from kliep_tf.experiments.comparison.recipes import Training, cyclegan
+from kliep_tf.experiments.comparison.setting import Setting
 from kliep_tf.experiments.comparison.weightings import parse_weighting
 from kliep_tf.experiments.reporting.consistency import (
     consistency_numbers,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import cli, runs
-from kliep_tf.experiments.comparison import recipes, rows, tables
+from kliep_tf.experiments.comparison import rows, tables
 from kliep_tf.experiments.comparison.commands import check_commands
 from kliep_tf.experiments.comparison.experiment import run_comparison
 from kliep_tf.experiments.comparison.pictures import picture_sections
@@ -20,6 +20,7 @@ from kliep_tf.experiments.comparison.reference_rows import (
     reference_sections,
 )
 from kliep_tf.experiments.comparison.rows import Row
+from kliep_tf.experiments.comparison.setting import Setting
 from kliep_tf.experiments.comparison.setting_flags import SettingConfig
 from kliep_tf.experiments.reporting.pages import (
     Block,
@@ -68,9 +69,7 @@ class Study:
     paper_table: str
 
 
-def run_study(
-    study: Study, setting: recipes.Setting, config: StudyConfig
-) -> None:
+def run_study(study: Study, setting: Setting, config: StudyConfig) -> None:
     """Runs what is missing and writes the report."""
     scored = rows.segmentations(setting, study.rows, config.num_seeds)
     judged = rows.judgements(setting, study.rows, config.num_seeds)
@@ -150,7 +149,7 @@ def _given_images(study: Study) -> dict[str, str]:
 
 
 def _score_sections(
-    study: Study, setting: recipes.Setting, scores: tables.Numbers
+    study: Study, setting: Setting, scores: tables.Numbers
 ) -> list[Section]:
     measures = rows.segmentation_measures(setting)
     title = "Segmenters on the target's validation images"
@@ -185,7 +184,7 @@ def _remark_sections(remarks: Sequence[str]) -> list[Section]:
 
 def _pair_sections(
     study: Study,
-    setting: recipes.Setting,
+    setting: Setting,
     scores: tables.Numbers,
     seen: tables.Numbers,
 ) -> list[Section]:
@@ -211,7 +210,7 @@ def _pair_sections(
 
 
 def _consistency_section(
-    study: Study, setting: recipes.Setting, seen: tables.Numbers
+    study: Study, setting: Setting, seen: tables.Numbers
 ) -> Section:
     measures = rows.consistency_measures(setting)
     title = "Semantic consistency"

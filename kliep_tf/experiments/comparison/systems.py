@@ -18,12 +18,9 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 
 from kliep_tf.errors import UserError
-from kliep_tf.experiments.comparison.recipes import (
-    ADAPT_SEGMENTER,
-    TRAIN,
-    Training,
-)
+from kliep_tf.experiments.comparison.recipes import ADAPT_SEGMENTER, Training
 from kliep_tf.experiments.comparison.rows import Row
+from kliep_tf.experiments.comparison.setting import TRAIN
 from kliep_tf.experiments.comparison.weightings import (
     Weighting,
     by_exponents,

@@ -20,17 +20,18 @@ import tensorflow as tf
 from kliep_tf import flag_fields
 from kliep_tf.data.pipeline import LabelledUnpairedBatch
 from kliep_tf.errors import UserError
+from kliep_tf.segmentation.adaptation.adaptsegnet_networks import (
+    network_of_levels,
+    output_discriminator,
+)
 from kliep_tf.segmentation.adaptation.method import (
     Method,
     SegmenterOptimizer,
     Setup,
     Step,
     accuracy,
-    classifier_input,
     log_loss,
 )
-from kliep_tf.segmentation.deeplab import atrous_classifiers
-from kliep_tf.segmentation.layers import LayerFactory, logits_of_size
 from kliep_tf.segmentation.optimizers import (
     backbone_of,
     leaf_layers,
@@ -39,8 +40,6 @@ from kliep_tf.segmentation.optimizers import (
 from kliep_tf.segmentation.train_step import cross_entropy, pixel_accuracies
 from kliep_tf.training.distribution import all_reduce_sum
 
-# The stage of ResNet-101 that the auxiliary classifier reads: conv4_x.
-AUXILIARY_LAYER = "layer3"
 _LEAST_SIDE = 32  # five strides of 2
 _LEVELS = ("output", "auxiliary")
 
@@ -87,79 +86,6 @@ class AdaptSegNetSettings:
         "statistics follow the images.",
         default=True,
     )
-
-
-def output_discriminator(
-    num_classes: int, filters: int, seed: int, dtype: str = "float32"
-) -> keras.Model:
-    """Returns the fully convolutional discriminator of probabilities.
-
-    2,781,121 parameters at 19 classes and 64 filters. A logit is that of
-    "source".
-
-    Args:
-        num_classes: channels of the probabilities.
-        filters: of the first convolution.
-        seed: of the initial weights.
-        dtype: a Keras dtype policy.
-    """
-    make = LayerFactory(seed, dtype, initializer=_uniform_fan_in)
-    shares = keras.Input((None, None, num_classes), dtype="float32")
-    x = shares
-    for factor in (1, 2, 4, 8):
-        x = make.convolve(x, factor * filters, 4, strides=2, use_bias=True)
-        x = keras.layers.LeakyReLU(0.2, dtype=dtype)(x)
-    logits = make.convolve(x, 1, 4, strides=2, use_bias=True)
-    return keras.Model(shares, logits, name="output_discriminator")
-
-
-def _uniform_fan_in(seed: int) -> keras.initializers.Initializer:
-    """PyTorch's default for convolutions: within 1 / sqrt(fan in)."""
-    return keras.initializers.VarianceScaling(
-        1 / 3, "fan_in", "uniform", seed=seed
-    )
-
-
-def network_of_levels(
-    network: keras.Model, setup: Setup, levels: int
-) -> keras.Model:
-    """Returns the segmenter with one output of logits a level.
-
-    With two levels the outputs are those of the segmenter and of an auxiliary
-    classifier. The layers are those of `network`, its backbone is computed
-    once.
-
-    Raises:
-        UserError: the network has no stage for a second level.
-    """
-    if levels == 1:
-        return network
-    backbone = _backbone_with_stage(network)
-    image, features = network.input, classifier_input(network)
-    head = keras.Model([features, image], network.output)
-    pixels = keras.Input((None, None, 3), dtype="float32")
-    stage, last = keras.Model(
-        backbone.input,
-        [backbone.get_layer(AUXILIARY_LAYER).output, backbone.output],
-        name="backbone",
-    )(pixels)
-    make = LayerFactory(setup.seed + 1, setup.dtype)
-    auxiliary = atrous_classifiers(
-        make, stage, setup.num_classes, "auxiliary_aspp"
-    )
-    logits = [head([last, pixels]), logits_of_size(auxiliary, pixels)]
-    return keras.Model(pixels, logits, name=network.name)
-
-
-def _backbone_with_stage(network: keras.Model) -> keras.Model:
-    backbone = backbone_of(network)
-    names = [layer.name for layer in backbone.layers] if backbone else []
-    if AUXILIARY_LAYER not in names:
-        raise UserError(
-            "--levels=2: expected --network=deeplab_v2_resnet101, whose "
-            f"backbone has a stage {AUXILIARY_LAYER}, found {network.name}"
-        )
-    return backbone
 
 
 class AdaptSegNet:

@@ -8,6 +8,7 @@ from kliep_tf import cli
 from kliep_tf.errors import UserError
 from kliep_tf.experiments import table1
 from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison.setting import make_setting
 from kliep_tf.experiments.comparison.weightings import parse_weighting
 from kliep_tf.experiments.running.jobs import Job
 from tests.conftest import ROOT, write_records
@@ -16,7 +17,7 @@ from tests.experiments.real_programs import jobs_of, parse_command
 
 def every_job(config: table1.Table1Config) -> dict[str, list[Job]]:
     """Returns the jobs of a table by the last part of their module."""
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     study = table1.make_study(config, setting)
     found: dict[str, list[Job]] = {}
     for job in jobs_of(study, setting, config.num_seeds):
@@ -30,7 +31,7 @@ def cyclegan(weighting: str, cohort: str = "all") -> recipes.Training:
 
 def test_validation_images_of_twice_the_size_are_seen_at_half(common):
     config = table1.Table1Config(output_dir="x", val_scale=0.5, **common)
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     study = table1.make_study(config, setting)
     scored = rows.segmentations(setting, study.rows, config.num_seeds)
     judged = rows.judgements(setting, study.rows, config.num_seeds)
@@ -83,13 +84,11 @@ def test_features_are_seen_at_the_size_that_they_were_learned_at(common):
 def test_sizes_out_of_range_are_refused(common, flags, message):
     config = table1.Table1Config(output_dir="x", **common, **flags)
     with pytest.raises(UserError, match=message):
-        recipes.make_setting(config)
+        make_setting(config)
 
 
 def test_shipped_flagfiles_are_the_default(common):
-    setting = recipes.make_setting(
-        table1.Table1Config(output_dir="x", **common)
-    )
+    setting = make_setting(table1.Table1Config(output_dir="x", **common))
     assert setting.train_flagfile == str(ROOT / "configs" / "demo.flags")
 
 
@@ -98,7 +97,7 @@ def test_plain_cyclegan_is_shared_whatever_the_weights(common):
         table1.Table1Config(output_dir="x", **(common | {"min_ess": share}))
         for share in (0.1, 0.5)
     ]
-    settings = [recipes.make_setting(config) for config in configs]
+    settings = [make_setting(config) for config in configs]
     digests = [
         [
             recipes.training(setting, translator, "any", 0).digest
@@ -139,7 +138,7 @@ def test_records_without_labels_are_refused_before_any_job(
         output_dir="x", **(common | {f"{flag}_records": str(records)})
     )
     with pytest.raises(UserError, match=f"--{flag}_records: expected labelled"):
-        recipes.make_setting(config)
+        make_setting(config)
 
 
 def test_features_that_no_flag_here_can_provide_are_refused():
@@ -153,13 +152,11 @@ def test_missing_flagfile_is_named(common):
         output_dir="x", **(common | {"train_flagfile": "none.flags"})
     )
     with pytest.raises(UserError, match=r"--train_flagfile=none\.flags"):
-        recipes.make_setting(config)
+        make_setting(config)
 
 
 def test_a_cohort_reads_the_weights_that_split_the_source(common):
-    setting = recipes.make_setting(
-        table1.Table1Config(output_dir="x", **common)
-    )
+    setting = make_setting(table1.Table1Config(output_dir="x", **common))
     third = cyclegan("0:0", "low")
     job = recipes.training(setting, third, "low", 0)
     assert job.flags["source_cohort"] == "low"
@@ -176,7 +173,7 @@ def test_watched_classes_that_the_records_lack_are_refused(common):
     with pytest.raises(
         UserError, match=r"expected a class of cityscapes .*trees"
     ):
-        recipes.make_setting(config)
+        make_setting(config)
 
 
 @pytest.mark.parametrize(
@@ -190,9 +187,7 @@ def test_watched_classes_that_the_records_lack_are_refused(common):
     ],
 )
 def test_a_row_names_how_it_weighs(common, weighting, expected, estimator):
-    setting = recipes.make_setting(
-        table1.Table1Config(output_dir="x", **common)
-    )
+    setting = make_setting(table1.Table1Config(output_dir="x", **common))
     (row,) = rows.parse_methods((f"row:{weighting}",))
     job = recipes.training(setting, row.translator, row.name, 0)
     config = parse_command(job, Path("cache"))
@@ -209,9 +204,7 @@ def test_a_row_names_how_it_weighs(common, weighting, expected, estimator):
 
 
 def test_weights_by_kliep_are_the_job_that_they_were(common):
-    setting = recipes.make_setting(
-        table1.Table1Config(output_dir="x", **common)
-    )
+    setting = make_setting(table1.Table1Config(output_dir="x", **common))
     # What a cache holds from before estimators had names.
     flags = recipes.weights_by(setting, "kliep").flags
     assert set(flags) == {
@@ -242,8 +235,6 @@ def test_a_row_is_not_weighed_as_the_flagfile_says(common, tmp_path, row):
     config = table1.Table1Config(
         output_dir="x", train_flagfile=str(flagfile), **common
     )
-    job = recipes.training(
-        recipes.make_setting(config), cyclegan(row), "row", 0
-    )
+    job = recipes.training(make_setting(config), cyclegan(row), "row", 0)
     expected = "overlap" if row == "overlap" else "exponents"
     assert parse_command(job, Path("cache")).weighting == expected

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from kliep_tf.data.class_sets import ClassSet, LabelClass
-from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison import rows
+from kliep_tf.experiments.comparison.setting import make_setting
 from kliep_tf.experiments.table1 import Table1Config
 from tests.conftest import write_records
 from tests.experiments.real_programs import SKY, VEGETATION
@@ -22,7 +23,7 @@ def judged(setting, matrix, cache):
 
 
 def test_the_mean_is_over_the_labelled_classes(common, tmp_path):
-    setting = recipes.make_setting(Table1Config(output_dir="x", **common))
+    setting = make_setting(Table1Config(output_dir="x", **common))
     # 60 of 100 sky pixels are seen as sky, 40 as vegetation, of which there
     # is none: its IoU of 0 is no second class to average over.
     matrix = np.zeros((19, 19), int)
@@ -45,7 +46,7 @@ def test_classes_come_with_the_records(tmp_path, monkeypatch):
         f"{role}_records": str(records) for role in ("source", "target", "val")
     }
     config = Table1Config(output_dir="x", **flags)
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     # There is no sky: the tables leave it out.
     assert list(rows.consistency_measures(setting)) == [
         "mean_iou",
@@ -63,7 +64,7 @@ def test_classes_come_with_the_records(tmp_path, monkeypatch):
         watched_prediction="plant",
         **flags,
     )
-    setting = recipes.make_setting(watched)
+    setting = make_setting(watched)
     again = judged(setting, matrix, tmp_path / "again")
     assert again["air_kept"] == [pytest.approx(0.9)]
     assert again["air_to_plant"] == [pytest.approx(0.1)]

@@ -6,8 +6,9 @@ from kliep_tf import runs
 from kliep_tf.errors import UserError
 from kliep_tf.evaluate import EvaluateConfig
 from kliep_tf.experiments import table1
-from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison import rows
 from kliep_tf.experiments.comparison.commands import check_commands
+from kliep_tf.experiments.comparison.setting import make_setting
 from kliep_tf.experiments.comparison.study import remarks_of
 from kliep_tf.experiments.comparison.systems import SYSTEMS, parse_rows
 from kliep_tf.experiments.running.jobs import Job, Output
@@ -20,7 +21,7 @@ NO_METHODS = {"output_dir": "x", "methods": ()}
 def scored(common, *texts: str, **flags) -> dict[str, Job]:
     """Returns by row the training of its first segmenter."""
     config = Table1Config(**NO_METHODS, **common, rows=texts, **flags)
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     study = table1.make_study(config, setting)
     jobs = rows.segmentations(setting, study.rows, 1)
     return {row: job.flags["segmenter"].job for (row, _), job in jobs.items()}
@@ -194,6 +195,6 @@ def test_every_system_has_a_flagfile_for_the_city():
 
 def test_a_row_may_not_have_the_name_of_another(common):
     config = Table1Config(**NO_METHODS, **common, rows=("road", "road"))
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     with pytest.raises(UserError, match="2 rows named 'ROAD'"):
         table1.make_study(config, setting)

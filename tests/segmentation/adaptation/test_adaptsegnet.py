@@ -9,6 +9,8 @@ from kliep_tf.errors import UserError
 from kliep_tf.segmentation.adaptation.adaptsegnet import (
     METHOD,
     AdaptSegNetSettings,
+)
+from kliep_tf.segmentation.adaptation.adaptsegnet_networks import (
     network_of_levels,
     output_discriminator,
 )
