@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from kliep_tf import runs
 from kliep_tf.errors import DataError, UserError, reason_of
+from kliep_tf.training import keras_compat
 from kliep_tf.training.checkpoints import DAMAGE
 
 # TensorFlow's name for files that travel with a model and are no part of it.
@@ -42,6 +43,7 @@ def write_archive(
     directory.mkdir(parents=True, exist_ok=True)
     temporary = directory / ".partial"
     shutil.rmtree(temporary, ignore_errors=True)
+    keras_compat.write_in_order(archive)
     try:
         archive.write_out(str(temporary), verbose=False)
     except tf.errors.OpError as error:

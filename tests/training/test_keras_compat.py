@@ -90,3 +90,28 @@ def test_outputs_of_a_model_within_a_model_are_the_outer_ones():
     np.testing.assert_array_equal(tripled, [[6.0] * 4])
     with pytest.raises(ValueError, match="layer that a model calls"):
         keras_compat.outputs_where_called(keras.Model(image, image * 2.0))
+
+
+def test_archive_writes_variables_in_the_order_of_the_network(tmp_path):
+    """Broken: `_filter_and_track_resources` or `_all_variables` is gone.
+
+    An export would be other bytes each time, and a resumed run's another than
+    the undisturbed one's.
+    """
+    image = keras.Input([4, 4, 1])
+    output = image
+    for _ in range(8):
+        output = keras.layers.Conv2D(1, 1)(output)
+    network = keras.Model(image, output)
+    archive = keras.export.ExportArchive()
+    archive.track(network)
+    archive.add_endpoint(
+        "serve", network.call, [tf.TensorSpec([1, 4, 4, 1], tf.float32)]
+    )
+    keras_compat.write_in_order(archive)
+    archive.write_out(str(tmp_path), verbose=False)
+    reader = tf.train.load_checkpoint(str(tmp_path / "variables/variables"))
+    for place, variable in enumerate(network.variables):
+        key = f"_all_variables/{place}/.ATTRIBUTES/VARIABLE_VALUE"
+        np.testing.assert_array_equal(reader.get_tensor(key), variable.numpy())
+    assert len(network.variables) == 16
