@@ -4,7 +4,7 @@ To add one, write its record (`extraction.Extractor`) in a file and its line
 here.
 """
 
-from kliep_tf.data.reading import require_labels
+from kliep_tf.data.reading import require_labelled_pixels, require_labels
 from kliep_tf.density_ratio.embedding import EMBEDDING
 from kliep_tf.density_ratio.extraction import (
     LABELS_OF_BOTH,
@@ -13,7 +13,7 @@ from kliep_tf.density_ratio.extraction import (
 )
 from kliep_tf.density_ratio.image_features import SEGMENTER_HISTOGRAM, THUMBNAIL
 from kliep_tf.density_ratio.label_features import CLASS_HISTOGRAM, LAYOUT
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 EXTRACTORS: dict[str, Extractor] = {
     extractor.name: extractor
@@ -38,6 +38,9 @@ def _require_labels(extractor: Extractor, inputs: Inputs) -> None:
     for flag, shards in inputs.shards.items():
         try:
             require_labels(shards, flag)
+            require_labelled_pixels(shards, flag)
+        except DataError:  # damaged, which other features would not mend
+            raise
         except UserError as error:
             others = [
                 one.name for one in EXTRACTORS.values() if not one.of_labels

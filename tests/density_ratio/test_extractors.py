@@ -204,6 +204,22 @@ def test_what_is_missing_is_said_before_anything_is_read():
     require_inputs(EXTRACTORS["thumbnail"], Inputs())
 
 
+@pytest.mark.parametrize("features", ["class_histogram", "layout"])
+def test_labels_of_ignored_pixels_alone_are_refused_before_extraction(
+    tmp_path, features
+):
+    """As Cityscapes gives them out for its test split."""
+    shards = {}
+    for domain, value in (("source", SKY), ("target", 255)):
+        (tmp_path / domain).mkdir()
+        label = np.full((2, 3), value)
+        _dataset(tmp_path / domain, [(_gray(2, 3), label)] * 2)
+        name = records.shard_name("train", 0, 1)
+        shards[f"{domain}_records"] = [str(tmp_path / domain / name)]
+    with pytest.raises(UserError, match=r"--target_records: .*is ignored"):
+        require_inputs(EXTRACTORS[features], Inputs(shards=shards))
+
+
 THREE = ClassSet(
     "three",
     tuple(LabelClass(name, (0, 0, 0)) for name in ("floor", "wall", "air")),
