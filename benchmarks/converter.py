@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from tfrecords_tools import workers
+from kliep_tf import worker_processes as workers
 
 _GENERATED_SIZE = (1914, 1052)
 

@@ -28,6 +28,7 @@ FLOORS = {
     "progress": 0,
     "ordered_map": 0,
     "shard_runners": 0,
+    "worker_processes": 0,
     "data": 1,
     "training": 2,
     "density_ratio": 2,
@@ -71,6 +72,7 @@ OPEN_TO_TOOLS = (
     "progress",
     "ordered_map",
     "shard_runners",
+    "worker_processes",
     "data",
 )
 

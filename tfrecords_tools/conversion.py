@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import runs
+from kliep_tf import worker_processes as workers
 from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.summaries import shard_name
 from kliep_tf.errors import UserError
 from kliep_tf.shard_runners import LOCAL
-from tfrecords_tools import workers
 from tfrecords_tools.conversion_flags import (
     FRAMES_PER_SHARD,
     MOST_SHARDS,

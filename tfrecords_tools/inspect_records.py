@@ -13,8 +13,9 @@ from collections import Counter
 import numpy as np
 
 from kliep_tf import cli
+from kliep_tf import worker_processes as workers
 from kliep_tf.errors import DataError, UserError
-from tfrecords_tools import inspection, workers
+from tfrecords_tools import inspection
 
 # Worker processes import this module again: nothing here may import
 # TensorFlow at the top.

@@ -11,11 +11,11 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from kliep_tf import worker_processes as workers
 from kliep_tf.data import framing, summaries
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.errors import DataError, UserError
 from kliep_tf.progress import ProgressBar
-from tfrecords_tools import workers
 from tfrecords_tools.record_checks import (
     Record,
     check_record,

@@ -24,9 +24,9 @@ from pathlib import Path
 import numpy as np
 
 from kliep_tf import cli, runs
+from kliep_tf import worker_processes as workers
 from kliep_tf.errors import UserError
 from kliep_tf.progress import progress
-from tfrecords_tools import workers
 from tfrecords_tools.city.parameters import SOURCE, TARGET
 from tfrecords_tools.city.rendering import MIN_SIDE, CityFrame, write_frame
 

@@ -25,10 +25,10 @@ from typing import Any
 import numpy as np
 
 from kliep_tf import runs
+from kliep_tf import worker_processes as workers
 from kliep_tf.json_files import read_json
 from kliep_tf.progress import ProgressBar
 from kliep_tf.shard_runners import run_on_beam
-from tfrecords_tools import workers
 from tfrecords_tools.encoding import EncodedFrame, RawFrame
 
 # TensorFlow is imported where shards are written and not up here: worker

@@ -6,7 +6,7 @@ import multiprocessing.connection
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
@@ -29,7 +29,10 @@ def available_cores() -> int:
 
 @contextlib.contextmanager
 def map_in_workers(
-    function: Callable[[Any], Any], items: Iterable[Any], num_workers: int
+    function: Callable[[Any], Any],
+    items: Iterable[Any],
+    num_workers: int,
+    environments: Sequence[Mapping[str, str]] = (),
 ) -> Iterator[Iterator[Any]]:
     """Gives an iterator over function(item), in the order of `items`.
 
@@ -41,16 +44,23 @@ def map_in_workers(
         function: picklable; its module is imported by every worker.
         items: picklable.
         num_workers: processes; 0 works in this one.
+        environments: variables that are set in each process before it imports
+            what the function needs; one for each worker, or none.
     """
     if num_workers == 0:
         yield map(function, items)
         return
     # Not "fork": a forked copy of a process in which TensorFlow has started
     # its threads can deadlock.
+    context = multiprocessing.get_context("spawn")
+    waiting = context.Queue()
+    for number in range(num_workers):
+        waiting.put(dict(environments[number]) if environments else {})
     executor = ProcessPoolExecutor(
         num_workers,
-        mp_context=multiprocessing.get_context("spawn"),
+        mp_context=context,
         initializer=_start_worker,
+        initargs=(waiting,),
     )
     in_flight = max(_IN_FLIGHT, _IN_FLIGHT_PER_WORKER * num_workers)
     try:
@@ -65,7 +75,8 @@ def map_in_workers(
         executor.shutdown(cancel_futures=True)
 
 
-def _start_worker() -> None:
+def _start_worker(environments: "multiprocessing.Queue") -> None:
+    os.environ.update(environments.get())
     # Ctrl-C reaches the whole process group; the parent alone answers it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

@@ -3,8 +3,8 @@ import time
 
 import pytest
 
+from kliep_tf import worker_processes as workers
 from kliep_tf.errors import UserError
-from tfrecords_tools import workers
 
 
 def test_results_come_in_order_and_are_asked_for_in_bounds():
@@ -48,3 +48,16 @@ def test_a_killed_worker_is_told_in_one_line():
         workers.map_in_workers(os._exit, [9], 1) as results,
     ):
         next(results)
+
+
+def test_each_worker_has_its_environment():
+    found = []
+    for value in ("0", "1"):
+        environments = [{"KLIEP_TF_TEST": value}]
+        names = ["KLIEP_TF_TEST"]
+        with workers.map_in_workers(
+            os.getenv, names, 1, environments
+        ) as results:
+            found += results
+    assert found == ["0", "1"]
+    assert "KLIEP_TF_TEST" not in os.environ
