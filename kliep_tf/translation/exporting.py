@@ -50,6 +50,14 @@ def encode_png(image: tf.Tensor) -> tf.Tensor:
     return tf.raw_ops.EncodePng(image=image, compression=_PNG_COMPRESSION)
 
 
+def translate_pixels(
+    translate: Generator, sizes: ImageSizes, pixels: tf.Tensor
+) -> tf.Tensor:
+    """Translates uint8 [N, H, W, 3] of any size by a generator of some."""
+    floats = images.to_float(pixels)
+    return images.to_uint8(_translate_any_size(translate, sizes, floats))
+
+
 def _endpoints(
     generator: ExportableGenerator,
 ) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
@@ -61,12 +69,12 @@ def _endpoints(
         return {"translated": _translate_any_size(translate, sizes, images)}
 
     def translate_uint8(images: tf.Tensor) -> dict[str, tf.Tensor]:
-        return {"translated": _translate_uint8(translate, sizes, images)}
+        return {"translated": translate_pixels(translate, sizes, images)}
 
     def translate_bytes(image_bytes: tf.Tensor) -> dict[str, tf.Tensor]:
         def translate_one(encoded: tf.Tensor) -> tf.Tensor:
             image = images.decode_image(encoded)
-            translated = _translate_uint8(translate, sizes, image[None])
+            translated = translate_pixels(translate, sizes, image[None])
             return encode_png(translated[0])
 
         return {"translated_bytes": _one_by_one(translate_one, image_bytes)}
@@ -95,7 +103,7 @@ def _tiled_endpoint(
         tf.debugging.assert_positive(tile_height, "expected a tile_height > 0")
 
         def translate_one(image: tf.Tensor) -> tf.Tensor:
-            return _translate_uint8(
+            return translate_pixels(
                 lambda padded: tiled(padded, tile_height), sizes, image[None]
             )[0]
 
@@ -107,13 +115,6 @@ def _tiled_endpoint(
 def _one_by_one(function: Callable, elements: tf.Tensor) -> tf.Tensor:
     """Maps without keeping two elements' activations at a time."""
     return tf.map_fn(function, elements, parallel_iterations=1)
-
-
-def _translate_uint8(
-    translate: Generator, sizes: ImageSizes, pixels: tf.Tensor
-) -> tf.Tensor:
-    floats = images.to_float(pixels)
-    return images.to_uint8(_translate_any_size(translate, sizes, floats))
 
 
 def _translate_any_size(

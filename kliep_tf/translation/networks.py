@@ -13,12 +13,17 @@ import keras
 import tensorflow as tf
 
 from kliep_tf.translation.layer_maker import LayerMaker
+from kliep_tf.translation.method import ImageSizes
 
 # Two stride-2 stages: a generator halves height and width twice.
 SIZE_MULTIPLE = 4
+# Residual blocks pad a quarter of the size by reflection, which takes 2.
+GENERATOR_SIZES = ImageSizes(SIZE_MULTIPLE, least=2 * SIZE_MULTIPLE)
 # Below this the 70x70 discriminator has no output left.
 MIN_SIZE = 24
 UPSAMPLINGS = ("transposed", "resize")
+# With fewer, what is cheap beside the products is so no longer.
+_MIN_WINOGRAD_CHANNELS = 128
 
 
 def make_generator(
@@ -95,6 +100,17 @@ def make_discriminator(
     x = patch_conv(1, strides=1)(x)
     outputs = keras.layers.Activation("linear", dtype="float32")(x)
     return keras.Model(inputs, outputs, name=name)
+
+
+def suits_winograd(filters: int) -> bool:
+    """Whether `WinogradConv2D` is faster in a generator of these filters.
+
+    It is on CPUs. GPU libraries have their own filtering in one kernel.
+    """
+    return (
+        4 * filters >= _MIN_WINOGRAD_CHANNELS
+        and not tf.config.list_physical_devices("GPU")
+    )
 
 
 def rematerialize(generator: keras.Model) -> Callable[[tf.Tensor], tf.Tensor]:

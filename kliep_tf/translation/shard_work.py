@@ -12,6 +12,7 @@ from kliep_tf.data import records
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.png import encode_png
 from kliep_tf.translation.shards import (
+    Manner,
     TranslatedImage,
     Translator,
     load_translator,
@@ -25,8 +26,7 @@ class ShardWork:
     Attributes:
         saved_model: the SavedModel's directory.
         fingerprint: of its files.
-        batch_size: images of equal size translated at once.
-        tile_height: rows of a tile; 0 translates images whole.
+        manner: how it is called.
         image_format: of the translated images, "png" or "jpeg".
         output_dir: where the translated shard goes, under its name.
         png_dir: where images/ and labels/ go as files too; "" for nowhere.
@@ -36,8 +36,7 @@ class ShardWork:
 
     saved_model: str
     fingerprint: str
-    batch_size: int
-    tile_height: int
+    manner: Manner
     image_format: str
     output_dir: str
     png_dir: str
@@ -50,17 +49,12 @@ class ShardWork:
         Raises:
             UserError: the directory holds no SavedModel that translates.
         """
-        return _load(
-            self.saved_model,
-            self.batch_size,
-            self.tile_height,
-            self.fingerprint,
-        )
+        return _load(self.saved_model, self.manner, self.fingerprint)
 
     def translate(
         self, path: str, count: Callable[[], object], attempt: str = ""
-    ) -> None:
-        """Translates one shard.
+    ) -> int:
+        """Translates one shard; returns the number of its images.
 
         Args:
             path: of the shard.
@@ -71,13 +65,14 @@ class ShardWork:
             UserError: the SavedModel or an example cannot be used.
         """
         examples = self._examples(path, count)
-        records.write_shard(
+        return records.write_shard(
             output_path(self.output_dir, path), examples, attempt
         )
 
-    def translate_apart(self, path: str) -> None:
+    def translate_apart(self, path: str) -> int:
         """Translates one shard, which others may be translating too."""
-        self.translate(path, lambda: None, attempt=f".{uuid.uuid4().hex}")
+        attempt = f".{uuid.uuid4().hex}"
+        return self.translate(path, lambda: None, attempt)
 
     def _examples(
         self, path: str, count: Callable[[], object]
@@ -119,8 +114,6 @@ def output_path(output_dir: str, path: str) -> Path:
 
 
 @functools.lru_cache(maxsize=1)
-def _load(
-    path: str, batch_size: int, tile_height: int, fingerprint: str
-) -> Translator:
+def _load(path: str, manner: Manner, fingerprint: str) -> Translator:
     del fingerprint  # of the key alone: a model made anew is loaded anew
-    return load_translator(path, batch_size, tile_height)
+    return load_translator(path, manner)

@@ -15,6 +15,7 @@ from kliep_tf.errors import DataError, UserError
 from kliep_tf.ordered_map import ordered_map
 from kliep_tf.training import saved_models
 from kliep_tf.translation.exporting import encode_png
+from kliep_tf.translation.remade import RemadeGenerator, remake
 
 _WHOLE, _TILED = "translate_uint8", "translate_uint8_tiled"
 _JPEG_QUALITY = 95
@@ -70,20 +71,43 @@ class TranslatedImage:
         return encode_png(self.pixels).numpy()
 
 
+@dataclasses.dataclass(frozen=True)
+class Manner:
+    """How a SavedModel is called; the images are the same up to rounding.
+
+    Attributes:
+        batch_size: images of equal size translated at once.
+        tile_height: rows of a tile; 0 translates images whole.
+        precision: one of `remade.PRECISIONS`, of the activations.
+        sizes: (height, width) of images for which the generator is made anew,
+            where it is known how.
+    """
+
+    batch_size: int = 1
+    tile_height: int = 0
+    precision: str = "float32"
+    sizes: frozenset[tuple[int, int]] = frozenset()
+
+
 class Translator:
     """Translates shards with one SavedModel."""
 
     def __init__(
-        self, saved_model: tf.Module, batch_size: int, tile_height: int
+        self,
+        saved_model: tf.Module,
+        manner: Manner,
+        remade: RemadeGenerator | None = None,
     ):
-        """Takes a loaded SavedModel; keeps it alive as long as itself."""
+        """Takes a loaded SavedModel; keeps it alive as long as itself.
+
+        Args:
+            saved_model: with the signature that the manner asks for.
+            manner: how it is called.
+            remade: its generator, made anew.
+        """
         self._saved_model = saved_model
-        self._batch_size = batch_size
-        self._options = {}
-        if tile_height:
-            self._options["tile_height"] = tf.constant(tile_height)
-        signature = _signature(tile_height)
-        self._translate = saved_model.signatures[signature]
+        self._manner = manner
+        self._remade = remade
 
     def translate_shard(
         self, path: str, image_format: str
@@ -113,12 +137,10 @@ class Translator:
         examples = reading.read_all(
             _named_images(path), "source_records", [path]
         )
-        for batch in reading.equal_size_batches(examples, self._batch_size):
-            pixels = tf.constant(batch.image)
-            translated = self._translate(images=pixels, **self._options)
-            rows = zip(
-                translated["translated"].numpy(), batch.filename, strict=True
-            )
+        batch_size = self._manner.batch_size
+        for batch in reading.equal_size_batches(examples, batch_size):
+            translated = self._translate(batch.image)
+            rows = zip(translated, batch.filename, strict=True)
             for pixels, filename in rows:
                 yield TranslatedImage(
                     filename=filename.decode(),
@@ -127,26 +149,58 @@ class Translator:
                     encoded=b"",
                 )
 
+    def _translate(self, pixels: np.ndarray) -> np.ndarray:
+        """Translates uint8 [N, H, W, 3]."""
+        manner = self._manner
+        in_float32 = manner.precision == "float32"
+        if self._remade is None or (
+            in_float32 and pixels.shape[1:3] not in manner.sizes
+        ):
+            options = {}
+            if manner.tile_height:
+                options["tile_height"] = tf.constant(manner.tile_height)
+            signature = self._saved_model.signatures[
+                _signature(manner.tile_height)
+            ]
+            found = signature(images=tf.constant(pixels), **options)
+            return found["translated"].numpy()
+        # A batch that is cut short, of any number, would be traced anew.
+        whole = len(pixels) == manner.batch_size
+        batches = [pixels] if whole else np.split(pixels, len(pixels))
+        translated = [
+            self._remade(tf.constant(batch)).numpy() for batch in batches
+        ]
+        return np.concatenate(translated)
 
-def load_translator(
-    path: str, batch_size: int, tile_height: int = 0
-) -> Translator:
+
+def load_translator(path: str, manner: Manner = Manner()) -> Translator:
     """Returns the translator of a SavedModel written by train or export.
 
     Args:
         path: the SavedModel's directory.
-        batch_size: images of equal size translated at once.
-        tile_height: rows of a tile; 0 translates images whole.
+        manner: how it is called.
 
     Raises:
         UserError: the directory holds no SavedModel, or one that does not
-            translate images.
+            translate images in this manner.
     """
     saved_model = saved_models.load(path, "saved_model")
-    signature = _signature(tile_height)
+    signature = _signature(manner.tile_height)
     if signature not in saved_model.signatures:
-        raise UserError(_without_signature(path, saved_model, tile_height))
-    return Translator(saved_model, batch_size, tile_height)
+        raise UserError(
+            _without_signature(path, saved_model, manner.tile_height)
+        )
+    in_float32 = manner.precision == "float32"
+    if manner.tile_height or (in_float32 and not manner.sizes):
+        return Translator(saved_model, manner)
+    remade = remake(saved_model, manner.precision)
+    if remade is None and not in_float32:
+        raise UserError(
+            f"--precision={manner.precision}: expected a generator of "
+            f"CycleGAN's in --saved_model={path}, found another network; "
+            "leave --precision out"
+        )
+    return Translator(saved_model, manner, remade)
 
 
 class _NamedImage(NamedTuple):

@@ -119,6 +119,21 @@ def test_saved_model_that_does_not_tile_is_named(config, tmp_path):
     )
 
 
+def test_bfloat16_is_refused_for_networks_that_are_not_known(config, tmp_path):
+    module = tf.Module()
+    signature = [tf.TensorSpec([None, None, None, 3], tf.uint8)]
+    module.translate = tf.function(
+        lambda images: {"translated": images}, signature
+    )
+    path = str(tmp_path / "other")
+    tf.saved_model.save(
+        module, path, signatures={"translate_uint8": module.translate}
+    )
+    config = dataclasses.replace(config, saved_model=path, precision="bfloat16")
+    with pytest.raises(UserError, match="expected a generator of CycleGAN's"):
+        translate(config)
+
+
 def test_labels_are_not_decoded_for_records_alone(
     config, tmp_path, source_records
 ):
@@ -210,6 +225,16 @@ def test_sources_own_directory_is_no_place_for_translations(
     )
     with pytest.raises(UserError, match="found one of convert_gta5"):
         translate(config)
+
+
+def test_a_process_of_its_own_makes_the_same_bytes(
+    config, translated, tmp_path
+):
+    translate(dataclasses.replace(config, num_workers=1))
+    for path in translated.glob("train-*"):
+        found = tmp_path / "translated" / path.name
+        assert found.read_bytes() == path.read_bytes()
+    assert not list((tmp_path / "translated").glob(".*partial"))
 
 
 def test_lost_shard_is_translated_again(config, translated, tmp_path, capsys):
@@ -374,7 +399,9 @@ def test_records_without_dataset_json_are_described(
         ({"source_records": "/no/such"}, "--source_records=/no/such"),
         ({"weights_dir": "/no/weights"}, r"source_weights\.npz"),
         ({"batch_size": 0}, "--batch_size=0"),
+        ({"num_workers": -1}, "--num_workers=-1"),
         ({"tile_height": -1}, "--tile_height=-1"),
+        ({"tile_height": 8, "precision": "bfloat16"}, "--tile_height=8"),
     ],
 )
 def test_bad_flags_are_refused_before_anything_is_written(

@@ -19,15 +19,13 @@ from kliep_tf.translation.methods.cyclegan.settings import (
 )
 from kliep_tf.translation.methods.cyclegan.texts import DESCRIPTIONS
 from kliep_tf.translation.networks import (
+    GENERATOR_SIZES,
     MIN_SIZE,
     SIZE_MULTIPLE,
     make_generator,
 )
 from kliep_tf.translation.optimizers import FusedAdam
 from kliep_tf.translation.tiling.generator import TiledGenerator
-
-# Residual blocks pad a quarter of the size by reflection, which takes 2.
-_GENERATOR_SIZES = ImageSizes(SIZE_MULTIPLE, least=2 * SIZE_MULTIPLE)
 
 
 def build(settings: CycleGANSettings, setup: Setup) -> CycleGAN:
@@ -84,7 +82,7 @@ def restore(
 def exportable(network: keras.Model) -> ExportableGenerator:
     """Returns a generator of `make_generator` as it is exported."""
     return ExportableGenerator(
-        network, _GENERATOR_SIZES, tiled=TiledGenerator(network)
+        network, GENERATOR_SIZES, tiled=TiledGenerator(network)
     )
 
 

@@ -1,14 +1,14 @@
 """The four networks of a CycleGAN, as its settings say."""
 
 import keras
-import tensorflow as tf
 
 from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
-from kliep_tf.translation.networks import make_discriminator, make_generator
-
-# With fewer, what is cheap beside the products is so no longer.
-_MIN_WINOGRAD_CHANNELS = 128
+from kliep_tf.translation.networks import (
+    make_discriminator,
+    make_generator,
+    suits_winograd,
+)
 
 
 def make_generators(
@@ -51,13 +51,9 @@ def make_discriminators(
 def uses_winograd(settings: CycleGANSettings, setup: Setup) -> bool:
     """Whether residual blocks convolve by `WinogradConv2D`.
 
-    With --convolution=auto they do where it is faster: on CPUs. GPU libraries
-    have their own Winograd filtering in one kernel, and XLA calls them.
+    With --convolution=auto they do where it is faster. XLA calls libraries
+    that have their own filtering.
     """
     if settings.convolution != "auto":
         return settings.convolution == "winograd"
-    return (
-        4 * settings.generator_filters >= _MIN_WINOGRAD_CHANNELS
-        and not setup.jit_compile
-        and not tf.config.list_physical_devices("GPU")
-    )
+    return not setup.jit_compile and suits_winograd(settings.generator_filters)
