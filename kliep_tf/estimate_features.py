@@ -8,6 +8,7 @@ domain, which is trusted only where it shows no sign of doubt.
 
 import dataclasses
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -34,7 +35,6 @@ from kliep_tf.density_ratio.extractors import EXTRACTORS, require_inputs
 from kliep_tf.density_ratio.image_features import SEGMENTER_HISTOGRAM
 from kliep_tf.density_ratio.label_features import (
     CLASS_HISTOGRAM,
-    known_class_shares,
 )
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_flags import AUTO, EstimateConfig
@@ -42,8 +42,15 @@ from kliep_tf.estimate_segmenters import (
     Shards,
     may_have_labels,
     offer_inputs,
+    teacher_model,
     train_teacher,
     working_size,
+)
+from kliep_tf.estimate_shards import (
+    LABEL_SHARES,
+    FeatureWork,
+    network_files,
+    shards_of,
 )
 from kliep_tf.segmentation.inference import load_segmenter
 
@@ -121,8 +128,13 @@ class _Finder:
     ):
         self._config = config
         self._shards = shards
+        self._parts = {
+            name: shards_of(build_index(paths))
+            for name, paths in shards.items()
+        }
         self._numbers = {
-            name: len(build_index(paths)) for name, paths in shards.items()
+            name: sum(part.num_examples for part in parts)
+            for name, parts in self._parts.items()
         }
         size = config.image_height, config.image_width
         if not config.image_height:
@@ -137,7 +149,8 @@ class _Finder:
             lambda: extractor.prepare(inputs, self._settings.image_size)
         )
         source, target = (
-            self._features(name, extractor, network) for name in _OTHER
+            self._features(name, extractor, network, "source")
+            for name in _OTHER
         )
         predicted = extractor is SEGMENTER_HISTOGRAM
         return FoundFeatures(
@@ -166,7 +179,9 @@ class _Finder:
             teacher = self._teacher(domain, shares)
             network = functools.cache(functools.partial(self._learned, teacher))
             how.append(self._describe(domain, teacher, known))
-            found[domain] = self._features(domain, SEGMENTER_HISTOGRAM, network)
+            found[domain] = self._features(
+                domain, SEGMENTER_HISTOGRAM, network, teacher
+            )
             if teacher != domain:
                 doubted = domain, network
         signs = self._signs(doubted[1], doubted[0]) if doubted else ()
@@ -197,12 +212,15 @@ class _Finder:
         )
 
     def _learned(self, teacher: str) -> Network:
-        if teacher == _GIVEN:
-            path = self._config.segmenter
-        else:
-            size = self._settings.image_size
-            path = train_teacher(self._config, teacher, size)
+        if teacher != _GIVEN:
+            train_teacher(self._config, teacher, self._settings.image_size)
+        path = self._segmenter_of(teacher)
         return load_segmenter(path, self._settings.classes)
+
+    def _segmenter_of(self, teacher: str) -> str:
+        """Returns where the segmenter is, given or trained."""
+        config = self._config
+        return config.segmenter or teacher_model(config.weights_dir, teacher)
 
     def _describe(self, domain: str, teacher: str, known: Features) -> str:
         """Returns the sentence of the report about one domain's features."""
@@ -220,16 +238,18 @@ class _Finder:
         )
 
     def _features(
-        self, domain: str, extractor: Extractor, network: Callable[[], Network]
+        self,
+        domain: str,
+        extractor: Extractor,
+        network: Callable[[], Network],
+        teacher: str,
     ) -> Features:
         def extract() -> Features:
             number = self._numbers[domain]
             print(f"{extractor.name} of {number} {domain} images")
-            return extractor.extract(
-                make_example_dataset(self._shards[domain]),
-                number,
-                self._settings_of(domain, network()),
-            )
+            settings = self._settings_of(domain, network())
+            segmenter = self._segmenter_of(teacher)
+            return self._extract(domain, extractor.name, settings, segmenter)
 
         return self._kept(f"{domain}_features", extract)
 
@@ -241,13 +261,28 @@ class _Finder:
         def extract() -> Features:
             if not may_have_labels(paths):
                 return self._without_labels(paths)
-            return known_class_shares(
-                make_example_dataset(paths),
-                self._numbers[domain],
-                self._settings_of(domain),
-            )
+            settings = self._settings_of(domain)
+            return self._extract(domain, LABEL_SHARES, settings)
 
         return self._kept(f"{domain}_label_shares", extract)
+
+    def _extract(
+        self,
+        domain: str,
+        features: str,
+        settings: ExtractionSettings,
+        segmenter: str = "",
+    ) -> Features:
+        """Extracts shard by shard, on the runner that is asked for."""
+        config = self._config
+        kind = features.replace(" ", "_")
+        work = FeatureWork(
+            features=features,
+            settings=settings,
+            files=network_files(config, segmenter),
+            parts=os.path.join(config.weights_dir, f"{domain}_{kind}.parts"),
+        )
+        return work.extract_all(self._parts[domain], config)
 
     def _without_labels(self, paths: Sequence[str]) -> Features:
         """Returns NaN for every image and class; no record is read."""

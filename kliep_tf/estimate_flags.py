@@ -18,6 +18,7 @@ from kliep_tf.density_ratio.options import (
 )
 from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.errors import UserError
+from kliep_tf.shard_runners import RunnerFlags
 
 # The best features that the records allow: see estimate_features.
 AUTO = "auto"
@@ -93,7 +94,7 @@ class WeightFlags:
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class EstimateConfig(WeightFlags):
+class EstimateConfig(WeightFlags, RunnerFlags):
     """The flags of kliep_tf.estimate_weights."""
 
     source_records: str = cli.flag(

@@ -44,6 +44,7 @@ from kliep_tf.estimate_flags import (
     fit_settings,
 )
 from kliep_tf.estimate_segmenters import Shards
+from kliep_tf.shard_runners import check_runner
 from kliep_tf.training import saved_models
 
 PROGRAM = "kliep_tf.estimate_weights"
@@ -54,6 +55,7 @@ FIGURE = "weights.png"
 def estimate(config: EstimateConfig) -> None:
     """Estimates both directions' weights and writes them."""
     check_flags(config)
+    check_runner(config)
     shards = {
         "source": resolve_records(config.source_records, "source_records"),
         "target": resolve_records(config.target_records, "target_records"),

@@ -12,6 +12,7 @@ import tensorflow as tf
 from kliep_tf import cli
 from kliep_tf.data import weights
 from kliep_tf.errors import UserError
+from kliep_tf.estimate_weights import EstimateConfig, estimate
 from kliep_tf.shard_runners import RunnerFlags, check_runner
 from kliep_tf.translate import TranslateConfig, translate
 from tests.tfrecords_tools.raw_folders import (
@@ -123,6 +124,24 @@ def test_translations_by_beam_are_the_same_bytes(records_dir, tmp_path):
 
 
 @needs_beam
+def test_features_by_beam_are_the_same_bytes(records_dir, tmp_path):
+    for name, flags in (("here", {}), ("beam", IN_PROCESS)):
+        estimate(
+            EstimateConfig(
+                source_records=str(records_dir),
+                target_records=str(records_dir),
+                weights_dir=str(tmp_path / name),
+                features="thumbnail",
+                bandwidth="0.5",
+                **flags,
+            )
+        )
+    for name in ("source_features.npz", "target_features.npz"):
+        here, beam = (tmp_path / run / name for run in ("here", "beam"))
+        assert here.read_bytes() == beam.read_bytes()
+
+
+@needs_beam
 def test_a_workers_mistake_is_told_in_one_line(folder, tmp_path):
     # A value that the map does not list is found when the file is decoded.
     (tmp_path / "map.csv").write_text("id,class\n7,road\n")
@@ -156,7 +175,8 @@ def test_options_of_beam_need_a_runner_of_beam():
 
 
 @pytest.mark.parametrize(
-    "config", [ConvertGta5Config, AttachWeightsConfig, TranslateConfig]
+    "config",
+    [ConvertGta5Config, AttachWeightsConfig, EstimateConfig, TranslateConfig],
 )
 def test_every_function_of_a_shard_has_the_flags(config):
     assert issubclass(config, RunnerFlags)

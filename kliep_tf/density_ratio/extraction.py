@@ -6,7 +6,7 @@ may have any sizes.
 """
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,7 +125,8 @@ def extract_each(
     """Gathers compute(batch of load(example), filenames [B]), with progress.
 
     Decode in `load`, which runs in parallel and ahead of `compute`. What it
-    does not decode costs nothing.
+    does not decode costs nothing. Batches end with their shard: the same comes
+    out where each shard is extracted apart.
 
     Args:
         examples: dataset of Examples.
@@ -140,17 +141,17 @@ def extract_each(
         UserError: the number of examples is another one, or one is damaged.
     """
 
-    def prepare(example: Example) -> tuple[tf.Tensor, tf.Tensor]:
-        return example[records.FILENAME], load(example)
+    def prepare(example: Example) -> tuple[tf.Tensor, ...]:
+        shard = example.get(records.SHARD, "")
+        return shard, example[records.FILENAME], load(example)
 
     dataset = examples.map(prepare, num_parallel_calls=tf.data.AUTOTUNE)
     dataset = dataset.batch(batch_size).prefetch(2)
     filenames: list[str] = []
     values: list[np.ndarray] = []
     with ProgressBar(num_examples, "features", "image") as bar:
-        for batch_names, batch in read_all(
-            dataset, settings.flag, settings.paths
-        ):
+        batches = read_all(dataset, settings.flag, settings.paths)
+        for batch_names, batch in _within_shards(batches, batch_size):
             found = compute(batch, batch_names)
             values.append(np.asarray(found, np.float32))
             filenames.extend(name.decode() for name in batch_names)
@@ -163,3 +164,36 @@ def extract_each(
     return Features(
         np.asarray(filenames), np.concatenate(values), np.asarray(names)
     )
+
+
+def _within_shards(
+    batches: Iterator[tuple[np.ndarray, ...]], batch_size: int
+) -> Iterator[tuple[np.ndarray, ...]]:
+    """Yields (filenames, values) in batches that end with their shard.
+
+    Args:
+        batches: of shards [B], filenames [B] and values [B, ...].
+        batch_size: of what is yielded, at most.
+    """
+    waiting: list[tuple[np.ndarray, ...]] = []  # of one shard
+
+    def join() -> tuple[np.ndarray, ...]:
+        return tuple(map(np.concatenate, zip(*waiting, strict=True)))
+
+    for batch in batches:
+        shards = batch[0]
+        cuts = np.flatnonzero(shards[1:] != shards[:-1]) + 1
+        columns = (np.split(column, cuts) for column in batch)
+        for part in zip(*columns, strict=True):
+            if waiting and waiting[0][0][0] != part[0][0]:
+                yield join()[1:]
+                waiting = []
+            waiting.append(part)
+            if sum(len(some[0]) for some in waiting) < batch_size:
+                continue
+            joined = join()
+            yield tuple(column[:batch_size] for column in joined[1:])
+            rest = tuple(column[batch_size:] for column in joined)
+            waiting = [rest] if len(rest[0]) else []
+    if waiting:
+        yield join()[1:]

@@ -156,6 +156,29 @@ def test_segmenter_sees_the_working_size(tmp_path):
     ]
 
 
+def test_batches_end_with_their_shard(tmp_path):
+    """So that features are the same where shards are extracted apart."""
+    seen = []
+
+    def segmenter(images):
+        seen.append(images[:, 0, 0, 0].numpy().tolist())
+        return _red_share_is_sky(images)
+
+    paths = []
+    for shard, values in enumerate([(1, 2, 3), (4,), (5, 6)]):
+        folder = tmp_path / str(shard)
+        folder.mkdir()
+        frames = [(np.full((2, 2, 3), value), None) for value in values]
+        _dataset(folder, frames)
+        paths.append(str(folder / records.shard_name("train", 0, 1)))
+    EXTRACTORS["segmenter_histogram"].extract(
+        make_example_dataset(paths),
+        6,
+        ExtractionSettings(network=segmenter, image_size=(2, 2), batch_size=2),
+    )
+    assert seen == [[1, 2], [3], [4], [5, 6]]
+
+
 def test_missing_segmenter_is_said(tmp_path):
     with pytest.raises(UserError, match=r"as --segmenter, or labels .*neither"):
         _extract("segmenter_histogram", tmp_path, SHARES_FRAMES)
