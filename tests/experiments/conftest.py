@@ -1,6 +1,12 @@
+from pathlib import Path
+
 import pytest
 
+from kliep_tf.experiments import table1
+from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.running.jobs import Job, in_order
 from tests.conftest import make_once, write_records
+from tests.experiments.real_programs import run_here
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +50,38 @@ def tiny(shared_root):
         "cache_dir": str(root / "cache"),
         "train_flagfile": str(root / "train.flags"),
         "segmenter_flagfile": str(root / "segmenter.flags"),
-        # One segmenter less; the demo's test has one.
+        # They need no segmenter.
         "features": "class_histogram",
         "num_seeds": 1,
     }
+
+
+@pytest.fixture(scope="session")
+def tiny_table(tiny) -> dict:
+    """Flags of a table with rows of each kind, of which `ran` ran a part."""
+    flagfile = Path(tiny["segmenter_flagfile"]).with_name("adaptsegnet.flags")
+    return tiny | {
+        # uLSIF, which has no solver to compile.
+        "methods": ("weighted:1:0.5:ulsif",),
+        "rows": (
+            "adapted=adaptsegnet",
+            "both=cyclegan:1:0.5:ulsif+adaptsegnet",
+        ),
+        "recipes": (f"adaptsegnet={flagfile}",),
+    }
+
+
+@pytest.fixture(scope="session")
+def ran(tiny_table) -> list[Job]:
+    """Jobs of the tiny table that have run for real: one of each program.
+
+    In the cache of `tiny`. Whoever needs more of a kind takes copies.
+    """
+    config = table1.Table1Config(output_dir="x", **tiny_table)
+    setting = recipes.make_setting(config)
+    compared = table1.make_study(config, setting).rows
+    scored = rows.segmentations(setting, compared, 1)
+    judged = rows.judgements(setting, compared, 1)
+    wanted = [scored["oracle", 0], scored["both", 0], *judged.values()]
+    run_here(wanted, Path(config.cache_dir))
+    return in_order(wanted)

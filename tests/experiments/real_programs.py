@@ -112,40 +112,72 @@ def read_json(directory: str | Path, name: str) -> Any:
     return json.loads(Path(directory, name).read_text())
 
 
-def leave_scores(jobs: Sequence[Job], root: Path) -> dict[str, float]:
+def leave_scores(
+    jobs: Sequence[Job], root: Path, like: Sequence[Job] = ()
+) -> dict[str, float]:
     """Writes evaluations of made-up shares of sky kept, for reports alone.
 
-    Other programs that were not run take what a job of theirs has made, if one
-    has.
+    Other jobs that were not run take what one of the same program has made.
+
+    Args:
+        jobs: these, and all they need.
+        root: the directory of all outputs.
+        like: jobs beside them whose outputs are there to be copied.
 
     Returns:
         The share of each evaluation made up, by digest.
     """
     with _lock(root):
-        return _leave_scores(in_order(jobs), root)
+        return _leave_scores(in_order(jobs), root, like)
 
 
-def _leave_scores(jobs: Sequence[Job], root: Path) -> dict[str, float]:
+def _leave_scores(
+    jobs: Sequence[Job], root: Path, like: Sequence[Job]
+) -> dict[str, float]:
     shares = {}
-    made = {job.module: job for job in jobs if job.is_complete(root)}
+    made = {
+        job.module: job.output_dir(root)
+        for job in (*like, *jobs)
+        if job.is_complete(root)
+    }
     for number, job in enumerate(jobs):
         if job.is_complete(root):
             continue
-        config = EvaluateConfig("", "", "")
-        with runs.claim(job.output_dir(root), job.module, config) as claim:
-            if job.module == "kliep_tf.evaluate":
-                shares[job.digest] = (number + 10) / 100
-                matrix = np.zeros((19, 19), int)
-                matrix[SKY, SKY] = number + 10
-                matrix[SKY, VEGETATION] = 90 - number
-                text = json.dumps({"confusion_matrix": matrix.tolist()})
-                (claim.directory / "report.json").write_text(text)
-            elif job.module in made:
-                shutil.copytree(
-                    made[job.module].output_dir(root),
-                    claim.directory,
-                    ignore=shutil.ignore_patterns(runs.CONFIG, ".lock"),
-                    dirs_exist_ok=True,
-                )
-            claim.finish()
+        if job.module == "kliep_tf.evaluate":
+            shares[job.digest] = (number + 10) / 100
+            _leave_score(job, root, kept=number + 10)
+        else:
+            leave_copy(job, root, made.get(job.module))
     return shares
+
+
+def leave_copy(
+    job: Job, root: Path, made: Path | None, board: Board | None = None
+) -> None:
+    """Finishes a job with a copy of an output, or with nothing."""
+    if board:
+        board.begins(job)
+    with runs.claim(
+        job.output_dir(root), job.module, parse_command(job, root)
+    ) as claim:
+        if made:
+            shutil.copytree(
+                made,
+                claim.directory,
+                ignore=shutil.ignore_patterns(runs.CONFIG, ".lock"),
+                dirs_exist_ok=True,
+            )
+        claim.finish()
+    if board:
+        board.ends(job, 0.0, 0)
+
+
+def _leave_score(job: Job, root: Path, kept: int) -> None:
+    matrix = np.zeros((19, 19), int)
+    matrix[SKY, SKY], matrix[SKY, VEGETATION] = kept, 100 - kept
+    with runs.claim(
+        job.output_dir(root), job.module, parse_command(job, root)
+    ) as claim:
+        text = json.dumps({"confusion_matrix": matrix.tolist()})
+        (claim.directory / "report.json").write_text(text)
+        claim.finish()

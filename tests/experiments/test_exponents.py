@@ -17,21 +17,23 @@ from tests.experiments.real_programs import (
     leave_scores,
     parse_command,
     read_json,
-    run_here,
 )
 
 METHODS = ("plain:0:0", "weighted:1:0.5")
 
 
 def test_every_job_runs_and_the_report_says_what_the_judge_saw(
-    tiny, tmp_path, capsys
+    tiny, ran, tmp_path, capsys
 ):
     config = exponents.ExponentsConfig(
-        output_dir=str(tmp_path / "out"), methods=METHODS[1:], **tiny
+        output_dir=str(tmp_path / "out"),
+        methods=("weighted:1:0.5:ulsif",),
+        **tiny,
     )
     jobs = exponents.make_jobs(config, make_setting(config))
     cache = Path(config.cache_dir)
-    run_here(jobs.values(), cache)
+    # They are jobs of the table, too, and so have run.
+    assert {job.digest for job in jobs.values()} < {job.digest for job in ran}
     exponents.exponents(config)
     rows = read_json(tmp_path / "out", "exponents.json")["rows"]
     assert set(rows) == {
