@@ -1,10 +1,7 @@
-"""Runs one stage that takes a while, for tests that stop it.
-
-python -m tests.experiments.running.run_a_stage DIRECTORY SECONDS
-"""
+"""Runs one stage that takes a while, for tests that stop it."""
 
 import signal
-import sys
+from pathlib import Path
 
 from kliep_tf.experiments.running.boards import StageBoard
 from kliep_tf.experiments.running.jobs import Job
@@ -22,10 +19,10 @@ def make_stage(seconds: float) -> Job:
     )
 
 
-if __name__ == "__main__":
+def run_stage(directory: Path, seconds: float) -> None:
+    """Runs it, in a process of its own."""
     # As in a shell's foreground, whatever runs these tests.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    _, directory, seconds = sys.argv
-    stages = {"nap": make_stage(float(seconds))}
+    stages = {"nap": make_stage(seconds)}
     board = StageBoard(directory, stages, total=1)
     run_jobs(list(stages.values()), directory, board)

@@ -1,7 +1,7 @@
 import json
+import multiprocessing
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -13,10 +13,12 @@ from kliep_tf.experiments.running.boards import TIMINGS, LogBoard
 from kliep_tf.experiments.running.jobs import Job, Output
 from kliep_tf.experiments.running.scheduling import run_jobs
 from tests.conftest import ROOT
-from tests.experiments.running.run_a_stage import make_stage
+from tests.experiments.running import run_a_stage
 
 TINY = "tests.experiments.running.tiny_program"
-DRIVER = "tests.experiments.running.run_a_stage"
+# Its processes begin with what they need imported already, once for all.
+FORKS = multiprocessing.get_context("forkserver")
+FORKS.set_forkserver_preload([run_a_stage.__name__])
 
 
 def make(number, **flags):
@@ -97,11 +99,15 @@ def test_each_named_device_has_one_job_at_a_time(tmp_path):
     assert [result(job, tmp_path, "device") for job in jobs] == ["3", "5"]
 
 
-def begin_in_a_process(cache, seconds) -> tuple[subprocess.Popen, Job]:
-    """Runs a job from a process of its own, and waits until it is at work."""
-    command = [sys.executable, "-m", DRIVER, str(cache), str(seconds)]
-    process = subprocess.Popen(command, cwd=ROOT)
-    job = make_stage(seconds)
+def begin_in_a_process(cache, seconds):
+    """Runs a job from a process of its own, and waits until it is at work.
+
+    Returns:
+        The process and the job.
+    """
+    process = FORKS.Process(target=run_a_stage.run_stage, args=(cache, seconds))
+    process.start()
+    job = run_a_stage.make_stage(seconds)
     wait_for(job.output_dir(cache) / "begun")
     return process, job
 
@@ -114,8 +120,9 @@ def wait_for(path) -> None:
 
 def test_ctrl_c_leaves_jobs_the_time_to_save_and_is_timed(tmp_path):
     process, job = begin_in_a_process(tmp_path, seconds=60.0)
-    process.send_signal(signal.SIGINT)
-    assert process.wait(timeout=120) != 0
+    os.kill(process.pid, signal.SIGINT)
+    process.join(timeout=120)
+    assert process.exitcode
     assert (job.output_dir(tmp_path) / "saved").exists()
     assert not job.is_complete(tmp_path)
     entry = json.loads((tmp_path / TIMINGS).read_text())["stages"]["nap"]
@@ -128,7 +135,7 @@ def test_ctrl_c_leaves_jobs_the_time_to_save_and_is_timed(tmp_path):
 def test_jobs_of_a_killed_process_stop_as_by_ctrl_c(tmp_path):
     process, job = begin_in_a_process(tmp_path, seconds=600.0)
     process.kill()
-    process.wait()
+    process.join()
     saved = job.output_dir(tmp_path) / "saved"
     wait_for(saved)
     assert saved.exists()
