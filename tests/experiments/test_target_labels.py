@@ -1,10 +1,12 @@
 """What labels of the target buy, on scenes of sky and road."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from kliep_tf import runs
 from kliep_tf.data.features import Features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import labelled_examples
@@ -56,20 +58,27 @@ def test_distance_of_weighted_domains():
     assert found["distance"]["overlap"] == pytest.approx(0.357, abs=1e-3)
 
 
-def test_study_of_two_rows(source_records, target_records, tmp_path):
+def test_study_of_two_rows(source_records, target_records, tiny, ran, tmp_path):
+    """All labels; and none, but a segmenter instead, which is given."""
+    segmenter, *_ = (
+        job.output_dir(Path(tiny["cache_dir"])) / runs.SAVED_MODEL
+        for job in ran
+        if job.module == "kliep_tf.train_segmenter"
+    )
     config = LabelStudyConfig(
         output_dir=str(tmp_path / "study"),
         source_records=str(source_records),
         target_records=str(target_records),
-        labelled=("all", "6"),
-        num_draws=1,
-        segmenter_steps=1,
+        labelled=("all",),
+        segmenters=(str(segmenter),),
     )
     study(config)
     found = json.loads((tmp_path / "study" / "target_labels.json").read_text())
-    whole, some = found["rows"]
+    whole, none = found["rows"]
     assert whole["distance"]["source"] < found["equal"]["distance"]["source"]
-    assert some["labelled"] == 6
+    assert none["labelled"] == 0
+    hidden = resolve_records(tmp_path / "study/records/0-0", "records")
+    assert not labelled_examples(hidden).any()
     text = (tmp_path / "study" / "target_labels.md").read_text()
     assert "| no weights " in text
     assert (tmp_path / "study" / "target_labels.png").exists()
@@ -81,6 +90,8 @@ def test_rows_repeat_what_is_drawn():
     )
     names = [row.name for row in rows(config)]
     assert names[:5] == ["all", "0-both", "0", "5-0", "5-1"]
+    numbers = [row.labelled for row in rows(config)]
+    assert numbers[:5] == [None, 0, 0, 5, 5]
 
 
 def test_a_number_that_is_none_is_named():
