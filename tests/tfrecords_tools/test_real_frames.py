@@ -59,6 +59,17 @@ def decode(data):
     return np.asarray(Image.open(io.BytesIO(data)))
 
 
+def some_of(root, split, tmp_path):
+    """Returns a tree of eight frames at most, and their labels."""
+    _, images = cityscapes_paths(root, split)
+    for name in sorted(images)[:8]:
+        for path in root.glob(f"*/{split}/*/{name}_*.png"):
+            link = tmp_path / "some" / path.relative_to(root)
+            link.parent.mkdir(parents=True, exist_ok=True)
+            link.symlink_to(path)
+    return tmp_path / "some"
+
+
 def cityscapes_paths(root, split):
     images = {
         path.name.removesuffix("_leftImg8bit.png"): path
@@ -102,7 +113,7 @@ def test_gta5(tmp_path, parse, size):
     ],
 )
 def test_cityscapes_layout(tmp_path, parse, dataset, split, size):
-    root = REAL / dataset
+    root = some_of(REAL / dataset, split, tmp_path)
     height, width = (side or 0 for side in size)
     convert_cityscapes(
         ConvertCityscapesConfig(
