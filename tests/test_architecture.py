@@ -119,6 +119,20 @@ def imports_of(file: str) -> frozenset[str]:
     return frozenset(found)
 
 
+def imported_at_once(file: str) -> set[str]:
+    """Returns the modules that a file imports when it is imported itself."""
+    found, nodes = set(), list(tree_of(file).body)
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            found.update(f"{node.module}.{alias.name}" for alias in node.names)
+        elif not isinstance(node, ast.FunctionDef):
+            nodes += ast.iter_child_nodes(node)
+    return found
+
+
 def imports_of_package(file: str, package: str) -> set[str]:
     return {name for name in imports_of(file) if name.split(".")[0] == package}
 
@@ -439,3 +453,14 @@ def test_nothing_is_unpickled(file):
         if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
             assert isinstance(node.value, ast.Constant)
             assert node.value.value is False
+
+
+def test_tensorflow_probability_is_imported_when_it_is_asked_for():
+    """One module imports it, and only a function imports that module."""
+    module = "kliep_tf.density_ratio.tfp_kernels"
+    file = module.replace(".", "/") + ".py"
+    assert "tensorflow_probability" in imported_at_once(file)
+    for other in set(FILES) - {file}:
+        found = imported_at_once(other)
+        assert not any(name.startswith(module) for name in found), other
+        assert "tensorflow_probability" not in imports_of(other), other

@@ -98,7 +98,7 @@ def used():
         samples.source, target[:5], samples.coordinates, np.float64
     )
     names = [block.device[-5:] for _, _, block in squares.blocks()]
-    weights = fit_kliep(source, target, bandwidth=1.0)
+    weights = fit_kliep(source, target, num_centers=20, bandwidth=1.0)
     return names, weights.log_likelihood
 
 

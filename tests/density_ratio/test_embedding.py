@@ -12,22 +12,22 @@ from kliep_tf.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def weights_file(tmp_path_factory):
+def network():
     """A MobileNetV2 as it is before any training."""
     keras.utils.set_random_seed(0)
-    network = keras.applications.MobileNetV2(include_top=False, weights=None)
-    path = tmp_path_factory.mktemp("backbone") / "mobilenet_v2.weights.h5"
-    network.save_weights(path)
-    return path
+    return keras.applications.MobileNetV2(include_top=False, weights=None)
 
 
 @pytest.fixture(scope="module")
-def embedder(weights_file):
-    return Embedder(weights_file, "mobilenet_v2")
+def embedder(network, tmp_path_factory):
+    """Embeds by that network, read from its file."""
+    path = tmp_path_factory.mktemp("backbone") / "mobilenet_v2.weights.h5"
+    network.save_weights(path)
+    return Embedder(path, "mobilenet_v2")
 
 
 def test_embedding_is_the_averaged_map_of_the_file_s_network(
-    embedder, weights_file, tmp_path
+    embedder, network, tmp_path
 ):
     pixels = np.random.default_rng(0).integers(0, 256, (2, 64, 96, 3), np.uint8)
     path = str(tmp_path / "train-00000-of-00001.tfrecord")
@@ -47,8 +47,6 @@ def test_embedding_is_the_averaged_map_of_the_file_s_network(
         ExtractionSettings(network=embedder, image_size=(64, 96)),
     )
     # MobileNetV2 takes -1..1 and makes a map of 2 x 3 cells here.
-    network = keras.applications.MobileNetV2(include_top=False, weights=None)
-    network.load_weights(weights_file)
     cells = network(pixels.astype(np.float32) / 127.5 - 1.0, training=False)
     assert cells.shape == (2, 2, 3, 1280)
     expected = np.mean(cells, axis=(1, 2))

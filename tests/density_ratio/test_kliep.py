@@ -15,6 +15,7 @@ from kliep_tf.density_ratio.kliep import (
 from kliep_tf.density_ratio.kliep import (
     log_density_ratio as log_ratio,
 )
+from tests.density_ratio.small_samples import gaussian_kernel
 
 pytestmark = pytest.mark.filterwarnings("ignore:bandwidth")
 
@@ -24,11 +25,6 @@ def two_samples(seed, num_source=120, num_target=80, dim=3):
     source = rng.normal(size=(num_source, dim))
     target = 0.7 * rng.normal(size=(num_target, dim)) + 0.4
     return source, target
-
-
-def gaussian_kernel(x, centers, bandwidth):
-    differences = x[:, None, :] - centers[None, :, :]
-    return np.exp(-np.sum(differences**2, axis=2) / (2 * bandwidth**2))
 
 
 def columns_by_hand(source, target, centers, bandwidth, constant=True):

@@ -13,19 +13,7 @@ from kliep_tf.density_ratio.least_squares import (
     least_squares_ratio,
 )
 from kliep_tf.errors import UserError
-
-
-def samples(seed, num_source=50, num_target=40, dim=2):
-    rng = np.random.default_rng(seed)
-    return (
-        rng.normal(size=(num_source, dim)),
-        0.7 * rng.normal(size=(num_target, dim)) + 0.6,
-    )
-
-
-def kernel(x, centers, bandwidth):
-    squares = ((x[:, None] - centers[None]) ** 2).sum(axis=2)
-    return np.exp(-squares / (2 * bandwidth**2))
+from tests.density_ratio.small_samples import gaussian_kernel, two_samples
 
 
 def test_sums_of_blocks_are_those_of_all_points():
@@ -56,7 +44,7 @@ def test_one_center_by_hand():
 def test_another_program_finds_the_same_ratio(a):
     pytest.importorskip("densratio")
     solver = importlib.import_module("densratio.RuLSIF")
-    source, target = samples(0)
+    source, target = two_samples(0)
     # All 40 target points are centers, so that nothing is drawn.
     theirs = solver.RuLSIF(
         target,
@@ -80,8 +68,8 @@ def test_another_program_finds_the_same_ratio(a):
 @pytest.mark.parametrize("a", [0.0, 0.5])
 @pytest.mark.parametrize("ridge", [0.01, 1.0])
 def test_leave_one_out_is_that_of_fits_without_each_pair(a, ridge):
-    source, target = samples(1, 12, 9)
-    own, other = (kernel(x, target[:5], 0.9) for x in (target, source))
+    source, target = two_samples(1, 12, 9)
+    own, other = (gaussian_kernel(x, target[:5], 0.9) for x in (target, source))
     number = len(own)
     errors = []
     for i in range(number):
@@ -117,7 +105,7 @@ def test_known_ratio_of_gaussians(a):
 
 
 def test_the_best_score_is_chosen():
-    result = fit_least_squares(*samples(2))
+    result = fit_least_squares(*two_samples(2))
     best = np.nanargmax(result.selection.scores)
     assert result.bandwidth == result.selection.bandwidths[best]
 
@@ -133,4 +121,4 @@ def test_the_best_score_is_chosen():
 )
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(UserError, match=message):
-        fit_least_squares(*samples(0), **arguments)
+        fit_least_squares(*two_samples(0), **arguments)

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 
@@ -12,7 +9,6 @@ from kliep_tf.density_ratio.kliep import (
     to_arrays,
 )
 from kliep_tf.errors import UserError
-from tests.conftest import ROOT
 
 psd_kernels = tfp_kernels.tfp.math.psd_kernels
 pytestmark = pytest.mark.filterwarnings("ignore:bandwidth")
@@ -92,12 +88,3 @@ def test_kernels_that_cannot_be_are_one_line():
     result = fit_kliep(source, target, kernel=gaussian(1.0))
     with pytest.raises(UserError, match="kernel: expected one with a name"):
         to_arrays(result)
-
-
-def test_tensorflow_probability_is_imported_when_it_is_asked_for():
-    script = (
-        "import sys, kliep_tf.estimate_weights\n"
-        "sys.exit('tensorflow_probability' in sys.modules)"
-    )
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT)
-    assert done.returncode == 0
