@@ -207,15 +207,17 @@ def test_the_rule_itself(importer, imported, expected):
     assert may_import(importer, imported) is expected
 
 
-@pytest.mark.parametrize("file", files_of("kliep_tf"))
-def test_imports_go_down_only(file):
-    importer = own_part(file)
-    upward = [
-        name
+# One test a rule, not one a file: that would be two thousand, which cost pytest
+# some seconds. Each collects (file, what is wrong there).
+
+
+def test_imports_go_down_only():
+    assert not [
+        (file, name)
+        for file in files_of("kliep_tf")
         for name in imports_of_package(file, "kliep_tf")
-        if not may_import(importer, part_of(name))
+        if not may_import(own_part(file), part_of(name))
     ]
-    assert not upward
 
 
 def method_of(module: str) -> str:
@@ -228,29 +230,29 @@ def method_of(module: str) -> str:
     return name if not above and (ROOT / METHODS / name).is_dir() else ""
 
 
-@pytest.mark.parametrize("file", files_of("kliep_tf/translation"))
-def test_methods_are_known_to_no_other_part_of_translation(file):
-    importer = method_of(file.removesuffix(".py").replace("/", "."))
-    allowed = {"", importer, EXTENDS.get(importer, "")}
-    if not importer:
-        allowed = {""}
-    imported = {
-        name: method_of(name) for name in imports_of_package(file, "kliep_tf")
-    }
-    assert not [name for name in imported if imported[name] not in allowed]
-    if not importer and not file.startswith(METHODS):
-        # Nor the registry, by which it would know them all.
-        assert not [
-            name
-            for name in imported
-            if name.startswith("kliep_tf.translation.methods")
-        ]
+def test_methods_are_known_to_no_other_part_of_translation():
+    for file in files_of("kliep_tf/translation"):
+        importer = method_of(file.removesuffix(".py").replace("/", "."))
+        allowed = {"", importer, EXTENDS.get(importer, "")}
+        if not importer:
+            allowed = {""}
+        imported = imports_of_package(file, "kliep_tf")
+        wrong = [name for name in imported if method_of(name) not in allowed]
+        assert not wrong, file
+        if not importer and not file.startswith(METHODS):
+            # Nor the registry, by which it would know them all.
+            registry = "kliep_tf.translation.methods"
+            assert not any(n.startswith(registry) for n in imported), file
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_programs_know_methods_by_the_registry_alone(file):
-    if not file.startswith("kliep_tf/translation/"):
-        assert not [name for name in imports_of(file) if method_of(name)]
+def test_programs_know_methods_by_the_registry_alone():
+    assert not [
+        (file, name)
+        for file in FILES
+        if not file.startswith("kliep_tf/translation/")
+        for name in imports_of(file)
+        if method_of(name)
+    ]
 
 
 def test_every_method_has_its_line_in_the_registry():
@@ -277,17 +279,17 @@ def test_the_rule_of_experiments(importer, imported, expected):
     assert may_import_experiment(importer, imported) is expected
 
 
-@pytest.mark.parametrize("file", files_of(EXPERIMENTS))
-def test_experiments_share_what_stands_below_them_only(file):
-    part = Path(file).relative_to(EXPERIMENTS).with_suffix("").parts[0]
-    importer = "" if part == "__init__" else part
-    closed = [
-        name
-        for name in imports_of_package(file, "kliep_tf")
-        if part_of(name) == "experiments"
-        and not may_import_experiment(importer, experiment_part_of(name))
-    ]
-    assert not closed
+def test_experiments_share_what_stands_below_them_only():
+    for file in files_of(EXPERIMENTS):
+        part = Path(file).relative_to(EXPERIMENTS).with_suffix("").parts[0]
+        importer = "" if part == "__init__" else part
+        closed = [
+            name
+            for name in imports_of_package(file, "kliep_tf")
+            if part_of(name) == "experiments"
+            and not may_import_experiment(importer, experiment_part_of(name))
+        ]
+        assert not closed, file
 
 
 def test_every_folder_of_experiments_has_its_floor():
@@ -298,82 +300,76 @@ def test_every_folder_of_experiments_has_its_floor():
     )
 
 
-@pytest.mark.parametrize(
-    "file",
-    [
-        file
-        for file in files_of(EXPERIMENTS)
-        if str(Path(file).parent) == EXPERIMENTS
-        and Path(file).name != "__init__.py"
-    ],
-)
-def test_what_stands_right_under_experiments_is_a_program(file):
-    last = tree_of(file).body[-1]
-    assert isinstance(last, ast.If)
-    assert ast.unparse(last.test) == "__name__ == '__main__'"
-    assert ast.unparse(last.body[-1]).startswith("cli.run(")
+def test_what_stands_right_under_experiments_is_a_program():
+    for file in files_of(EXPERIMENTS):
+        path = Path(file)
+        if str(path.parent) == EXPERIMENTS and path.name != "__init__.py":
+            last = tree_of(file).body[-1]
+            assert isinstance(last, ast.If), file
+            assert ast.unparse(last.test) == "__name__ == '__main__'", file
+            assert ast.unparse(last.body[-1]).startswith("cli.run("), file
 
 
-@pytest.mark.parametrize("file", files_of("kliep_tf"))
-def test_kliep_tf_never_imports_the_tools(file):
-    assert not imports_of_package(file, "tfrecords_tools")
+def test_kliep_tf_never_imports_the_tools():
+    assert not [
+        (file, name)
+        for file in files_of("kliep_tf")
+        for name in imports_of_package(file, "tfrecords_tools")
+    ]
 
 
-@pytest.mark.parametrize("file", files_of("tfrecords_tools"))
-def test_tools_import_the_lower_floors_only(file):
-    closed = [
-        name
+def test_tools_import_the_lower_floors_only():
+    assert not [
+        (file, name)
+        for file in files_of("tfrecords_tools")
         for name in imports_of_package(file, "kliep_tf")
         if part_of(name) not in OPEN_TO_TOOLS
     ]
-    assert not closed
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_only_cli_knows_flags(file):
-    if file != "kliep_tf/cli.py":
+def test_only_cli_knows_flags():
+    for file in set(FILES) - {"kliep_tf/cli.py"}:
         names = {name.rpartition(".")[0] for name in imports_of(file)}
         names |= imports_of(file)
-        assert not names & {"absl.flags", "absl.app"}
+        assert not names & {"absl.flags", "absl.app"}, file
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_programs_import_cli_before_tensorflow(file):
+def test_programs_import_cli_before_tensorflow():
+    for file in FILES:
+        body = tree_of(file).body
+        if not isinstance(body[-1], ast.If):
+            continue
+        lines = [ast.unparse(node) for node in body]
+        if "cli.run(" not in lines[-1]:
+            continue
+        cli = [row for row, line in enumerate(lines) if "import cli" in line]
+        tensorflow = [
+            row
+            for row, line in enumerate(lines)
+            if re.match("(import|from) (tensorflow|keras)", line)
+        ]
+        assert cli[0] < min(tensorflow, default=len(lines)), file
+
+
+def test_init_files_hold_a_docstring_and_only_the_top_one_more():
+    top = "kliep_tf/__init__.py"
+    # In the registry a method is one line.
+    others = {top, f"{METHODS}/__init__.py"}
+    for file in FILES:
+        if file.endswith("__init__.py") and file not in others:
+            assert not body_of(file), file
+    # TensorFlow reads its settings once, when it is imported: they are
+    # set before any module of ours can have imported it.
+    imported, version, call = map(ast.unparse, body_of(top))
+    assert imported == "from kliep_tf.startup import set_environment"
+    assert version.startswith("__version__ = ")
+    assert call == "set_environment()"
+
+
+def body_of(file: str) -> list[ast.stmt]:
+    """Returns a file's statements after its docstring."""
     tree = tree_of(file)
-    if "cli.run(" not in ast.unparse(tree.body[-1]):
-        return
-    lines = [ast.unparse(node) for node in tree.body]
-    cli = [row for row, line in enumerate(lines) if "import cli" in line]
-    tensorflow = [
-        row
-        for row, line in enumerate(lines)
-        if re.match("(import|from) (tensorflow|keras)", line)
-    ]
-    assert cli[0] < min(tensorflow, default=len(lines))
-
-
-@pytest.mark.parametrize(
-    "file",
-    # Without the registry, in which a method is one line.
-    sorted(
-        {file for file in FILES if file.endswith("__init__.py")}
-        - {f"{METHODS}/__init__.py"}
-    ),
-)
-def test_init_files_hold_a_docstring_and_only_the_top_one_more(file):
-    tree = tree_of(file)
-    body = tree.body[1:] if ast.get_docstring(tree) else tree.body
-    if file == f"{METHODS}/__init__.py":
-        pytest.skip("the registry, in which a method is one line")
-    if file == "kliep_tf/__init__.py":
-        # TensorFlow reads its settings once, when it is imported: they are
-        # set before any module of ours can have imported it.
-        imported, version, call = map(ast.unparse, body)
-        assert imported == "from kliep_tf.startup import set_environment"
-        assert version.startswith("__version__ = ")
-        assert call == "set_environment()"
-    else:
-        assert not body
+    return tree.body[1:] if ast.get_docstring(tree) else tree.body
 
 
 def test_every_import_is_a_declared_requirement():
@@ -445,14 +441,14 @@ def test_lock_holds_every_requirement_of_setup():
         assert re.match(r"[\w-]+", requirement)[0] in pinned
 
 
-@pytest.mark.parametrize("file", FILES)
-def test_nothing_is_unpickled(file):
-    imported = {name.split(".")[0] for name in imports_of(file)}
-    assert not imported & UNPICKLERS
-    for node in ast.walk(tree_of(file)):
-        if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
-            assert isinstance(node.value, ast.Constant)
-            assert node.value.value is False
+def test_nothing_is_unpickled():
+    for file in FILES:
+        imported = {name.split(".")[0] for name in imports_of(file)}
+        assert not imported & UNPICKLERS, file
+        for node in ast.walk(tree_of(file)):
+            if isinstance(node, ast.keyword) and node.arg == "allow_pickle":
+                assert isinstance(node.value, ast.Constant), file
+                assert node.value.value is False, file
 
 
 def test_tensorflow_probability_is_imported_when_it_is_asked_for():
