@@ -6,7 +6,6 @@ equations 5 to 11 of Savkin and Tombari, "KLIEP-based density ratio estimation
 for semantically consistent synthetic to real images adaptation".
 """
 
-import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -23,7 +22,7 @@ from kliep_tf.density_ratio.inputs import (
 )
 from kliep_tf.density_ratio.interior_point import InteriorPoint
 from kliep_tf.density_ratio.kernels import as_kernel, only_bandwidth
-from kliep_tf.density_ratio.optimum import TOLERANCE
+from kliep_tf.density_ratio.optimum import has_converged
 from kliep_tf.density_ratio.options import SELECTIONS, SOLVERS, Options
 from kliep_tf.density_ratio.result import (
     KliepResult,
@@ -181,13 +180,6 @@ def _as_result(
 ) -> KliepResult:
     found = chosen.optimum
     _require_in_range(found.log_alpha, chosen.bandwidth)
-    converged = found.gap <= TOLERANCE
-    if not converged:
-        warnings.warn(
-            f"KLIEP stopped up to {found.gap:.2g} nats below its optimum "
-            f"after {found.num_iterations} iterations",
-            stacklevel=3,
-        )
     return KliepResult(
         **coefficients(found.log_alpha, found.log_constant),
         centers=centers.points,
@@ -195,7 +187,7 @@ def _as_result(
         log_likelihood=found.log_likelihood,
         duality_gap=found.gap,
         num_iterations=found.num_iterations,
-        converged=converged,
+        converged=has_converged(found.gap, found.num_iterations, "KLIEP"),
         ess=found.ess,
         decided_by=chosen.decided_by,
         selection=chosen.table,

@@ -6,6 +6,7 @@ certificate is `log max_l g_l` with the prices `g_l = mean_j P[j, l] / w_j`
 """
 
 import dataclasses
+import warnings
 
 import numpy as np
 import tensorflow as tf
@@ -46,6 +47,24 @@ class Optimum:
     def ess(self) -> float:
         """(sum w)^2 / sum w^2 over the source, as a fraction of N_s."""
         return effective_share(self.log_ratio)
+
+
+def has_converged(gap: float, num_iterations: int, method: str) -> bool:
+    """Returns whether a fit reached the tolerance, and warns if it did not.
+
+    Args:
+        gap: the certificate, in nats.
+        num_iterations: of the solver.
+        method: its name, for the message.
+    """
+    if gap <= TOLERANCE:
+        return True
+    warnings.warn(
+        f"{method} stopped up to {gap:.2g} nats below its optimum after "
+        f"{num_iterations} iterations",
+        stacklevel=4,  # who called the fit
+    )
+    return False
 
 
 def solve_all(

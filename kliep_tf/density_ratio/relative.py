@@ -20,7 +20,6 @@ numbers of images.
 
 import dataclasses
 import numbers
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,7 +39,7 @@ from kliep_tf.density_ratio.kernels import (
     as_kernel,
     only_bandwidth,
 )
-from kliep_tf.density_ratio.optimum import TOLERANCE
+from kliep_tf.density_ratio.optimum import has_converged
 from kliep_tf.density_ratio.relative_optimum import (
     Basis,
     RelativeOptimum,
@@ -236,13 +235,6 @@ def _as_result(
     choice: int,
     decided_by: str,
 ) -> RelativeResult:
-    converged = found.gap <= TOLERANCE
-    if not converged:
-        warnings.warn(
-            f"relative KLIEP stopped up to {found.gap:.2g} nats below its "
-            f"optimum after {found.num_iterations} iterations",
-            stacklevel=3,
-        )
     return RelativeResult(
         mixture=options.mixture,
         coefficients=found.coefficients,
@@ -252,7 +244,9 @@ def _as_result(
         log_likelihood=found.log_likelihood,
         duality_gap=found.gap,
         num_iterations=found.num_iterations,
-        converged=converged,
+        converged=has_converged(
+            found.gap, found.num_iterations, "relative KLIEP"
+        ),
         ess=found.ess,
         reverse_ess=found.reverse_ess,
         decided_by=decided_by,
