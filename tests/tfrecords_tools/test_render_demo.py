@@ -1,5 +1,6 @@
 import csv
 import dataclasses
+import functools
 import subprocess
 import sys
 from pathlib import Path
@@ -190,6 +191,7 @@ def test_true_weights_give_the_source_the_sky_of_the_target(demo_root):
     assert abs(weighted - column(target, "sky_share").mean()) < 0.04
 
 
+@functools.cache
 def draw(domain, count):
     generator = np.random.default_rng(0)
     return [city.sample_parameters(domain, generator) for _ in range(count)]
