@@ -41,7 +41,11 @@ from kliep_tf.flag_fields import (
     size_flags,
     value_type,
 )
-from kliep_tf.startup import hush_tensorflow, settle_keras
+from kliep_tf.startup import (
+    hush_tensorflow,
+    settle_keras,
+    tell_early_interrupts,
+)
 
 __all__ = [
     "MAX_ADAM_RATE",
@@ -62,6 +66,7 @@ __all__ = [
 # Programs import this module first.
 hush_tensorflow()
 settle_keras()
+tell_early_interrupts()
 
 _HELP_WIDTH = 80
 

@@ -29,6 +29,8 @@ from collections.abc import Iterator, Sequence
 # Off by default on CPUs without AVX-512, where oneDNN's convolutions still take
 # a half to an eighth of the time of TensorFlow's own in a generator's gradient.
 _ONEDNN = "TF_ENABLE_ONEDNN_OPTS"
+# Whose modules are programs.
+_PACKAGES = ("kliep_tf", "tfrecords_tools")
 _LOG_LEVEL = "TF_CPP_MIN_LOG_LEVEL"
 _BACKEND = "KERAS_BACKEND"
 # Holds a keras.json of Keras's own defaults.
@@ -90,6 +92,27 @@ def settle_keras() -> None:
     """
     if "keras" not in sys.modules:
         os.environ["KERAS_HOME"] = str(_KERAS_HOME)
+
+
+def tell_early_interrupts() -> None:
+    """Makes a Ctrl-C while TensorFlow is still imported one line, too.
+
+    Later, `cli.run` has it. The exit status is Python's, 128 + SIGINT.
+    """
+    main = getattr(sys.modules.get("__main__"), "__spec__", None)
+    if main is not None and main.name.split(".")[0] in _PACKAGES:
+        sys.excepthook = _tell_interrupt
+
+
+def _tell_interrupt(
+    kind: type[BaseException],
+    error: BaseException,
+    trace: types.TracebackType | None,
+) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        print("error: interrupted before it began", file=sys.stderr)
+    else:
+        sys.__excepthook__(kind, error, trace)
 
 
 def _set_backend() -> None:

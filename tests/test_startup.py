@@ -184,3 +184,21 @@ def test_keras_that_stands_on_something_else_is_one_line(monkeypatch):
     monkeypatch.setitem(sys.modules, "keras", other)
     with pytest.raises(ImportError, match=r"on TensorFlow, found .* on jax; "):
         startup.set_environment()
+
+
+@pytest.mark.parametrize(
+    ("name", "hears"), [("kliep_tf.train", True), ("notebook", False)]
+)
+def test_interrupt_of_an_import_is_one_line_for_programs(
+    monkeypatch, capsys, name, hears
+):
+    monkeypatch.setattr(sys, "excepthook", sys.__excepthook__)
+    main = types.SimpleNamespace(__spec__=types.SimpleNamespace(name=name))
+    monkeypatch.setitem(sys.modules, "__main__", main)
+    startup.tell_early_interrupts()
+    assert (sys.excepthook is not sys.__excepthook__) == hears
+    sys.excepthook(KeyboardInterrupt, KeyboardInterrupt(), None)
+    told = capsys.readouterr().err
+    assert (told == "error: interrupted before it began\n") == hears
+    sys.excepthook(KeyError, KeyError("a bug"), None)
+    assert "KeyError: 'a bug'" in capsys.readouterr().err

@@ -160,6 +160,10 @@ def _be_child(
             sys.addaudithook(_hook(os.path.realpath(watched), counter, kill_at))
         function()
         status = 0
+    except KeyboardInterrupt:
+        # Before the program began: what Python does with the hook of its own.
+        print("error: interrupted before it began", file=sys.stderr)
+        status = 130
     except SystemExit as end:
         status = end.code if isinstance(end.code, int) else bool(end.code)
     except BaseException:
