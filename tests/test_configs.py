@@ -37,6 +37,7 @@ PROGRAMS = {
     "convert_gta5.flags": ConvertGta5Config,
     "deeplab_v2.flags": TrainSegmenterConfig,
     "deeplab_v3plus.flags": TrainSegmenterConfig,
+    "cyclegan_city.flags": TrainConfig,
     "demo.flags": TrainConfig,
     "drn_c_26.flags": TrainSegmenterConfig,
     "exponents_city.flags": ExponentsConfig,
@@ -62,28 +63,21 @@ PROGRAMS = {
 }
 
 # What whoever uses a flagfile has to add.
-ADAPTED = [
+TRAINED = [
     "--source_records=source",
     "--target_records=target",
     "--run_dir=run",
 ]
 ADDED = {
-    "adaptsegnet_city.flags": ADAPTED,
-    "adda_city.flags": ADAPTED,
-    "cycada_city.flags": ADAPTED,
-    "road_city.flags": ADAPTED,
+    "adaptsegnet_city.flags": TRAINED,
+    "adda_city.flags": TRAINED,
+    "cycada_city.flags": TRAINED,
+    "road_city.flags": TRAINED,
     "city_segmenter.flags": ["--train_records=train", "--run_dir=run"],
-    "demo.flags": [
-        "--source_records=source",
-        "--target_records=target",
-        "--run_dir=run",
-    ],
+    "cyclegan_city.flags": TRAINED,
+    "demo.flags": TRAINED,
     "full_size.flags": ["--output_dir=out"],
-    "unit_city.flags": [
-        "--source_records=source",
-        "--target_records=target",
-        "--run_dir=run",
-    ],
+    "unit_city.flags": TRAINED,
 }
 
 FLAGFILES = sorted(path.name for path in CONFIGS.iterdir())
@@ -204,13 +198,19 @@ def test_gta2cs_on_one_gpu_sees_the_same_images(monkeypatch):
     assert dataclasses.replace(one, **same, **unseen) == all_gpus
 
 
-def test_cycada_on_the_city_is_the_demo_with_semantic_losses():
-    cycada, demo = parse("cycada_city.flags"), parse("demo.flags")
+def test_cycada_on_the_city_is_its_cyclegan_with_semantic_losses():
+    cycada, cyclegan = parse("cycada_city.flags"), parse("cyclegan_city.flags")
     assert cycada.semantic_weight == 1
-    for field in dataclasses.fields(demo):
+    for field in dataclasses.fields(cyclegan):
         if field.name != "method":
             found = getattr(cycada, field.name)
-            assert found == getattr(demo, field.name), field.name
+            assert found == getattr(cyclegan, field.name), field.name
+
+
+def test_the_demo_trains_the_citys_cyclegan_for_longer():
+    demo, cyclegan = parse("demo.flags"), parse("cyclegan_city.flags")
+    assert demo == dataclasses.replace(cyclegan, steps=demo.steps)
+    assert demo.steps > cyclegan.steps
 
 
 def test_cycada_on_one_gpu_has_no_weights_and_cyclegans_recipe(monkeypatch):

@@ -20,7 +20,7 @@ from kliep_tf.experiments.demo_run import report
 from kliep_tf.experiments.demo_run.flags import DemoConfig
 from kliep_tf.experiments.demo_run.plan import plan
 from kliep_tf.experiments.running.boards import StageBoard
-from kliep_tf.experiments.running.flagfiles import TRAIN_FLAGFILE, find_flagfile
+from kliep_tf.experiments.running.flagfiles import DEMO_FLAGFILE, find_flagfile
 from kliep_tf.experiments.running.scheduling import run_jobs
 
 PROGRAM = "kliep_tf.experiments.demo"
@@ -30,7 +30,7 @@ def demo(config: DemoConfig) -> None:
     """Runs all stages and writes the report."""
     flagfile = find_flagfile(
         config.train_flagfile,
-        TRAIN_FLAGFILE,
+        DEMO_FLAGFILE,
         "train_flagfile",
         "kliep_tf.train",
     )

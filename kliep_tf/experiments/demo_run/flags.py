@@ -3,7 +3,7 @@
 import dataclasses
 
 from kliep_tf import cli
-from kliep_tf.experiments.running.flagfiles import TRAIN_FLAGFILE
+from kliep_tf.experiments.running.flagfiles import DEMO_FLAGFILE
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,7 +12,7 @@ class DemoConfig:
 
     output_dir: str = cli.flag("where everything goes, the report included")
     train_flagfile: str = cli.flag(
-        f"flags of kliep_tf.train; by default {TRAIN_FLAGFILE} of this "
+        f"flags of kliep_tf.train; by default {DEMO_FLAGFILE} of this "
         "checkout",
         default="",
         affects_output=False,

@@ -10,7 +10,8 @@ from kliep_tf import runs
 from kliep_tf.data.tensors import tensor_files
 from kliep_tf.errors import UserError
 
-TRAIN_FLAGFILE = "configs/demo.flags"
+DEMO_FLAGFILE = "configs/demo.flags"
+TRAIN_FLAGFILE = "configs/cyclegan_city.flags"
 SEGMENTER_FLAGFILE = "configs/city_segmenter.flags"
 
 _NESTED = ("--flagfile=", "-flagfile=")
