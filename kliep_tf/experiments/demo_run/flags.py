@@ -12,8 +12,7 @@ class DemoConfig:
 
     output_dir: str = cli.flag("where everything goes, the report included")
     train_flagfile: str = cli.flag(
-        f"flags of kliep_tf.train; by default {DEMO_FLAGFILE} of this "
-        "checkout",
+        f"flags of kliep_tf.train; by default {DEMO_FLAGFILE} of this checkout",
         default="",
         affects_output=False,
     )

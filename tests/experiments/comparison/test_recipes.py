@@ -89,7 +89,9 @@ def test_sizes_out_of_range_are_refused(common, flags, message):
 
 def test_shipped_flagfiles_are_the_default(common):
     setting = make_setting(table1.Table1Config(output_dir="x", **common))
-    assert setting.train_flagfile == str(ROOT / "configs" / "cyclegan_city.flags")
+    assert setting.train_flagfile == str(
+        ROOT / "configs" / "cyclegan_city.flags"
+    )
 
 
 def test_plain_cyclegan_is_shared_whatever_the_weights(common):
