@@ -20,8 +20,10 @@ import importlib.util
 import os
 import pathlib
 import platform
+import signal
 import subprocess
 import sys
+import threading
 import types
 import warnings
 from collections.abc import Iterator, Sequence
@@ -186,7 +188,7 @@ class _Loader(importlib.abc.Loader):
         hushed = (
             _filtered_stderr if self._finder.hush else contextlib.nullcontext
         )
-        with hushed(), _left_out(), _uncollected():
+        with _uninterrupted(), hushed(), _left_out(), _uncollected():
             self._loader.exec_module(module)
 
 
@@ -201,6 +203,25 @@ def _left_out() -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Lets a Ctrl-C wait for the end of the import, which it would abort."""
+    if (
+        threading.current_thread() is not threading.main_thread()
+        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+    ):
+        yield
+        return
+    came: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, frame: came.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

@@ -202,3 +202,17 @@ def test_interrupt_of_an_import_is_one_line_for_programs(
     assert (told == "error: interrupted before it began\n") == hears
     sys.excepthook(KeyError, KeyError("a bug"), None)
     assert "KeyError: 'a bug'" in capsys.readouterr().err
+
+
+def test_interrupt_waits_for_the_end_of_the_import(run):
+    done = run(
+        # What runs in the background has the signal ignored.
+        "import signal\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
+        "from kliep_tf import cli\nimport tensorflow",
+        "import os, signal\n"
+        "os.kill(os.getpid(), signal.SIGINT)\n"
+        "print('whole', flush=True)\n",
+    )
+    assert done.stdout == "whole\n"
+    assert done.returncode == -signal.SIGINT
