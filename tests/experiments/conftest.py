@@ -3,7 +3,8 @@ from pathlib import Path
 import pytest
 
 from kliep_tf.experiments import table1
-from kliep_tf.experiments.comparison import recipes, rows
+from kliep_tf.experiments.comparison import rows
+from kliep_tf.experiments.comparison.setting import make_setting
 from kliep_tf.experiments.running.jobs import Job, in_order
 from tests.conftest import make_once, write_records
 from tests.experiments.real_programs import run_here
@@ -78,7 +79,7 @@ def ran(tiny_table) -> list[Job]:
     In the cache of `tiny`. Whoever needs more of a kind takes copies.
     """
     config = table1.Table1Config(output_dir="x", **tiny_table)
-    setting = recipes.make_setting(config)
+    setting = make_setting(config)
     compared = table1.make_study(config, setting).rows
     scored = rows.segmentations(setting, compared, 1)
     judged = rows.judgements(setting, compared, 1)
