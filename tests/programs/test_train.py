@@ -351,8 +351,11 @@ def test_loss_that_is_not_finite_stops_the_run(tmp_path, tiny_config):
         UserError, match=rf"step 1: expected finite losses.* {names}"
     ):
         train(config)
-    # Nothing of that step is kept.
-    assert not list((tmp_path / "run" / "checkpoints").glob("ckpt-*"))
+    # Nothing of that step is kept; what was before can be trained on.
+    kept = (tmp_path / "run" / "checkpoints").glob("*.index")
+    assert [path.stem for path in kept] == ["ckpt-0"]
+    for name, value in checkpoint_values(tmp_path / "run").items():
+        assert np.isfinite(value).all(), name
 
 
 @pytest.mark.parametrize(
