@@ -129,7 +129,10 @@ def claim(
     with _lock(directory) if write else contextlib.nullcontext(True) as locked:
         record = _found_record(directory, program, part)
         fresh = _new_record(program, config, dict(inputs or {}))
-        if record and (difference := _difference(record, fresh, config)):
+        difference = ""
+        if record:
+            difference = _difference(record, fresh, config, directory)
+        if record and difference:
             if not overwrite or record["program"] != program:
                 raise UserError(f"{directory}: {difference}")
             record = None
@@ -298,7 +301,7 @@ def _found_record(directory: Path, program: str, part: str) -> dict | None:
     return records.get(part)
 
 
-def _difference(record: dict, fresh: dict, config: Any) -> str:
+def _difference(record: dict, fresh: dict, config: Any, directory: Path) -> str:
     """Returns the first thing that has changed since `record`, "" for none."""
     if record["program"] != fresh["program"]:
         return (
@@ -315,6 +318,8 @@ def _difference(record: dict, fresh: dict, config: Any) -> str:
         old = record["arguments"].get(field.name, field.default)
         old = list(old) if isinstance(old, tuple) else old
         new = arguments[field.name]
+        if isinstance(new, str) and new and Path(new) == directory:
+            continue  # where the record lies, however it came there
         # What an input holds is compared below, not how its path is spelled.
         name = field.metadata.get("read_as")
         known = name in record["inputs"] and name in fresh["inputs"]

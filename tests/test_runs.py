@@ -56,6 +56,20 @@ def test_other_arguments_are_refused_by_name(tmp_path):
         pass
 
 
+def test_moved_output_is_known(tmp_path, monkeypatch):
+    @dataclasses.dataclass(frozen=True)
+    class Writer:
+        run_dir: str = cli.flag("where it goes")
+
+    with claim(tmp_path / "a", Writer(str(tmp_path / "a"))) as first:
+        first.finish()
+    (tmp_path / "a").rename(tmp_path / "b")
+    monkeypatch.chdir(tmp_path)
+    for path in ("b", "./b", str(tmp_path / "b")):
+        with claim(path, Writer(path)) as again:
+            assert again.finished
+
+
 def test_input_is_known_by_its_content_not_by_its_path(tmp_path):
     def read(path, **inputs):
         return claim(tmp_path / "out", Reader(path), inputs=inputs)

@@ -109,3 +109,11 @@ def test_flipped_and_missing_bytes_are_one_line(tmp_path):
             assert "\n" not in str(error)
     # Dates and flags of the zip directory are nothing that is read.
     assert refused > 200
+
+
+def test_text_of_characters_that_do_not_exist_is_refused(tmp_path):
+    # NumPy itself ends in a SystemError when it makes strings of them.
+    names = np.array([0x41, 0x110000], np.uint32).view("U1")
+    np.savez(tmp_path / "a.npz", names=names)
+    with pytest.raises(DataError, match="found characters that do not exist"):
+        read_npz(tmp_path / "a.npz", "names", {"names": Array("text", "N")})

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kliep_tf.data.framing import read_records
-from kliep_tf.errors import RefusedError, UserError
+from kliep_tf.errors import RefusedError, UserError, one_line, reason_of
 from tests.conftest import ROOT
 from tests.faults import fuzzing, soak
 from tests.faults.children import Outcome
@@ -62,6 +62,12 @@ def test_conversion_killed_at_file_operations_ends_the_same(tmp_path):
         "continued, equal (6)",
         "continued, equal (5), was faster, equal (1)",
     )
+
+
+def test_message_of_a_library_is_one_line_and_not_for_ever():
+    error = ValueError(f"header {5000 * 'x'}\nmore")
+    assert reason_of(error) == f"header {293 * 'x'}..."
+    assert one_line(" a\n b ") == "a b"
 
 
 # The suite itself: a fault that it would not see is worth nothing.

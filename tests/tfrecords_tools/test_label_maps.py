@@ -264,3 +264,10 @@ def test_mistakes_in_a_map_are_one_line(tmp_path, name, text, message):
     with pytest.raises(UserError, match=message) as error:
         load_label_map(str(tmp_path / name))
     assert "\n" not in str(error.value)
+
+
+def test_map_whose_classes_cannot_be_is_named(tmp_path):
+    path = tmp_path / "mine.csv"
+    path.write_text("id,class\n" + "".join(f"{i},c{i}\n" for i in range(300)))
+    with pytest.raises(UserError, match=r"mine\.csv: classes of mine: "):
+        load_label_map(str(path))
