@@ -109,6 +109,9 @@ class Checkpoints:
             OSError: the disk is full, or the directory cannot be written.
         """
         directory = Path(self._manager.directory)
+        # TensorFlow's count of saves, more of them in a run that was stopped:
+        # the same state is to be the same bytes.
+        self._checkpoint.save_counter.assign(self._steps_done())
         try:
             self._manager.save(checkpoint_number=self._steps_done())
         except tf.errors.OpError as error:

@@ -121,3 +121,15 @@ def test_run_that_was_moved_goes_on(tmp_path, monkeypatch):
     assert read["counter/.ATTRIBUTES/VARIABLE_VALUE"] == 6
     # Steps 1 and 2 were made before, and not again.
     assert points(tmp_path / "second" / "board")["loss", 2] == 1
+
+
+def test_checkpoints_of_one_state_are_the_same_bytes(tmp_path):
+    contents = []
+    for saved_at in ((2, 4), (1, 2, 3, 4)):  # undisturbed, and stopped twice
+        directory = tmp_path / str(len(saved_at))
+        checkpoints = Checkpoints(directory, {}, keep=3)
+        for step in saved_at:
+            checkpoints.step.assign(step)
+            checkpoints.save()
+        contents.append((directory / "ckpt-4.data-00000-of-00001").read_bytes())
+    assert contents[0] == contents[1]
