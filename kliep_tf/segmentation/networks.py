@@ -109,7 +109,7 @@ def export_segmenter(
     """
     floats = tf.TensorSpec([None, None, None, 3], tf.float32, "images")
 
-    @tf.function(input_signature=[floats])
+    @tf.function(input_signature=[floats], autograph=False)
     def logits_of(values: tf.Tensor) -> tf.Tensor:
         return tf.cast(network(values, training=False), tf.float32)
 

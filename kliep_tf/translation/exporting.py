@@ -1,6 +1,5 @@
 """SavedModels of generators, which need nothing of this library."""
 
-import functools
 import os
 from collections.abc import Callable
 
@@ -63,7 +62,13 @@ def _endpoints(
 ) -> dict[str, tuple[Callable, list[tf.TensorSpec]]]:
     """Returns each signature's function and inputs."""
     sizes = generator.sizes
-    translate = functools.partial(generator.network, training=False)
+
+    # Traced once; the signatures call it.
+    @tf.function(
+        input_signature=[tf.TensorSpec([None, None, None, 3])], autograph=False
+    )
+    def translate(images: tf.Tensor) -> tf.Tensor:
+        return generator.network(images, training=False)
 
     def translate_float(images: tf.Tensor) -> dict[str, tf.Tensor]:
         return {"translated": _translate_any_size(translate, sizes, images)}

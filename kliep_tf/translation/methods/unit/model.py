@@ -83,7 +83,9 @@ class UNIT:
         )
         self._objectives = Objectives(settings, setup.global_batch_size)
         compiled = functools.partial(
-            tf.function, jit_compile=setup.jit_compile or None
+            tf.function,
+            jit_compile=setup.jit_compile or None,
+            autograph=False,
         )
         self._discriminator_gradients = compiled(self.discriminator_gradients)
         self._generator_gradients = compiled(self.generator_gradients)
