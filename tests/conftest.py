@@ -4,7 +4,6 @@ import dataclasses
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,6 +16,7 @@ import numpy as np
 import pytest
 
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
+from tests import processes
 
 pytest_plugins = ["tests.cpu_times"]
 
@@ -161,15 +161,10 @@ def target_records(shared_root) -> Path:
     )
 
 
-def run_program(
-    module: str, *arguments: object, **options
-) -> subprocess.CompletedProcess:
+def run_program(module: str, *arguments: object) -> subprocess.CompletedProcess:
     """Runs `python -m module arguments` and returns how it ended."""
-    return subprocess.run(
-        [sys.executable, "-m", module, *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
-        **options,
-    )
+    return processes.run(["-m", module, *map(str, arguments)])
+
+
+def pytest_sessionfinish():
+    processes.stop()

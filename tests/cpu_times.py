@@ -3,13 +3,16 @@
 A test's CPU time, unlike the seconds of --durations, counts all threads and
 the processes that it starts, and hardly depends on what else runs. A fixture
 counts for the test that asks for it first. The files' sum is less than what
-the shell's `time` says: that has the start and collection of each process too.
+the shell's `time` says: that has the start and collection of each process too,
+and the imports of the one that tests/processes.py forks.
 """
 
 import collections
 import os
 
 import pytest
+
+from tests import processes
 
 _OPTION = "--cpu-times"
 _PROPERTY = "cpu_seconds"
@@ -28,7 +31,7 @@ def pytest_addoption(parser):
 
 def _cpu_seconds() -> float:
     """Returns user and system time, that of ended children included."""
-    return sum(os.times()[:4])
+    return sum(os.times()[:4]) + processes.cpu_seconds()
 
 
 @pytest.hookimpl(wrapper=True)

@@ -2,8 +2,6 @@ import dataclasses
 import json
 import shutil
 import signal
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -16,7 +14,8 @@ from kliep_tf.data import records, weights
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from kliep_tf.translate import TranslateConfig, translate
-from tests.conftest import ROOT, SIZE, respelled
+from tests import processes
+from tests.conftest import SIZE, respelled
 from tests.data.test_records import DEEPLAB_KEYS
 from tests.programs.run_directories import copy_run
 from tfrecords_tools.convert_gta5 import ConvertGta5Config
@@ -337,7 +336,6 @@ def test_killed_translation_continues_to_a_whole_dataset(
     config, translated, tmp_path
 ):
     command = [
-        sys.executable,
         "-m",
         "kliep_tf.translate",
         f"--saved_model={config.saved_model}",
@@ -348,13 +346,7 @@ def test_killed_translation_continues_to_a_whole_dataset(
 
     def stop(number, pattern):
         """Stops a translation when a file of this name is there."""
-        process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        process = processes.start(command)
         while not (killed.exists() and list(killed.glob(pattern))):
             assert process.poll() is None, "ended before it could be stopped"
             time.sleep(0.001)
@@ -370,7 +362,7 @@ def test_killed_translation_continues_to_a_whole_dataset(
     assert runs.read_config(killed)["status"] == "incomplete"
     assert not (killed / "train-00001-of-00002.tfrecord").exists()
 
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    assert processes.run(command).returncode == 0
     assert runs.read_config(killed)["status"] == "complete"
     for path in translated.glob("train-*"):
         assert (killed / path.name).read_bytes() == path.read_bytes()

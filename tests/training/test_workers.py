@@ -1,16 +1,13 @@
 """Who is who, told by TF_CONFIG, and what is said when it does not fit."""
 
 import json
-import os
-import subprocess
-import sys
 
 import pytest
 
 from kliep_tf.errors import UserError
 from kliep_tf.training.distribution import make_strategy
 from kliep_tf.training.workers import Worker, this_worker
-from tests.conftest import ROOT
+from tests import processes
 
 
 def tf_config(index, *, count=2, job="worker"):
@@ -69,18 +66,10 @@ def test_workers_that_do_not_come_are_not_waited_for_for_ever():
         "cluster": {"worker": ["localhost:1", "localhost:2"]},
         "task": {"type": "worker", "index": 1},
     }
-    ended = subprocess.run(
-        [sys.executable, "-c", JOIN],
-        env={
-            **os.environ,
-            "TF_CONFIG": json.dumps(config),
-            "CUDA_VISIBLE_DEVICES": "-1",
-        },
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
+    ended = processes.run(
+        ["-c", JOIN],
+        TF_CONFIG=json.dumps(config),
+        CUDA_VISIBLE_DEVICES="-1",
     )
     assert ended.returncode == 1
     assert ended.stderr.splitlines() == [

@@ -1,5 +1,4 @@
 import json
-import subprocess
 import sys
 
 import keras
@@ -9,7 +8,7 @@ import tensorflow as tf
 
 from kliep_tf.translation.networks import UPSAMPLINGS, make_generator
 from kliep_tf.translation.tiling.generator import TiledGenerator
-from tests.conftest import ROOT
+from tests import processes
 
 
 def make_small_generator(upsampling="transposed"):
@@ -135,12 +134,8 @@ print(json.dumps(peaks))
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_memory_is_a_fraction_of_the_whole_images():
     """One activation at full resolution takes 32 MiB, at a quarter 8."""
-    done = subprocess.run(
-        [sys.executable, "-c", _MEMORY_PROGRAM],
-        check=True,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-    )
+    done = processes.run(["-c", _MEMORY_PROGRAM])
+    assert done.returncode == 0, done.stderr
     before, tiled, whole = json.loads(done.stdout)
     assert tiled - before < 0.25 * (whole - before), (before, tiled, whole)
 

@@ -1,10 +1,6 @@
 """What two replicas compute is what one computes of the same batch."""
 
-import os
-import subprocess
-import sys
-
-from tests.conftest import ROOT
+from tests import processes
 
 # The number of logical devices is settled before TensorFlow starts. Adam's
 # first moment after one step is half the gradient of the global batch.
@@ -50,9 +46,5 @@ FORM = "2017"
 
 
 def test_two_replicas_step_as_one_noise_and_all():
-    subprocess.run(
-        [sys.executable, "-c", STEPS.format(form=FORM)],
-        check=True,
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
+    ended = processes.run(["-c", STEPS.format(form=FORM)])
+    assert ended.returncode == 0, ended.stderr
