@@ -179,6 +179,24 @@ def test_the_warmup_ends_after_its_last_step():
         assert [float(one[name]) > 0 for one in figures] == [False, False, True]
 
 
+def test_a_restored_model_goes_on_in_the_middle_of_the_warmup(tmp_path):
+    saved, restored = (
+        make_model(1, pool_size=2, semantic_warmup_steps=2) for _ in range(2)
+    )
+    batches = [make_batch([0.7], [1.3], seed) for seed in range(3)]
+    saved.train_step(batches[0])
+    path = tf.train.Checkpoint(**saved.trackables()).save(
+        str(tmp_path / "model")
+    )
+    tf.train.Checkpoint(**restored.trackables()).restore(path)
+    for one, two in zip(
+        weights_after(saved, *batches[1:]),
+        weights_after(restored, *batches[1:]),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, two)
+
+
 def test_a_warmup_without_an_end_is_refused():
     settings = CyCADASettings(semantic_warmup_steps=5)
     setup = Setup(image_size=(24, 24), num_steps=5)

@@ -10,10 +10,12 @@ from kliep_tf.data.pipeline import UnpairedBatch
 from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.cyclegan.model import CycleGAN
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
+from tests.translation.methods.reuse import reused
 
 SIZE = (24, 24)
 
 
+@reused
 def make_model(
     batch_size,
     *,
@@ -33,8 +35,7 @@ def make_model(
         settings_class(
             generator_filters=2,
             discriminator_filters=2,
-            num_residual_blocks=1,
-            **{"pool_size": 0, **options},
+            **{"num_residual_blocks": 1, "pool_size": 0, **options},
         ),
         Setup(image_size=SIZE, global_batch_size=batch_size, **setup),
     )

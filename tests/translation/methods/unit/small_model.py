@@ -10,6 +10,7 @@ from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.unit.model import UNIT
 from kliep_tf.translation.methods.unit.passes import Pass
 from kliep_tf.translation.methods.unit.settings import UNITSettings
+from tests.translation.methods.reuse import reused
 
 FORMS = ("2017", "2018")
 SIZE = 16
@@ -28,6 +29,7 @@ def make_settings(form, **options):
     )
 
 
+@reused
 def make_model(form, batch_size, size=SIZE, **options):
     """Returns a model; options are of its settings or its setup."""
     in_setup = {field.name for field in dataclasses.fields(Setup)}
