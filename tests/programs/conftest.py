@@ -7,6 +7,7 @@ import pytest
 from kliep_tf.train import train
 from kliep_tf.train_flags import TrainConfig, make_config
 from tests.conftest import make_once
+from tests.programs import tiny_training
 from tests.programs.run_directories import copy_run
 
 TINY = {
@@ -20,6 +21,15 @@ TINY = {
     "image_every": 3,
     "checkpoint_every": 2,
 }
+
+
+@pytest.fixture(scope="module")
+def tiny_method_registered():
+    """Lets `--method` take the tiny method of the tests."""
+    with pytest.MonkeyPatch.context() as patch:
+        for known, name, value in tiny_training.ADDITIONS:
+            patch.setitem(known, name, value)
+        yield
 
 
 @pytest.fixture(scope="session")

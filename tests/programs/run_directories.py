@@ -1,12 +1,32 @@
 """What a training has left in its run directory, for tests to look at."""
 
+import dataclasses
 import itertools
 import shutil
+import time
 
 import numpy as np
 import tensorflow as tf
 
 from kliep_tf.training.checkpoints import checkpoint_steps
+
+
+def flags(config):
+    """Returns the command line of a config."""
+    words = []
+    for name, value in dataclasses.asdict(config).items():
+        if isinstance(value, bool):
+            words.append(f"--{name}" if value else f"--no{name}")
+        else:
+            words.append(f"--{name}={value}")
+    return words
+
+
+def wait_for_checkpoint(process, run_dir, step):
+    state = run_dir / "checkpoints" / "checkpoint"
+    while not (state.exists() and f"ckpt-{step}" in state.read_text()):
+        assert process.poll() is None, "ended too early"
+        time.sleep(0.02)
 
 
 def checkpoint_values(run_dir):

@@ -17,13 +17,7 @@ from kliep_tf.train_flags import make_config
 from kliep_tf.translate import TranslateConfig, translate
 from tests.conftest import write_records
 from tests.programs.conftest import TINY
-from tests.programs.run_directories import (
-    assert_same_checkpoints,
-    copy_run,
-    first_step_logged_last,
-    forget_last_checkpoint,
-    scalars,
-)
+from tests.programs.run_directories import scalars
 from tests.segmentation.small_network import small
 from tests.segmentation.test_frozen import TWO, red_logits, save
 
@@ -74,14 +68,6 @@ def test_it_is_cyclegan_to_the_last_bit_until_the_warmup_ends(
         assert figures[name][2] > 0
     plain, found = arrays(trained_run, 3), arrays(run_dir, 3)
     assert any(not np.array_equal(found[name], plain[name]) for name in plain)
-
-
-def test_it_continues_to_the_very_same_weights(run_dir, config, tmp_path):
-    copy_run(run_dir, tmp_path / "whole")
-    forget_last_checkpoint(run_dir)
-    train(config)
-    assert first_step_logged_last(run_dir, "semantic/source") == 3
-    assert_same_checkpoints(run_dir, tmp_path / "whole")
 
 
 def test_its_generator_translates(run_dir, source_records, tmp_path):

@@ -1,6 +1,7 @@
 """What estimate_weights compares by itself, and when it warns or stops."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -66,6 +67,7 @@ def test_labels_of_both_domains_are_taken(config, tmp_path):
     estimate(config)
     directory = tmp_path / "weights"
     assert not (directory / "segmenter").exists()
+    assert (directory / "weights.png").exists()
     for domain in ("source", "target"):
         shares = _features(tmp_path, domain)
         # The scenes show sky (train id 10) and road (0), and nothing else.
@@ -95,15 +97,52 @@ def test_some_labelled_target_images_teach_its_segmenter(config, tmp_path):
     )
 
 
+@pytest.fixture(scope="module")
+def taught_by_the_source(source_records, unlabelled_target, tmp_path_factory):
+    """Weights of an unlabelled target, nothing said of how to get them."""
+    weights_dir = tmp_path_factory.mktemp("taught") / "weights"
+    estimate(
+        EstimateConfig(
+            source_records=str(source_records),
+            target_records=str(unlabelled_target),
+            weights_dir=str(weights_dir),
+            segmenter_steps=1,
+            bandwidth="0.5",
+        )
+    )
+    return weights_dir
+
+
 def test_without_target_labels_the_source_teaches_the_segmenter(
-    config, unlabelled_target, tmp_path
+    taught_by_the_source,
 ):
-    estimate(dataclasses.replace(config, target_records=str(unlabelled_target)))
-    directory = tmp_path / "weights"
-    assert (directory / "segmenter" / "saved_model").exists()
-    text = (directory / "report.md").read_text()
+    saved_model = taught_by_the_source / "segmenter" / "saved_model"
+    assert (saved_model / "saved_model.pb").exists()
+    text = (taught_by_the_source / "report.md").read_text()
     assert "a segmenter that learned from the source's labels" in text
     assert "change of class shares under mirroring" in text
+
+
+def test_replaced_segmenter_asks_for_another_directory(
+    config, taught_by_the_source, tmp_path, capsys
+):
+    """Features of the old one would be found and taken for the new one's."""
+    segmenter = tmp_path / "segmenter"
+    shutil.copytree(
+        taught_by_the_source / "segmenter" / "saved_model", segmenter
+    )
+    other = dataclasses.replace(
+        config,
+        features="segmenter_histogram",
+        segmenter=str(segmenter),
+        bandwidth="0.5",
+    )
+    estimate(other)
+    estimate(other)
+    assert "already estimated" in capsys.readouterr().out
+    (segmenter / "saved_model.pb").touch()
+    with pytest.raises(UserError, match="the segmenter has changed"):
+        estimate(other)
 
 
 def test_features_in_doubt_give_weights_of_one(

@@ -2,7 +2,6 @@ import contextlib
 import dataclasses
 import io
 import json
-import shutil
 
 import keras
 import numpy as np
@@ -161,32 +160,6 @@ def test_features_that_need_labels_say_so_before_anything_is_written(
     assert not (tmp_path / "weights").exists()
 
 
-@pytest.fixture(scope="module")
-def with_own_segmenter(source_records, target_records, tmp_path_factory):
-    """Weights by a segmenter that the estimate has trained itself."""
-    weights_dir = tmp_path_factory.mktemp("own") / "weights"
-    estimate(
-        EstimateConfig(
-            source_records=str(source_records),
-            target_records=str(target_records),
-            weights_dir=str(weights_dir),
-            features="segmenter_histogram",
-            segmenter_steps=3,
-            bandwidth="0.5",
-        )
-    )
-    return weights_dir
-
-
-def test_segmenter_is_trained_on_the_source_where_none_is_given(
-    with_own_segmenter,
-):
-    saved_model = with_own_segmenter / "segmenter" / "saved_model"
-    assert (saved_model / "saved_model.pb").exists()
-    assert (with_own_segmenter / "report.md").exists()
-    assert (with_own_segmenter / "weights.png").exists()
-
-
 def test_finished_estimate_says_so(finished, config, tmp_path, capsys):
     copy_run(finished[0], tmp_path / "weights")
     estimate(respelled(config, tmp_path))
@@ -286,23 +259,3 @@ def test_domains_of_different_classes_are_not_compared(config, tmp_path):
     with pytest.raises(UserError, match=r"expected the 3 classes .*found 19"):
         estimate(dataclasses.replace(config, source_records=str(source)))
     assert not (tmp_path / "weights").exists()
-
-
-def test_replaced_segmenter_asks_for_another_directory(
-    config, with_own_segmenter, tmp_path, capsys
-):
-    """Features of the old one would be found and taken for the new one's."""
-    segmenter = tmp_path / "segmenter"
-    shutil.copytree(with_own_segmenter / "segmenter" / "saved_model", segmenter)
-    other = dataclasses.replace(
-        config,
-        features="segmenter_histogram",
-        segmenter=str(segmenter),
-        bandwidth="0.5",
-    )
-    estimate(other)
-    estimate(other)
-    assert "already estimated" in capsys.readouterr().out
-    (segmenter / "saved_model.pb").touch()
-    with pytest.raises(UserError, match="the segmenter has changed"):
-        estimate(other)

@@ -9,10 +9,12 @@ from tensorflow.python.tools import saved_model_cli
 
 from kliep_tf import export as program
 from kliep_tf.errors import UserError
+from kliep_tf.segmentation.networks import export_segmenter
 from kliep_tf.translation.methods.cyclegan.method import METHOD
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 from kliep_tf.translation.networks import make_generator
 from tests.conftest import SIZE
+from tests.segmentation.small_network import small
 
 
 @pytest.fixture(scope="module")
@@ -92,15 +94,27 @@ def test_images_of_a_batch_do_not_influence_each_other(model):
     np.testing.assert_allclose(together[1], alone[0], atol=1e-5)
 
 
-def test_loads_without_this_library(trained_run, tmp_path):
-    code = (
-        "import sys, numpy as np, tensorflow as tf\n"
-        f"model = tf.saved_model.load({str(trained_run / 'saved_model')!r})\n"
-        "images = tf.zeros([1, 9, 10, 3], tf.uint8)\n"
-        "out = model.signatures['translate_uint8'](images=images)\n"
-        "assert out['translated'].shape == (1, 9, 10, 3)\n"
-        "assert not {'kliep_tf', 'tfrecords_tools'} & set(sys.modules)\n"
-    )
+def test_generators_and_segmenters_load_without_this_library(
+    trained_run, tmp_path
+):
+    segmenter = tmp_path / "segmenter"
+    export_segmenter(small(19, seed=0), segmenter)
+    code = f"""
+import sys, numpy as np, tensorflow as tf
+model = tf.saved_model.load({str(trained_run / "saved_model")!r})
+images = tf.zeros([1, 9, 10, 3], tf.uint8)
+out = model.signatures["translate_uint8"](images=images)
+assert out["translated"].shape == (1, 9, 10, 3)
+
+serve = tf.saved_model.load({str(segmenter)!r}).signatures["serving_default"]
+for size in ((32, 64), (33, 47)):
+    out = serve(images=tf.zeros([2, *size, 3], tf.uint8))
+    assert list(out) == ["probabilities"], list(out)
+    shares = out["probabilities"]
+    assert shares.shape == (2, *size, 19) and shares.dtype == tf.float32
+    np.testing.assert_allclose(tf.reduce_sum(shares, -1), 1.0, atol=1e-5)
+assert not {{"kliep_tf", "tfrecords_tools"}} & set(sys.modules)
+"""
     # Outside of the checkout and without the user's site: nothing to import.
     subprocess.run([sys.executable, "-I", "-c", code], check=True, cwd=tmp_path)
 

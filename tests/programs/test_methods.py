@@ -7,15 +7,13 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf import cli, runs
+from kliep_tf import runs
 from kliep_tf import train as program
 from kliep_tf.data import records
 from kliep_tf.errors import UserError
 from kliep_tf.export import ExportConfig, export
-from kliep_tf.train_flags import TrainConfig
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.translate import TranslateConfig, translate
-from kliep_tf.translation import methods
 from tests.conftest import write_records
 from tests.programs.run_directories import (
     assert_same_checkpoints,
@@ -24,50 +22,20 @@ from tests.programs.run_directories import (
     forget_last_checkpoint,
     scalars,
 )
+from tests.programs.tiny_training import make_config, parse
 from tests.translation import tiny_method
 
-BRIGHTNESS = 0.25
-
-
-@pytest.fixture(scope="module", autouse=True)
-def registered():
-    with pytest.MonkeyPatch.context() as patch:
-        place = tiny_method.__name__
-        patch.setitem(methods.METHODS, "tiny", place)
-        patch.setitem(
-            program.PROVIDERS,
-            "brightness",
-            program.Provider(make=lambda config, source: BRIGHTNESS),
-        )
-        yield
-
-
-def parse(*words):
-    return cli.parse(TrainConfig, ["train", "--method=tiny", *words])
+pytestmark = pytest.mark.usefixtures("tiny_method_registered")
 
 
 @pytest.fixture(scope="module")
 def config(source_records, target_records, tmp_path_factory):
     run_dir = tmp_path_factory.mktemp("runs") / "tiny_method"
-    return parse(
-        f"--source_records={source_records}",
-        f"--target_records={target_records}",
-        f"--run_dir={run_dir}",
-        "--source_weight_exponent=0",
-        "--target_weight_exponent=0",
-        "--first_rate=0.25",
-        # 31 is prime: no network of CycleGAN takes it.
-        "--crop_height=31",
-        "--crop_width=31",
-        "--steps=4",
-        "--checkpoint_every=2",
-        "--log_every=1",
-        "--image_every=4",
-    )
+    return make_config(source_records, target_records, run_dir)
 
 
 @pytest.fixture(scope="module")
-def run_dir(config):
+def run_dir(config, tiny_method_registered):
     """The directory of a finished run."""
     program.train(config)
     return Path(config.run_dir)

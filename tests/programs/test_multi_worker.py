@@ -2,11 +2,8 @@
 
 import dataclasses
 import json
-import os
 import signal
 import socket
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -15,13 +12,15 @@ import tensorflow as tf
 from kliep_tf import runs
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
-from tests.conftest import ROOT
+from tests import processes
+from tests.programs import tiny_training
 from tests.programs.run_directories import (
     board_values,
     checkpoint_values,
     first_step_logged_last,
+    flags,
+    wait_for_checkpoint,
 )
-from tests.programs.test_train import flags, wait_for_checkpoint
 
 # Seconds; against a hang, with room for a machine that does other things too.
 _PATIENCE = 1200
@@ -41,10 +40,8 @@ def two_worker_config(tiny_config, tmp_path):
         # Small steps: a network this tiny, with larger ones, carries rounding
         # into the third digit of its losses within ten of them.
         learning_rate=1e-5,
-        # Long enough that the kill finds the run in its middle.
         steps=24,
         image_every=100,
-        checkpoint_every=4,
     )
 
 
@@ -59,35 +56,57 @@ def free_ports(number):
     return ports
 
 
-def start_workers(config):
+def start_workers(config, module="kliep_tf.train"):
     addresses = [f"localhost:{port}" for port in free_ports(2)]
     return [
-        subprocess.Popen(
-            [sys.executable, "-m", "kliep_tf.train", *flags(config)],
-            cwd=ROOT,
-            env={
-                **os.environ,
-                "CUDA_VISIBLE_DEVICES": "-1",
-                "TF_CONFIG": json.dumps(
-                    {
-                        "cluster": {"worker": addresses},
-                        "task": {"type": "worker", "index": index},
-                    }
-                ),
-            },
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
+        processes.start(
+            ["-m", module, *flags(config)],
+            CUDA_VISIBLE_DEVICES="-1",
+            TF_CONFIG=json.dumps(
+                {
+                    "cluster": {"worker": addresses},
+                    "task": {"type": "worker", "index": index},
+                }
+            ),
         )
         for index in range(2)
     ]
 
 
-def test_two_workers_train_as_one_process_even_after_a_kill(
-    two_worker_config, tmp_path
+def end(workers):
+    for worker in workers:
+        _, stderr = worker.communicate(timeout=_PATIENCE)
+        assert worker.returncode == 0, stderr
+
+
+def test_two_workers_train_as_one_process(two_worker_config, tmp_path):
+    workers = start_workers(two_worker_config)
+    end(workers)
+    assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
+    events = list((tmp_path / "run" / "tensorboard").iterdir())
+    assert not [path for path in events if f".{workers[1].pid}." in path.name]
+
+    alone = dataclasses.replace(
+        two_worker_config, run_dir=str(tmp_path / "one"), distribution="none"
+    )
+    train(alone)
+    assert_trained_alike(tmp_path / "one", tmp_path / "run")
+
+
+def test_two_workers_go_on_after_one_was_killed(
+    source_records, target_records, tmp_path, tiny_method_registered
 ):
-    chief, other = start_workers(two_worker_config)
-    wait_for_checkpoint(chief, two_worker_config, 8)
+    config = dataclasses.replace(
+        tiny_training.make_config(
+            source_records, target_records, tmp_path / "run"
+        ),
+        distribution="multi_worker",
+        # Long enough that the kill finds the run in its middle.
+        steps=50,
+        checkpoint_every=4,
+    )
+    chief, other = start_workers(config, tiny_training.__name__)
+    wait_for_checkpoint(chief, tmp_path / "run", 8)
     other.send_signal(signal.SIGKILL)
     other.communicate()
     # A closed connection tells at once, a missing heartbeat in ten seconds.
@@ -100,20 +119,19 @@ def test_two_workers_train_as_one_process_even_after_a_kill(
     )
     assert runs.read_config(tmp_path / "run")["status"] == "incomplete"
 
-    workers = start_workers(two_worker_config)
-    for worker in workers:
-        _, stderr = worker.communicate(timeout=_PATIENCE)
-        assert worker.returncode == 0, stderr
-    assert first_step_logged_last(tmp_path / "run") > 8
-    assert (tmp_path / "run" / "saved_model" / "saved_model.pb").exists()
-    events = list((tmp_path / "run" / "tensorboard").iterdir())
-    assert not [path for path in events if f".{workers[1].pid}." in path.name]
-
+    end(start_workers(config, tiny_training.__name__))
+    assert first_step_logged_last(tmp_path / "run", "tiny/sky") > 8
     alone = dataclasses.replace(
-        two_worker_config, run_dir=str(tmp_path / "one"), distribution="none"
+        config, run_dir=str(tmp_path / "one"), distribution="none"
     )
     train(alone)
-    assert_trained_alike(tmp_path / "one", tmp_path / "run")
+    expected = checkpoint_values(tmp_path / "one")
+    found = checkpoint_values(tmp_path / "run")
+    assert expected.keys() == found.keys()
+    for name, value in expected.items():
+        np.testing.assert_allclose(
+            found[name], value, rtol=1e-4, atol=1e-6, err_msg=name
+        )
 
 
 def assert_trained_alike(one, other):

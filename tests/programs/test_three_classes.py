@@ -16,11 +16,12 @@ from kliep_tf.data.weights import load_weights
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_weights import EstimateConfig, estimate
 from kliep_tf.evaluate import EvaluateConfig, evaluate
+from kliep_tf.segmentation.networks import export_segmenter
 from kliep_tf.train import train
 from kliep_tf.train_flags import make_config
-from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from kliep_tf.translate import TranslateConfig, translate
 from tests.programs.conftest import TINY
+from tests.segmentation.small_network import small
 from tfrecords_tools.convert_folder import ConvertFolderConfig, convert_folder
 from tfrecords_tools.inspect_records import (
     InspectRecordsConfig,
@@ -85,13 +86,11 @@ def way(tmp_path_factory):
         for domain, sky in (("source", 0.5), ("target", 0.3))
     )  # fmt: skip
     domains = {"source_records": str(source), "target_records": str(target)}
-    train_segmenter(
-        TrainSegmenterConfig(
-            train_records=str(target),
-            run_dir=str(root / "segmenter"),
-            steps=2,
-            batch_size=2,
-        )
+    # How one is trained on other classes: tests/segmentation.
+    export_segmenter(
+        small(3, seed=0),
+        root / "segmenter" / "saved_model",
+        class_set_of(sorted(map(str, source.glob("train-*")))),
     )
     for features in ("class_histogram", "segmenter_histogram"):
         estimate(

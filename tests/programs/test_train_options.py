@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import io
+import json
 import shutil
 from pathlib import Path
 
@@ -10,14 +11,21 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf import train_weights
+from kliep_tf import runs, train_weights
 from kliep_tf.data import weights
 from kliep_tf.data.index import build_index
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
 from kliep_tf.translation.networks import make_generator
-from tests.programs.run_directories import tensorboard_tags
+from tests.programs.run_directories import (
+    assert_same_checkpoints,
+    checkpoint_values,
+    copy_run,
+    first_step_logged_last,
+    forget_last_checkpoint,
+    tensorboard_tags,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +42,8 @@ def config(tiny_config, trained_run, tmp_path_factory):
         spectral_norm=True,
         generator_ema=0.5,
         rematerialize=True,
+        convolution="winograd",
+        checkpoint_every=1,
         max_weight=1.2,
         # Generators make multiples of 4; frames of GTA5 are 1914 wide.
         image_height=34,
@@ -103,6 +113,48 @@ def test_clipping_says_what_it_did(run):
 def test_consistency_is_checked_on_images_of_any_size(run):
     run_dir, _ = run
     assert "consistency/mean_iou" in tensorboard_tags(run_dir)
+
+
+def test_run_older_than_methods_is_continued_and_exported(
+    run, config, tmp_path
+):
+    """Its record has the arguments of today but for --method."""
+    run_dir = tmp_path / "run"
+    copy_run(run[0], run_dir)
+    forget_last_checkpoint(run_dir)
+    shutil.rmtree(run_dir / "saved_model")
+    record = json.loads((run_dir / "config.json").read_text())
+    assert record["parts"]["output"]["arguments"].pop("method") == "cyclegan"
+    (run_dir / "config.json").write_text(json.dumps(record))
+    config = dataclasses.replace(config, run_dir=str(run_dir))
+    train(config)
+    assert first_step_logged_last(run_dir) == 2
+    assert_same_checkpoints(run_dir, run[0])
+    assert "method" not in runs.read_config(run_dir)["arguments"]
+    assert (run_dir / "saved_model" / "saved_model.pb").exists()
+
+
+def test_checkpoint_names_a_variable_once(run):
+    """Those of the networks stand under the optimizer that moves them.
+
+    But for what spectral normalisation keeps of a discriminator.
+    """
+    found = checkpoint_values(run[0])
+    parts = {name.split("/")[0] for name in found}
+    assert parts == {
+        "averaged_source_to_target",
+        "averaged_target_to_source",
+        "target_pool",
+        "source_pool",
+        "generator_optimizer",
+        "discriminator_optimizer",
+        "source_discriminator",
+        "target_discriminator",
+        "step",
+    }
+    for name, value in found.items():
+        if name.split("/")[0].endswith("_discriminator"):
+            assert value.ndim < 4, name  # no kernel of a convolution
 
 
 def test_settings_that_the_estimator_ignores_are_refused(config, tmp_path):

@@ -1,4 +1,4 @@
-"""UNIT through the programs: trained, stopped, continued, exported."""
+"""UNIT through the programs: trained, exported, used."""
 
 import dataclasses
 from pathlib import Path
@@ -13,24 +13,18 @@ from kliep_tf.train import train
 from kliep_tf.train_flags import make_config
 from kliep_tf.translate import TranslateConfig, translate
 from kliep_tf.translation.methods.unit.method import METHOD
-from tests.programs.run_directories import (
-    assert_same_checkpoints,
-    copy_run,
-    first_step_logged_last,
-    forget_last_checkpoint,
-    scalars,
-)
+from tests.programs.run_directories import scalars
 
 
 @pytest.fixture(scope="module")
-def config(source_records, target_records, tmp_path_factory):
+def config(source_records, target_records, trained_run, tmp_path_factory):
     return make_config(
         "unit",
         unit_form="2017",  # which draws more: noise and dropout
         source_records=str(source_records),
         target_records=str(target_records),
         run_dir=str(tmp_path_factory.mktemp("runs") / "unit"),
-        features="class_histogram",
+        weights_dir=str(trained_run / "weights"),
         steps=3,
         checkpoint_every=2,
         log_every=1,
@@ -46,7 +40,7 @@ def config(source_records, target_records, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run_dir(config):
-    """The directory of a finished run with estimated weights."""
+    """The directory of a finished run with weights."""
     train(config)
     return Path(config.run_dir)
 
@@ -56,15 +50,6 @@ def test_board_shows_every_term(run_dir):
     of_2018 = {"perceptual/source", "perceptual/target"}
     assert METHOD.descriptions.keys() - of_2018 <= shown
     assert runs.read_config(run_dir)["status"] == "complete"
-
-
-def test_it_continues_to_the_very_same_weights(run_dir, config, tmp_path):
-    """Noise and dropout included."""
-    copy_run(run_dir, tmp_path / "whole")
-    forget_last_checkpoint(run_dir)
-    train(config)
-    assert first_step_logged_last(run_dir, "kl/source") == 3
-    assert_same_checkpoints(run_dir, tmp_path / "whole")
 
 
 def test_exported_generator_is_deterministic_and_takes_any_size(run_dir):

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -56,36 +53,13 @@ def _red_is_sky(images: tf.Tensor) -> tf.Tensor:
     return 20.0 * tf.one_hot(tf.where(red, 10, 0), 19)
 
 
-def test_export_loads_without_this_library(exported, tmp_path):
-    code = f"""
-import sys
-import numpy as np
-import tensorflow as tf
-serve = tf.saved_model.load({str(exported)!r}).signatures["serving_default"]
-for size in ((32, 64), (33, 47)):
-    out = serve(images=tf.zeros([2, *size, 3], tf.uint8))
-    assert list(out) == ["probabilities"], list(out)
-    shares = out["probabilities"]
-    assert shares.shape == (2, *size, 19) and shares.dtype == tf.float32
-    np.testing.assert_allclose(tf.reduce_sum(shares, -1), 1.0, atol=1e-5)
-assert not any(name.startswith("kliep_tf") for name in sys.modules)
-"""
-    # -I: neither the working directory nor PYTHONPATH is searched.
-    done = subprocess.run(
-        [sys.executable, "-I", "-c", code],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
-
-
 def test_export_computes_what_the_network_does(network, exported):
     images = _images(1, 40, 56, 3)
     logits = network(images / np.float32(127.5) - 1, training=False)
     np.testing.assert_allclose(
         load_segmenter(exported)(images), tf.nn.softmax(logits), atol=1e-5
     )
+    # That it loads without this library: tests/programs/test_export.py.
 
 
 FEW = ClassSet(

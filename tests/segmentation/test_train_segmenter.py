@@ -1,8 +1,6 @@
 import dataclasses
-import itertools
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +14,13 @@ from kliep_tf import runs
 from kliep_tf.data import records, weights
 from kliep_tf.data.index import build_index
 from kliep_tf.errors import UserError
-from kliep_tf.segmentation import training_run
 from kliep_tf.segmentation.inference import load_segmenter
 from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from kliep_tf.training.checkpoints import checkpoint_steps
-from kliep_tf.training.loop import run_steps
+from tests import processes
 from tests.conftest import respelled
+from tests.programs.run_directories import copy_run, forget_last_checkpoint
 from tests.segmentation.checkpoints import last_numbers
 from tests.segmentation.small_network import normalized
 
@@ -88,29 +86,15 @@ def test_second_run_finds_it_done_by_any_path(
 
 
 def test_continued_run_ends_like_an_undisturbed_one(
-    street_records, undisturbed, tmp_path, monkeypatch
+    street_records, undisturbed, tmp_path
 ):
-    class Killed(BaseException):
-        """Nothing catches it: like a kill, it leaves no time to save."""
-
-    def run_until_step_4(train_step, *rest, **options):
-        calls = itertools.count(1)
-
-        def dying_step(batch):
-            if next(calls) == 4:
-                raise Killed
-            return train_step(batch)
-
-        return run_steps(dying_step, *rest, **options)
-
-    config = _config(street_records, tmp_path / "run")
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        patch.setattr(training_run, "run_steps", run_until_step_4)
-        train_segmenter(config)
-    # Step 2 is saved, step 3 is lost, and nothing looks finished.
-    assert checkpoint_steps(tmp_path / "run" / runs.CHECKPOINTS) == [0, 2]
-    assert not (tmp_path / "run" / runs.SAVED_MODEL).exists()
-    train_segmenter(config)
+    copy_run(undisturbed, tmp_path / "run")
+    # As a kill between steps 2 and 4 leaves it.
+    forget_last_checkpoint(tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / runs.SAVED_MODEL)
+    assert checkpoint_steps(tmp_path / "run" / runs.CHECKPOINTS) == [2]
+    train_segmenter(_config(street_records, tmp_path / "run"))
+    assert (tmp_path / "run" / runs.SAVED_MODEL / "saved_model.pb").exists()
     expected = last_numbers(undisturbed)
     found = last_numbers(tmp_path / "run")
     assert expected.keys() == found.keys()
@@ -139,9 +123,7 @@ for devices in ("none", "mirrored"):
         network="normalized", optimizer="sgd", weight_decay=0.1,
         head_learning_rate_factor=10, example_weights="loss"))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True
-    )
+    done = processes.run(["-c", code])
     assert done.returncode == 0, done.stderr
     one, two = (last_numbers(tmp_path / name) for name in ("none", "mirrored"))
     assert one.keys() == two.keys()
