@@ -81,7 +81,8 @@ def soak(config: SoakConfig) -> None:
 
 
 def _soak(config: SoakConfig, root: Path) -> None:
-    world = World(root / "world")
+    # Of this commit: what was made by another may be other bytes.
+    world = World(root / f"world_{_commit()}")
     chosen = [
         one
         for one in world.programs()
