@@ -129,10 +129,9 @@ def claim(
     with _lock(directory) if write else contextlib.nullcontext(True) as locked:
         record = _found_record(directory, program, part)
         fresh = _new_record(program, config, dict(inputs or {}))
-        difference = ""
-        if record:
-            difference = _difference(record, fresh, config, directory)
-        if record and difference:
+        if record and (
+            difference := _difference(record, fresh, config, directory)
+        ):
             if not overwrite or record["program"] != program:
                 raise UserError(f"{directory}: {difference}")
             record = None

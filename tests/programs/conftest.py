@@ -1,6 +1,7 @@
 """One tiny run, trained once and exported, for all tests of programs."""
 
 import dataclasses
+from pathlib import Path
 
 import pytest
 
@@ -54,4 +55,23 @@ def trained_run(tiny_config, shared_root, tmp_path_factory):
     # One a process: some tests lose a file of it and have it made again.
     run_dir = tmp_path_factory.mktemp("runs") / "tiny"
     copy_run(made, run_dir)
+    return run_dir
+
+
+@pytest.fixture(scope="module")
+def method_config(source_records, target_records, tmp_path_factory):
+    """A training of the tiny method, into a directory of this module's."""
+    run_dir = tmp_path_factory.mktemp("runs") / "tiny_method"
+    return tiny_training.make_config(source_records, target_records, run_dir)
+
+
+@pytest.fixture(scope="module")
+def method_run(method_config, tiny_method_registered, shared_root):
+    """The directory of that run, finished; the module's to change."""
+
+    def make(run_dir):
+        train(dataclasses.replace(method_config, run_dir=str(run_dir)))
+
+    run_dir = Path(method_config.run_dir)
+    copy_run(make_once(shared_root / "tiny_method_run", make), run_dir)
     return run_dir

@@ -9,7 +9,6 @@ import random
 import shutil
 import signal
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,27 +28,13 @@ from tests.programs.run_directories import (
     mark_incomplete,
     wait_for_checkpoint,
 )
-from tests.programs.tiny_training import make_config
 
 pytestmark = pytest.mark.usefixtures("tiny_method_registered")
 
 
-@pytest.fixture(scope="module")
-def config(source_records, target_records, tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("interrupted") / "whole"
-    return make_config(source_records, target_records, run_dir)
-
-
-@pytest.fixture(scope="module")
-def finished(config, tiny_method_registered):
-    """The directory of a run that nothing disturbed."""
-    train(config)
-    return Path(config.run_dir)
-
-
-def test_killed_run_continues_to_the_very_same_weights(tmp_path, config):
+def test_killed_run_continues_to_the_very_same_weights(tmp_path, method_config):
     config = dataclasses.replace(
-        config,
+        method_config,
         # Checkpoints all the time, so that many kills find one half written.
         steps=20,
         checkpoint_every=1,
@@ -82,27 +67,27 @@ def test_killed_run_continues_to_the_very_same_weights(tmp_path, config):
 
 
 def test_damaged_checkpoint_is_reported_and_the_one_before_used(
-    tmp_path, config, finished, capsys
+    tmp_path, method_config, method_run, capsys
 ):
-    copy_run(finished, tmp_path / "run")
+    copy_run(method_run, tmp_path / "run")
     mark_incomplete(tmp_path / "run")
     newest = tmp_path / "run" / "checkpoints" / "ckpt-4.data-00000-of-00001"
     newest.write_bytes(newest.read_bytes()[:100])
-    train(dataclasses.replace(config, run_dir=str(tmp_path / "run")))
+    train(dataclasses.replace(method_config, run_dir=str(tmp_path / "run")))
     assert "ckpt-4: damaged" in capsys.readouterr().out
-    assert_same_checkpoints(tmp_path / "run", finished)
+    assert_same_checkpoints(tmp_path / "run", method_run)
 
 
-def test_lost_export_is_made_again(config, finished, capsys):
-    graph = finished / "saved_model" / "saved_model.pb"
+def test_lost_export_is_made_again(method_config, method_run, capsys):
+    graph = method_run / "saved_model" / "saved_model.pb"
     graph.unlink()
-    train(config)
+    train(method_config)
     assert graph.exists()
     assert "already trained" not in capsys.readouterr().out
 
 
 def test_damaged_example_is_told_in_one_line_with_its_step(
-    tmp_path, config, source_records
+    tmp_path, method_config, source_records
 ):
     shutil.copytree(source_records, tmp_path / "records")
     path = tmp_path / "records" / records.shard_name("train", 0, 2)
@@ -111,7 +96,7 @@ def test_damaged_example_is_told_in_one_line_with_its_step(
     examples[5] = records.replace_image(examples[3], b"no image", "png")
     records.write_shard(path, examples)
     damaged = dataclasses.replace(
-        config,
+        method_config,
         source_records=str(tmp_path / "records"),
         run_dir=str(tmp_path / "run"),
         steps=12,  # an epoch of the source, two at a time
@@ -124,10 +109,10 @@ def test_damaged_example_is_told_in_one_line_with_its_step(
     assert "\n" not in str(raised.value)
 
 
-def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, config):
+def test_nan_in_the_loss_stops_the_run_and_names_it(tmp_path, method_config):
     # Weights of such a size that three of them have no sum.
     growing = dataclasses.replace(
-        config,
+        method_config,
         run_dir=str(tmp_path / "run"),
         first_rate=3e38,
         steps=20,

@@ -22,60 +22,53 @@ from tests.programs.run_directories import (
     forget_last_checkpoint,
     scalars,
 )
-from tests.programs.tiny_training import make_config, parse
+from tests.programs.tiny_training import parse
 from tests.translation import tiny_method
 
 pytestmark = pytest.mark.usefixtures("tiny_method_registered")
 
 
-@pytest.fixture(scope="module")
-def config(source_records, target_records, tmp_path_factory):
-    run_dir = tmp_path_factory.mktemp("runs") / "tiny_method"
-    return make_config(source_records, target_records, run_dir)
-
-
-@pytest.fixture(scope="module")
-def run_dir(config, tiny_method_registered):
-    """The directory of a finished run."""
-    program.train(config)
-    return Path(config.run_dir)
-
-
-def test_flags_are_the_common_ones_and_its_own(config):
-    assert (config.method, config.first_rate, config.steps) == ("tiny", 0.25, 4)
+def test_flags_are_the_common_ones_and_its_own(method_config):
+    assert (
+        method_config.method,
+        method_config.first_rate,
+        method_config.steps,
+    ) == ("tiny", 0.25, 4)
     # A method's default wins over that of all methods.
-    assert config.batch_size == 2
+    assert method_config.batch_size == 2
     with pytest.raises(UserError, match="cycle_weight"):
         parse("--cycle_weight=1")
 
 
-def test_it_trains_by_its_own_schedule_and_labels(run_dir):
-    figures = scalars(run_dir)
+def test_it_trains_by_its_own_schedule_and_labels(method_run):
+    figures = scalars(method_run)
     assert figures["learning_rate/tiny"] == [0.25, 0.125, 0.0625, 0.03125]
     assert figures["tiny/sky"][3] < figures["tiny/sky"][0]
     # Never touched: nothing asks it to change.
     assert figures["tiny/target"] == [0, 0, 0, 0]
-    assert runs.read_config(run_dir)["status"] == "complete"
+    assert runs.read_config(method_run)["status"] == "complete"
 
 
-def test_it_continues_to_the_very_same_weights(run_dir, config, tmp_path):
-    copy_run(run_dir, tmp_path / "whole")
-    forget_last_checkpoint(run_dir)
-    program.train(config)
-    assert first_step_logged_last(run_dir, "tiny/sky") == 3
-    assert_same_checkpoints(run_dir, tmp_path / "whole")
+def test_it_continues_to_the_very_same_weights(
+    method_run, method_config, tmp_path
+):
+    copy_run(method_run, tmp_path / "whole")
+    forget_last_checkpoint(method_run)
+    program.train(method_config)
+    assert first_step_logged_last(method_run, "tiny/sky") == 3
+    assert_same_checkpoints(method_run, tmp_path / "whole")
 
 
 def test_any_checkpoint_is_exported_and_translates(
-    run_dir, source_records, tmp_path
+    method_run, source_records, tmp_path
 ):
-    assert checkpoint_steps(run_dir / "checkpoints") == [0, 2, 4]
+    assert checkpoint_steps(method_run / "checkpoints") == [0, 2, 4]
     exported = export(
         ExportConfig(
-            run_dir=str(run_dir), output_dir=str(tmp_path / "model"), step=2
+            run_dir=str(method_run), output_dir=str(tmp_path / "model"), step=2
         )
     )
-    path = str(run_dir / "checkpoints" / "ckpt-2")
+    path = str(method_run / "checkpoints" / "ckpt-2")
     kernel, bias = (
         variable.numpy()
         for variable in tiny_method.restore(path, None, False).network.variables
@@ -110,7 +103,7 @@ def first_image(directory):
     return tf.io.decode_png(example[records.ENCODED]).numpy().astype(float)
 
 
-def test_what_it_cannot_train_on_is_one_line(config, tmp_path):
+def test_what_it_cannot_train_on_is_one_line(method_config, tmp_path):
     bare = write_records(
         tmp_path / "bare", number=2, sky=0.5, bright=True, labelled=False
     )
@@ -120,7 +113,7 @@ def test_what_it_cannot_train_on_is_one_line(config, tmp_path):
         ({"first_rate": 0.0}, "--first_rate=0.0: expected more than 0"),
     ):
         changed = dataclasses.replace(
-            config, run_dir=str(tmp_path / "run"), **changes
+            method_config, run_dir=str(tmp_path / "run"), **changes
         )
         with pytest.raises(UserError, match=message):
             program.train(changed)
