@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf import cli, runs, segmenter_flags
+from kliep_tf import cli, fingerprints, runs, segmenter_flags
 from kliep_tf.data import weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
@@ -270,8 +270,8 @@ def _fingerprints(
 ) -> dict[str, str]:
     """Returns fingerprints by which a replaced input is noticed."""
     inputs = {
-        "source_records": runs.fingerprint(data.source.paths),
-        "target_records": runs.fingerprint(data.target.paths),
+        "source_records": fingerprints.of(data.source.paths),
+        "target_records": fingerprints.of(data.target.paths),
         **segmenter_flags.backbone_fingerprint(config),
     }
     if config.weights_dir:
@@ -279,13 +279,13 @@ def _fingerprints(
             weights.weights_path(config.weights_dir, domain)
             for domain in weights.DOMAINS
         ]
-        inputs["weights"] = runs.fingerprint(paths)
+        inputs["weights"] = fingerprints.of(paths)
     if config.segmenter_run:
         start = _start_checkpoint(config)
-        inputs["segmenter_run"] = runs.fingerprint([f"{start}.index"])
+        inputs["segmenter_run"] = fingerprints.of([f"{start}.index"])
     files = method.files(settings)
     if files:
-        inputs[f"{config.method} files"] = runs.fingerprint(files)
+        inputs[f"{config.method} files"] = fingerprints.of(files)
     return inputs
 
 

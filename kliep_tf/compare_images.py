@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 # Before TensorFlow, which it keeps from logging its start.
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 
 # isort: split
 import tensorflow as tf
@@ -165,13 +165,13 @@ def _inputs(
     config: CompareImagesConfig, *indices: RecordIndex
 ) -> dict[str, str]:
     """Returns fingerprints of all that is read."""
-    inputs = {
-        flag: runs.fingerprint(index.paths)
+    inputs: dict[str, str] = {
+        flag: fingerprints.of(index.paths)
         for flag, index in zip(_SETS, indices, strict=True)
     }
     for flag in ("perceptual_weights", "inception"):
         if path := getattr(config, flag):
-            inputs[flag] = runs.fingerprint(runs.files_of(path))
+            inputs[flag] = fingerprints.of(fingerprints.files_of(path))
     return inputs
 
 

@@ -11,7 +11,7 @@ import sys
 
 import numpy as np
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.summaries import class_set_of
 from kliep_tf.data.tensors import tensor_files
@@ -147,17 +147,17 @@ def _warn(config: EstimateConfig, text: str) -> str:
 
 def _fingerprints(config: EstimateConfig, shards: Shards) -> dict[str, str]:
     """Returns fingerprints that show whether an input has been replaced."""
-    inputs = {
-        f"{domain} records": runs.fingerprint(paths)
+    inputs: dict[str, str] = {
+        f"{domain} records": fingerprints.of(paths)
         for domain, paths in shards.items()
     }
     if config.embedding_weights:
-        inputs["embedding weights"] = runs.fingerprint(
+        inputs["embedding weights"] = fingerprints.of(
             [config.embedding_weights]
         )
     if config.segmenter_backbone:
         files = tensor_files(config.segmenter_backbone)
-        inputs["the segmenter's backbone"] = runs.fingerprint(files)
+        inputs["the segmenter's backbone"] = fingerprints.of(files)
     if config.segmenter and saved_models.is_whole(config.segmenter):
         inputs["the segmenter"] = saved_models.fingerprint(config.segmenter)
     return inputs

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 from kliep_tf.data import confusions, records
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.confusions import FrameConfusions
@@ -133,12 +133,12 @@ def evaluate(config: EvaluateConfig) -> None:
     segmenter = load_segmenter(config.segmenter, classes)
     segmenter = average_views(segmenter, scales, config.flip)
     inputs = {
-        "records": runs.fingerprint(paths),
-        "segmenter": runs.fingerprint(runs.files_of(config.segmenter)),
+        "records": fingerprints.of(paths),
+        "segmenter": fingerprints.of(fingerprints.files_of(config.segmenter)),
     }
     ceiling = _ceiling(config, inputs["segmenter"])
     if ceiling:
-        inputs["ceiling"] = runs.fingerprint([_report_of(config.ceiling)])
+        inputs["ceiling"] = fingerprints.of([_report_of(config.ceiling)])
     with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
         report = claim.directory / REPORT_MD
         if claim.finished and report.exists():
@@ -207,7 +207,7 @@ def _ceiling(
     record = runs.read_config(config.ceiling)
     if record["program"] != PROGRAM or record.get("status") != "complete":
         raise UserError(f"{where}: expected a finished output of {PROGRAM}")
-    if record["inputs"].get("segmenter") != segmenter_fingerprint:
+    if not runs.is_input(segmenter_fingerprint, record, "segmenter"):
         raise UserError(
             f"{where}: expected an evaluation of the same segmenter, found one "
             f"of {record['arguments'].get('segmenter')}"

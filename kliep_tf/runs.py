@@ -11,12 +11,11 @@ import contextlib
 import dataclasses
 import datetime
 import errno
-import hashlib
 import importlib.metadata
 import json
 import os
 import platform
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -46,11 +45,31 @@ _RECORDS = {
             "program": str,
             "arguments": dict,
             "inputs": {str: str},
+            "contents": Maybe({str: str}),
             "versions": Maybe({str: str}),
             "status": Maybe(str),
         }
     }
 }
+
+
+class Fingerprint(str):
+    """A digest by which an input is known at a glance, and how to be sure.
+
+    It is text, to be kept in JSON; `kliep_tf.fingerprints` makes it.
+
+    Attributes:
+        content: returns a digest of all that the input holds, which takes
+            longer.
+    """
+
+    content: Callable[[], str]
+
+    def __new__(cls, digest: str, content: Callable[[], str]) -> "Fingerprint":
+        """Makes one."""
+        made = super().__new__(cls, digest)
+        made.content = content
+        return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,7 +120,9 @@ def claim(
         program: the program's module name.
         config: the program's frozen config; fields whose flag says
             `affects_output=False` may differ when work is continued.
-        inputs: fingerprints of what is read, by name (see `fingerprint`).
+        inputs: fingerprints of what is read, by name. Those of
+            `kliep_tf.fingerprints` may differ, as long as their contents are
+            those that this output was begun with.
         part: distinguishes several outputs in one directory (splits). By
             default all of it is claimed, which no other program may share.
         overwrite: make the same program's earlier output anew, where it was
@@ -129,6 +150,8 @@ def claim(
     with _lock(directory) if write else contextlib.nullcontext(True) as locked:
         record = _found_record(directory, program, part)
         fresh = _new_record(program, config, dict(inputs or {}))
+        if record:
+            _know_copies(record, fresh)
         if record and (
             difference := _difference(record, fresh, config, directory)
         ):
@@ -141,7 +164,7 @@ def claim(
         if write and locked:
             _sweep(directory)
         if record is None:
-            record = fresh
+            record = fresh | {"contents": _contents(fresh["inputs"])}
             if write:
                 _write_record(directory, part, record)
         yield Claim(directory, part, finished, record)
@@ -164,6 +187,22 @@ def read_config(
     return record
 
 
+def is_input(value: str, record: Mapping[str, Any], name: str) -> bool:
+    """Whether a fingerprint is that of an input of a record.
+
+    Contents are read only where names, sizes or times differ, as they do in a
+    copy.
+    """
+    if record["inputs"].get(name) == value:
+        return True
+    expected = (record.get("contents") or {}).get(name)
+    return (
+        expected is not None
+        and isinstance(value, Fingerprint)
+        and value.content() == expected
+    )
+
+
 def config_from_record(config_class: type, record: Mapping[str, Any]) -> Any:
     """Returns the `config_class` whose arguments `record` holds.
 
@@ -178,28 +217,6 @@ def config_from_record(config_class: type, record: Mapping[str, Any]) -> Any:
             if name in known
         }
     )
-
-
-def fingerprint(paths: Iterable[str | os.PathLike]) -> str:
-    """Returns a short digest of files' names, sizes and modification times.
-
-    The files are not read: a dataset of 100 GB is fingerprinted in
-    milliseconds, and replaced files are noticed.
-    """
-    digest = hashlib.sha256()
-    for path in sorted(str(path) for path in paths):
-        status = os.stat(path)
-        line = f"{os.path.basename(path)} {status.st_size} {status.st_mtime_ns}"
-        digest.update(line.encode())
-    return digest.hexdigest()[:16]
-
-
-def files_of(path: str | os.PathLike) -> list[Path]:
-    """Returns the files under a directory, or the file itself."""
-    path = Path(path)
-    if path.is_dir():
-        return [entry for entry in path.rglob("*") if entry.is_file()]
-    return [path]
 
 
 def versions() -> dict[str, str]:
@@ -300,6 +317,24 @@ def _found_record(directory: Path, program: str, part: str) -> dict | None:
     return records.get(part)
 
 
+def _contents(inputs: Mapping[str, str]) -> dict[str, str]:
+    """Returns digests of the contents of those inputs that are files."""
+    return {
+        name: value.content()
+        for name, value in inputs.items()
+        if isinstance(value, Fingerprint)
+    }
+
+
+def _know_copies(record: dict, fresh: dict) -> None:
+    """Gives the record the fingerprints of inputs that hold the same."""
+    record["inputs"] = record["inputs"] | {
+        name: value
+        for name, value in fresh["inputs"].items()
+        if name in record["inputs"] and is_input(value, record, name)
+    }
+
+
 def _difference(record: dict, fresh: dict, config: Any, directory: Path) -> str:
     """Returns the first thing that has changed since `record`, "" for none."""
     if record["program"] != fresh["program"]:
@@ -322,7 +357,7 @@ def _difference(record: dict, fresh: dict, config: Any, directory: Path) -> str:
         # What an input holds is compared below, not how its path is spelled.
         name = field.metadata.get("read_as")
         known = name in record["inputs"] and name in fresh["inputs"]
-        if old != new and not known:
+        if old != new and not known and not _same_file(old, new):
             return (
                 f"made with --{field.name}={_shown(old)}, now asked for "
                 f"--{field.name}={_shown(new)}; expected the same arguments "
@@ -337,6 +372,15 @@ def _difference(record: dict, fresh: dict, config: Any, directory: Path) -> str:
                 "directory"
             )
     return ""
+
+
+def _same_file(old: Any, new: Any) -> bool:
+    """Whether two values are spellings of one path that is there."""
+    if not (isinstance(old, str) and isinstance(new, str)):
+        return False
+    with contextlib.suppress(OSError, ValueError):
+        return os.path.samefile(old, new)
+    return False
 
 
 def _paths(record: dict, config: Any, name: str) -> str:

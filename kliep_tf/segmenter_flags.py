@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints
 from kliep_tf.data import records
 from kliep_tf.data.class_sets import ClassSet, require_same_classes
 from kliep_tf.data.reading import require_labels
@@ -266,4 +266,4 @@ def backbone_fingerprint(config: SegmenterFlags) -> dict[str, str]:
     if not config.backbone_weights:
         return {}
     files = tensor_files(config.backbone_weights)
-    return {"backbone_weights": runs.fingerprint(files)}
+    return {"backbone_weights": fingerprints.of(files)}

@@ -13,7 +13,14 @@ import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
-from kliep_tf import cli, export, runs, train_task_segmenter, train_weights
+from kliep_tf import (
+    cli,
+    export,
+    fingerprints,
+    runs,
+    train_task_segmenter,
+    train_weights,
+)
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import has_labels
@@ -77,13 +84,13 @@ def train(config: TrainConfig) -> None:
         provider.check(config, source)
     worker = this_worker(config.distribution)
     inputs = {
-        "source records": runs.fingerprint(source.paths),
-        "target records": runs.fingerprint(target.paths),
+        "source records": fingerprints.of(source.paths),
+        "target records": fingerprints.of(target.paths),
         **train_weights.fingerprint(config),
     }
     files = method.files(settings)
     if files:
-        inputs[f"{config.method} files"] = runs.fingerprint(files)
+        inputs[f"{config.method} files"] = fingerprints.of(files)
     for provider in providers.values():
         inputs.update(provider.fingerprint(config))
     with runs.claim(

@@ -15,7 +15,7 @@ import math
 
 import numpy as np
 
-from kliep_tf import cli, runs, segmenter_flags
+from kliep_tf import cli, fingerprints, runs, segmenter_flags
 from kliep_tf.data import records
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index
@@ -103,14 +103,14 @@ def _fingerprints(
 ) -> dict[str, str]:
     """Returns fingerprints by which a replaced input is noticed."""
     inputs = {
-        "train_records": runs.fingerprint(paths),
+        "train_records": fingerprints.of(paths),
         **segmenter_flags.backbone_fingerprint(config),
     }
     if config.weights_dir:
         # Raises a UserError where there are no weights.
         load_weights(config.weights_dir, "source")
         path = weights_path(config.weights_dir, "source")
-        inputs["weights"] = runs.fingerprint([path])
+        inputs["weights"] = fingerprints.of([path])
     return inputs
 
 

@@ -4,7 +4,7 @@ import os
 
 import numpy as np
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 from kliep_tf.data import weights
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.errors import UserError
@@ -21,7 +21,7 @@ def fingerprint(config: TrainConfig) -> dict[str, str]:
     if not (_uses_weights(config) and weights.has_weights(directory)):
         return {}
     paths = [weights.weights_path(directory, name) for name in weights.DOMAINS]
-    return {"weights": runs.fingerprint(paths)}
+    return {"weights": fingerprints.of(paths)}
 
 
 def check(config: TrainConfig) -> None:

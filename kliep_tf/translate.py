@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 from kliep_tf.data import records, summaries, weights
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import summarize_split
@@ -126,12 +126,12 @@ def translate(config: TranslateConfig) -> None:
     )
     work.load()  # what is no translator is told before anything is written
     inputs = {
-        "source records": runs.fingerprint(paths),
+        "source records": fingerprints.of(paths),
         "the SavedModel": work.fingerprint,
     }
     if config.weights_dir:
         path = weights.weights_path(config.weights_dir, "source")
-        inputs["weights"] = runs.fingerprint([path])
+        inputs["weights"] = fingerprints.of([path])
     with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:
         if claim.finished and not _missing(config, paths):
             print(f"{config.output_dir}: already translated")

@@ -93,6 +93,26 @@ def test_input_is_known_by_its_content_not_by_its_path(tmp_path):
         pass
 
 
+def test_a_flag_names_the_same_file_however_it_is_spelled(
+    tmp_path, monkeypatch
+):
+    @dataclasses.dataclass(frozen=True)
+    class Named:
+        flagfile: str = cli.flag("a file")
+
+    (tmp_path / "a").write_text("")
+    (tmp_path / "b").write_text("")
+    monkeypatch.chdir(tmp_path)
+    for path in ("a", "./a", str(tmp_path / "a")):
+        with claim("out", Named(path)):
+            pass
+    with (
+        pytest.raises(UserError, match="--flagfile=a, now asked for"),
+        claim("out", Named("b")),
+    ):
+        pass
+
+
 def test_number_of_workers_may_change(tmp_path):
     with claim(tmp_path):
         pass
@@ -243,15 +263,6 @@ def test_lock_of_a_killed_process_blocks_nobody(tmp_path):
     assert (tmp_path / ".lock").exists()
     with claim(tmp_path) as again:
         assert not again.finished
-
-
-def test_fingerprint_changes_with_a_file(tmp_path):
-    file = tmp_path / "shard"
-    file.write_text("a")
-    first = runs.fingerprint([file])
-    assert runs.fingerprint([file]) == first
-    file.write_text("ab")
-    assert runs.fingerprint([file]) != first
 
 
 def test_atomic_write_leaves_only_the_file(tmp_path):

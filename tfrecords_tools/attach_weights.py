@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 # Before TensorFlow, whose notices it hushes.
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 
 # isort: split
 from kliep_tf.data import records, summaries, weights
@@ -85,8 +85,8 @@ def attach_weights(config: AttachWeightsConfig) -> None:
         "tfrecords_tools.attach_weights",
         config,
         inputs={
-            "records": runs.fingerprint(shards),
-            "weights": runs.fingerprint([weights_file]),
+            "records": fingerprints.of(shards),
+            "weights": fingerprints.of([weights_file]),
         },
         part=split,
     ) as claim:

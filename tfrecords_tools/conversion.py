@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from kliep_tf import runs
+from kliep_tf import fingerprints, runs
 from kliep_tf import worker_processes as workers
 from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import ClassSet
@@ -24,6 +24,7 @@ from kliep_tf.errors import UserError
 from kliep_tf.shard_runners import LOCAL
 from tfrecords_tools.conversion_flags import (
     FRAMES_PER_SHARD,
+    LABEL_MAP,
     MOST_SHARDS,
     ConversionConfig,
     check_flags,
@@ -128,7 +129,7 @@ def write(
         config.output_dir,
         program,
         config,
-        inputs=_fingerprints(frames),
+        inputs=_fingerprints(frames, config),
         part=config.prefix,
     ) as claim:
         if claim.finished and _is_whole(claim.directory, config.prefix):
@@ -161,12 +162,18 @@ def _check_filenames(frames: Sequence[RawFrame]) -> None:
             ) from None
 
 
-def _fingerprints(frames: Sequence[RawFrame]) -> dict[str, str]:
+def _fingerprints(
+    frames: Sequence[RawFrame], config: ConversionConfig
+) -> dict[str, str]:
     labels = [frame.label.path for frame in frames if frame.label]
-    return {
-        "images": runs.fingerprint(frame.image_path for frame in frames),
-        "labels": runs.fingerprint(labels),
+    found: dict[str, str] = {
+        "images": fingerprints.of(frame.image_path for frame in frames),
+        "labels": fingerprints.of(labels),
     }
+    label_map = getattr(config, "label_map", "")
+    if os.path.isfile(label_map):
+        found[LABEL_MAP] = fingerprints.of([label_map])
+    return found
 
 
 def _is_whole(directory: Path, split: str) -> bool:

@@ -9,6 +9,8 @@ from tfrecords_tools.splitting import check_name
 
 MOST_SHARDS = 64
 FRAMES_PER_SHARD = 16
+# The name of its fingerprint, where it is a file.
+LABEL_MAP = "label map"
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +85,7 @@ class FolderConfig(ConversionConfig):
         "(cityscapes_train_ids, for example) or a CSV or JSON file. By default "
         "the dataset's own ids.",
         default="",
+        read_as=LABEL_MAP,
     )
 
 

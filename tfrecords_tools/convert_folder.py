@@ -33,7 +33,7 @@ from kliep_tf.data import summaries
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
 from tfrecords_tools import conversion, joining, raw_files, splitting
-from tfrecords_tools.conversion_flags import ConversionConfig
+from tfrecords_tools.conversion_flags import LABEL_MAP, ConversionConfig
 from tfrecords_tools.encoding import RawLabel
 from tfrecords_tools.label_maps import LabelMap, load_label_map
 
@@ -73,6 +73,7 @@ class ConvertFolderConfig(ConversionConfig):
         "What the values in the label files mean: a label map that ships, such "
         "as gta5, or a CSV or JSON file.",
         default="",
+        read_as=LABEL_MAP,
     )
     dataset: str = cli.flag(
         "The dataset's name in dataset.json. By default that of the folder.",

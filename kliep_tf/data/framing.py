@@ -56,6 +56,19 @@ def read_spans(path: str | os.PathLike) -> list[tuple[int, int]]:
     return spans
 
 
+def read_checksums(path: str | os.PathLike) -> Iterator[bytes]:
+    """Yields the four bytes of every record's checksum, without the data.
+
+    Raises:
+        DataError: the file is no TFRecord file, is damaged or is cut short.
+    """
+    spans = read_spans(path)
+    with open(path, "rb") as file:
+        for start, length in spans:
+            file.seek(start + length)
+            yield file.read(_CHECKSUM.size)
+
+
 def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
     """Returns one record's data, having compared it with its checksum.
 

@@ -23,7 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 from kliep_tf.data.features import Features
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.summaries import class_set_of
@@ -104,7 +104,7 @@ def _shards(pair: Pair) -> Shards:
 
 def _inputs(pairs: list[Pair], shards: list[Shards]) -> dict[str, str]:
     return {
-        f"{pair.name}, {name} records": runs.fingerprint(found[name])
+        f"{pair.name}, {name} records": fingerprints.of(found[name])
         for pair, found in zip(pairs, shards, strict=True)
         for name in DOMAINS
     }

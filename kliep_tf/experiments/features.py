@@ -50,7 +50,7 @@ def study(config: FeatureStudyConfig) -> None:
         config.output_dir,
         PROGRAM,
         config,
-        inputs=plan.fingerprints(config, shards),
+        inputs=plan.input_fingerprints(config, shards),
     ) as claim:
         if claim.finished and (claim.directory / f"{_NAME}.md").exists():
             print(f"{config.output_dir}: already done")

@@ -15,7 +15,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from kliep_tf import cli, estimate_weights, runs
+from kliep_tf import cli, estimate_weights, fingerprints, runs
 from kliep_tf.data.features import load_features
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.weights import DOMAINS, load_weights
@@ -49,7 +49,7 @@ def study(config: LabelStudyConfig) -> None:
         for name in DOMAINS
     }
     inputs = {
-        f"{name} records": runs.fingerprint(paths)
+        f"{name} records": fingerprints.of(paths)
         for name, paths in shards.items()
     }
     with runs.claim(config.output_dir, PROGRAM, config, inputs=inputs) as claim:

@@ -1,5 +1,6 @@
 """SavedModels that appear whole, or not at all."""
 
+import functools
 import os
 import shutil
 from collections.abc import Mapping
@@ -8,7 +9,7 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
-from kliep_tf import runs
+from kliep_tf import fingerprints, runs
 from kliep_tf.errors import DataError, UserError, reason_of
 from kliep_tf.training import keras_compat
 from kliep_tf.training.checkpoints import DAMAGE
@@ -94,13 +95,20 @@ def is_whole(directory: str | os.PathLike) -> bool:
     return (Path(directory) / _GRAPH).is_file()
 
 
-def fingerprint(directory: str | os.PathLike) -> str:
+def fingerprint(directory: str | os.PathLike) -> runs.Fingerprint:
     """Returns a fingerprint that changes when a SavedModel is replaced.
+
+    One whose times differ is known by all its files: those of another training
+    may have the same graph.
 
     Raises:
         OSError: there is none.
     """
-    return runs.fingerprint([Path(directory) / _GRAPH])
+    files = sorted(map(str, fingerprints.files_of(directory)))
+    return runs.Fingerprint(
+        fingerprints.of([Path(directory) / _GRAPH]),
+        functools.partial(fingerprints.of_contents, files),
+    )
 
 
 def _sync(directory: Path) -> None:

@@ -186,6 +186,23 @@ def test_mistakes_are_told_in_one_line(drive, flags, message):
     assert not (drive.parent / "out").exists()
 
 
+def test_label_map_is_known_by_what_it_says(drive, monkeypatch):
+    out = one_sequence(drive)
+    before = {path: path.read_bytes() for path in out.glob("*.tfrecord")}
+    monkeypatch.chdir(drive.parent)
+    map_file = drive.parent / "three.csv"
+    os.utime(map_file, (1e9, 1e9))
+    one_sequence(drive, label_map="./three.csv")
+    map_file.rename("same.csv")
+    map_file.write_text(THREE.replace("sky", "air"))
+    with pytest.raises(UserError, match="label map has changed"):
+        one_sequence(drive)
+    with pytest.raises(UserError, match=r"label map has changed.*same[.]csv"):
+        # Of the same name it would be a copy.
+        one_sequence(drive, label_map="same.csv")
+    assert before == {path: path.read_bytes() for path in before}
+
+
 def test_glob_finds_endings_of_either_case(drive, parse):
     Image.open(drive / "one" / "rgb" / "0_rgb.JPG").save(
         drive / "one" / "rgb" / "2_rgb.jpg"

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints, runs
 from kliep_tf.experiments.comparison import rows, tables
 from kliep_tf.experiments.comparison.commands import check_commands
 from kliep_tf.experiments.comparison.experiment import run_comparison
@@ -78,7 +78,7 @@ def run_study(study: Study, setting: Setting, config: StudyConfig) -> None:
     reference, inputs = None, _given_images(study)
     if config.reference_rows:
         reference = read_reference_rows(config.reference_rows, setting.classes)
-        inputs["reference_rows"] = runs.fingerprint([config.reference_rows])
+        inputs["reference_rows"] = fingerprints.of([config.reference_rows])
 
     def describe(cache: Path) -> tuple[list[Section], dict[str, Any]]:
         scores = rows.read_numbers(setting, scored, cache)

@@ -3,7 +3,7 @@
 import dataclasses
 from collections.abc import Sequence
 
-from kliep_tf import cli, runs
+from kliep_tf import cli, fingerprints
 from kliep_tf.data.records import resolve_records
 from kliep_tf.density_ratio.embedding import BACKBONES, require_weights
 from kliep_tf.errors import UserError
@@ -247,17 +247,17 @@ def resolve_inputs(config: FeatureStudyConfig) -> dict[str, list[str]]:
     }
 
 
-def fingerprints(
+def input_fingerprints(
     config: FeatureStudyConfig, shards: dict[str, list[str]]
 ) -> dict[str, str]:
     """Returns what the study's config.json keeps of its inputs."""
-    found = {
-        f"{name} records": runs.fingerprint(paths)
+    found: dict[str, str] = {
+        f"{name} records": fingerprints.of(paths)
         for name, paths in shards.items()
     }
     for name in ("source_scenes", "target_scenes", "embedding_weights"):
         if path := getattr(config, name):
-            found[name.replace("_", " ")] = runs.fingerprint([path])
+            found[name.replace("_", " ")] = fingerprints.of([path])
     return found
 
 

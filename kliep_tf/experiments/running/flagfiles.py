@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-from kliep_tf import runs
+from kliep_tf import fingerprints
 from kliep_tf.data.tensors import tensor_files
 from kliep_tf.errors import UserError
 
@@ -99,4 +99,4 @@ def _pretrained_weights(line: str) -> list[str]:
         return []
     files = tensor_files(path.strip())
     # Another flag may override one that names no file.
-    return [runs.fingerprint(files)] if all(map(os.path.exists, files)) else []
+    return [fingerprints.of(files)] if all(map(os.path.exists, files)) else []

@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from kliep_tf import runs
+from kliep_tf import fingerprints, runs
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.tensors import tensor_files
 from kliep_tf.errors import UserError
@@ -41,7 +41,7 @@ class Records:
     @functools.cached_property
     def fingerprint(self) -> str:
         """Changes with the shards' names, sizes and modification times."""
-        return runs.fingerprint(resolve_records(self.pattern, self.flag))
+        return fingerprints.of(resolve_records(self.pattern, self.flag))
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Tensors:
             UserError: there is no such file.
         """
         try:
-            return runs.fingerprint(tensor_files(self.path))
+            return fingerprints.of(tensor_files(self.path))
         except OSError:
             raise UserError(
                 f"{self.path}: expected a file of weights, found none"

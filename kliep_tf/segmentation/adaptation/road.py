@@ -58,6 +58,7 @@ class RoadSettings:
         "File of the weights of the network's backbone, trained on photographs "
         "(ImageNet), in a format of --backbone_weights: the frozen teacher.",
         default="",
+        read_as="road files",
     )
     distillation_weight: float = flag_fields.flag(
         "Weight of the distance between the segmenter's features and the "

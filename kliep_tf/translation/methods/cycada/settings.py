@@ -25,6 +25,7 @@ class CyCADASettings(CycleGANSettings):
         "--segmenter, or segmenter/ in the weights directory, where it is "
         "trained if it is missing",
         default="",
+        read_as="task segmenter",
     )
     semantic_weight: float = cli.flag(
         "weight of both semantic losses; 0 leaves them out, which is CycleGAN",

@@ -72,6 +72,7 @@ class UNITSettings:
         "and nothing but adversary and cycle holds a translation to its "
         "image: objects may vanish",
         default="",
+        read_as="unit files",
     )
     perceptual_weight: float = cli.flag(
         "weight of the perceptual loss, where there is a file for it",
