@@ -31,7 +31,7 @@ from kliep_tf import cli, progress, runs
 from kliep_tf.errors import UserError
 from kliep_tf.experiments.toy_study.data import READINGS
 from kliep_tf.experiments.toy_study.gan import GanSettings
-from kliep_tf.experiments.toy_study.page import PageInputs, write_page
+from kliep_tf.experiments.toy_study.page import PAGE, PageInputs, write_page
 from kliep_tf.experiments.toy_study.seed import run_seed
 from kliep_tf.experiments.toy_study.weights import WeightSettings
 from kliep_tf.json_files import read_json
@@ -101,6 +101,11 @@ def toy(config: ToyConfig) -> None:
         finished = len(jobs) - len(missing)
         if not missing:
             print(f"{directory}: all {finished} runs are already done")
+            page = directory / PAGE
+            # It names the seeds and readings that it is of.
+            if page.exists() and _line(config) in page.read_text():
+                print(page)
+                return
         with progress.ProgressBar(
             len(jobs), "GANs side by side", "run", finished
         ) as bar:
@@ -230,6 +235,10 @@ def _write_page(config: ToyConfig, paths: dict[str, Path]) -> Path:
         command=cli.command_text(PROGRAM, config),
     )
     return write_page(Path(config.output_dir), inputs)
+
+
+def _line(config: ToyConfig) -> str:
+    return f"\n{cli.command_text(PROGRAM, config)}\n"
 
 
 def _write_json(path: Path, values: dict[str, Any]) -> None:

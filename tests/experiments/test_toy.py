@@ -68,8 +68,10 @@ def test_same_command_makes_only_what_is_missing(finished, capsys):
     after = read(finished, SECOND)
     for key in ("source", "vanilla", "kliep", "losses"):
         assert after[key] == before[key]
+    written = (directory / "toy.md").stat().st_mtime_ns
     toy(finished)
     assert "already done" in capsys.readouterr().out
+    assert (directory / "toy.md").stat().st_mtime_ns == written
 
 
 def test_fewer_seeds_and_one_reading_read_what_is_there(finished, capsys):

@@ -105,6 +105,9 @@ def files_of(part: str, root: str) -> Iterator[tuple[str, tuple[Damage, ...]]]:
         for name in checkpoint_files(base / "run"):
             yield str(base / "run" / name), _may_pass(ANY)
         yield str(base / "run" / "config.json"), JSON
+    elif part == "inception":
+        # Nor does a frozen graph.
+        yield str(base / "inception.pb"), _may_pass(ANY)
     else:
         folder = "run" if part == "saved_model" else "segmenter_run"
         directory = base / folder / "saved_model"

@@ -36,7 +36,7 @@ class Program:
         max_kills: of its file operations at which it is killed.
         reads: the parts of the world that it reads, for damages: "frames",
             "gta5", "cityscapes", "records", "val", "weights", "checkpoints",
-            "saved_model", "segmenter".
+            "saved_model", "segmenter", "inception".
         resumes: the part of the world that is such an output, which a damaged
             checkpoint is put into; "" for none.
     """
@@ -51,7 +51,12 @@ class Program:
 
 def programs_of(root: Path) -> list[Program]:
     """Returns all of them, with what they read under `root`."""
-    return [*_converters(root), *_weighting(root), *_trainings(root)]
+    return [
+        *_converters(root),
+        *_weighting(root),
+        *_trainings(root),
+        *_reports(root),
+    ]
 
 
 def _converters(root: Path) -> list[Program]:
@@ -187,6 +192,11 @@ def _trainings(root: Path) -> list[Program]:
             6,
             ("records",),
         ),
+    ]
+
+
+def _reports(root: Path) -> list[Program]:
+    return [
         Program(
             "evaluate",
             "kliep_tf.evaluate",
@@ -197,6 +207,30 @@ def _trainings(root: Path) -> list[Program]:
             ],
             8,
             ("val", "segmenter"),
+        ),
+        Program(
+            "compare_images",
+            "kliep_tf.compare_images",
+            lambda out: [
+                f"--records={root}/source",
+                f"--target_records={root}/val",
+                f"--inception={root}/inception.pb",
+                *("--image_height=128", "--image_width=128"),
+                f"--output_dir={out}",
+            ],
+            6,
+            ("records", "val", "inception"),
+        ),
+        Program(
+            "toy",
+            "kliep_tf.experiments.toy",
+            lambda out: [
+                *("--num_seeds=2", "--reading=scalars", "--num_vectors=200"),
+                *("--num_features=10", "--epochs=2", "--hidden_units=4"),
+                *("--num_centers=20", "--fit_scalars=200"),
+                f"--output_dir={out}",
+            ],
+            6,
         ),
     ]
 

@@ -26,6 +26,7 @@ from kliep_tf.experiments.toy_study.report import (
 )
 
 _NAME = "toy"
+PAGE = f"{_NAME}.md"
 _TITLE = "The toy experiment: vanilla GAN and KLIEP GAN"
 _PUBLISHED = Path(reporting.__path__[0], "published", "table2.csv")
 
