@@ -241,6 +241,7 @@ def _examples(
     dataset = make_image_dataset(index.paths)
     if size:
 
+        @records.unconverted
         def resize(read: LabelledImages) -> LabelledImages:
             return read._replace(
                 image=images.resize_image(read.image, size),

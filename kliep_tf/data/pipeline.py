@@ -71,6 +71,7 @@ def make_image_dataset(paths: Sequence[str]) -> tf.data.Dataset:
 
     classes = class_set_of(paths)
 
+    @records.unconverted
     def load(serialized: tf.Tensor, shard: tf.Tensor) -> LabelledImages:
         return _decode(records.parse_example(serialized, shard), classes)
 
@@ -208,6 +209,7 @@ def make_unpaired_dataset(
     )
     batches = pairs.batch(own_size, drop_remainder=True)
 
+    @records.unconverted
     def paired(source: tuple, target: tuple) -> tuple:
         (image, weight, *label), (other_image, other_weight) = source, target
         domains = (image, weight, other_image, other_weight)
@@ -263,6 +265,7 @@ def _training_stream(
 
     stream_seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
 
+    @records.unconverted
     def at(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
         types = (tf.string, tf.string, tf.float32)
         serialized, shard, weight = (
@@ -276,7 +279,7 @@ def _training_stream(
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     if wanted is not None:
-        positions = positions.filter(wanted)
+        positions = positions.filter(records.unconverted(wanted))
     return positions.map(
         at, num_parallel_calls=num_parallel_calls, deterministic=True
     )

@@ -112,6 +112,7 @@ def _is_labelled(paths: Sequence[str], flag: str) -> Iterator[bool]:
     """Yields whether each example has a labelled pixel."""
     classes = class_set_of(paths)
 
+    @records.unconverted
     def is_labelled(example: dict[str, tf.Tensor]) -> tf.Tensor:
         label = read_label(example, classes)
         return tf.reduce_any(label != np.uint8(classes.ignore_label))

@@ -102,6 +102,13 @@ def replace_image(serialized: bytes, image: bytes, image_format: str) -> bytes:
     return _serialize(example)
 
 
+# For the functions of a dataset. Autograph would take a second of every process
+# to rewrite all that they call; they have no Python `if` or `for` over tensors,
+# which alone need it.
+unconverted = tf.autograph.experimental.do_not_convert
+
+
+@unconverted
 def parse_example(
     serialized: tf.Tensor, shard: tf.Tensor | None = None
 ) -> dict[str, tf.Tensor]:
@@ -140,11 +147,14 @@ def shard_dataset(paths: Sequence[str]) -> tf.data.Dataset:
     shards = tf.data.Dataset.from_tensor_slices(
         ([framing.unpacked(path) for path in paths], list(paths))
     )
-    return shards.flat_map(
-        lambda file, path: tf.data.TFRecordDataset(file).map(
+
+    @unconverted
+    def examples(file: tf.Tensor, path: tf.Tensor) -> tf.data.Dataset:
+        return tf.data.TFRecordDataset(file).map(
             lambda serialized: (serialized, path)
         )
-    )
+
+    return shards.flat_map(examples)
 
 
 def filename_of(serialized: bytes, where: str) -> str:

@@ -18,7 +18,7 @@ import tensorflow as tf
 from scipy.spatial import KDTree
 
 from kliep_tf import runs
-from kliep_tf.data import images
+from kliep_tf.data import images, records
 from kliep_tf.data.reading import read_all
 from kliep_tf.density_ratio.extraction import (
     Example,
@@ -104,6 +104,7 @@ def observe(
     """
     step = -(-num_examples // MOST_IMAGES)
 
+    @records.unconverted
     def load(example: Example) -> tf.Tensor:
         return decode_resized(example, settings.image_size)
 

@@ -130,7 +130,8 @@ def extract_each(
 
     Args:
         examples: dataset of Examples.
-        load: to a tensor of the same shape for every example.
+        load: to a tensor of the same shape for every example; its branches on
+            tensors, if any, are tf.cond, since Autograph is off.
         compute: to [B, d], outside of the graph.
         names: [d], of the columns.
         num_examples: that are expected.
@@ -141,6 +142,7 @@ def extract_each(
         UserError: the number of examples is another one, or one is damaged.
     """
 
+    @records.unconverted
     def prepare(example: Example) -> tuple[tf.Tensor, ...]:
         shard = example.get(records.SHARD, "")
         return shard, example[records.FILENAME], load(example)

@@ -209,6 +209,7 @@ class _NamedImage(NamedTuple):
 
 
 def _named_images(path: str) -> tf.data.Dataset:
+    @records.unconverted
     def decode(example: dict[str, tf.Tensor]) -> _NamedImage:
         image = images.decode_image(example[records.ENCODED])
         return _NamedImage(image, example[records.FILENAME])
