@@ -10,7 +10,9 @@ from PIL import Image
 
 from kliep_tf.data import records
 from kliep_tf.segmentation.networks import NETWORKS
-from tests.segmentation.small_network import normalized, small
+from kliep_tf.train_segmenter import train_segmenter
+from tests.conftest import make_once
+from tests.segmentation.small_network import normalized, run_config, small
 
 ROAD, BUILDING, VEGETATION, SKY, CAR = 0, 2, 8, 10, 13
 COLORS = {
@@ -89,10 +91,25 @@ def write_records():
 
 
 @pytest.fixture(scope="session")
-def street_records(tmp_path_factory) -> Path:
+def street_records(shared_root) -> Path:
     """24 labelled streets of 32x64."""
-    frames = [_draw_street(seed) for seed in range(24)]
-    return _write_records(tmp_path_factory.mktemp("streets"), frames)
+    return make_once(
+        shared_root / "streets",
+        lambda directory: _write_records(
+            directory, [_draw_street(seed) for seed in range(24)]
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def segmenter_run(shared_root, street_records) -> Path:
+    """A run of train_segmenter of four steps, which nothing disturbed."""
+    return make_once(
+        shared_root / "segmenter_run",
+        lambda directory: train_segmenter(
+            run_config(street_records, directory)
+        ),
+    )
 
 
 @pytest.fixture(scope="session")

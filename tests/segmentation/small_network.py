@@ -1,8 +1,11 @@
 """Networks that compile in a second, for tests of the code around them."""
 
+from pathlib import Path
+
 import keras
 
 from kliep_tf.segmentation.layers import CountedDropout, LayerFactory
+from kliep_tf.train_segmenter import TrainSegmenterConfig
 
 
 def small(num_classes: int, seed: int, dtype: str = "float32") -> keras.Model:
@@ -44,3 +47,18 @@ def normalized(
     # Off, but with the state that a continued run needs.
     logits = CountedDropout(0.0, seed)(logits)
     return keras.Model(image, logits, name="normalized")
+
+
+def run_config(
+    train_records: Path, run_dir: Path, /, **changes
+) -> TrainSegmenterConfig:
+    """A run of four steps of `normalized`, with a checkpoint every two."""
+    defaults = {
+        "train_records": str(train_records),
+        "run_dir": str(run_dir),
+        "network": "normalized",
+        "steps": 4,
+        "batch_size": 2,
+        "checkpoint_every": 2,
+    }
+    return TrainSegmenterConfig(**defaults | changes)

@@ -22,19 +22,7 @@ from tests import processes
 from tests.conftest import respelled
 from tests.programs.run_directories import copy_run, forget_last_checkpoint
 from tests.segmentation.checkpoints import last_numbers
-from tests.segmentation.small_network import normalized
-
-
-def _config(street_records, run_dir, **changes) -> TrainSegmenterConfig:
-    defaults = {
-        "train_records": str(street_records),
-        "run_dir": str(run_dir),
-        "network": "normalized",
-        "steps": 4,
-        "batch_size": 2,
-        "checkpoint_every": 2,
-    }
-    return TrainSegmenterConfig(**defaults | changes)
+from tests.segmentation.small_network import normalized, run_config
 
 
 @pytest.fixture(scope="module")
@@ -52,59 +40,88 @@ def weighted_records(street_records, tmp_path_factory) -> Path:
     return directory
 
 
-@pytest.fixture(scope="module")
-def undisturbed(street_records, tmp_path_factory) -> Path:
-    run_dir = tmp_path_factory.mktemp("undisturbed") / "run"
-    train_segmenter(_config(street_records, run_dir))
-    return run_dir
-
-
-def test_run_ends_with_a_segmenter(undisturbed):
-    record = runs.read_config(undisturbed)
+def test_run_ends_with_a_segmenter(segmenter_run):
+    record = runs.read_config(segmenter_run)
     assert record["status"] == "complete"
-    segmenter = load_segmenter(undisturbed / runs.SAVED_MODEL)
+    segmenter = load_segmenter(segmenter_run / runs.SAVED_MODEL)
     shares = segmenter(np.zeros((1, 32, 64, 3), np.uint8))
     assert shares.shape == (1, 32, 64, 19)
 
 
-def test_exported_weights_are_those_of_the_last_checkpoint(undisturbed):
-    model = tf.saved_model.load(str(undisturbed / runs.SAVED_MODEL))
+def test_exported_weights_are_those_of_the_last_checkpoint(segmenter_run):
+    model = tf.saved_model.load(str(segmenter_run / runs.SAVED_MODEL))
     exported = model.signatures["serving_default"].variables
-    last = {value.tobytes() for value in last_numbers(undisturbed).values()}
+    last = {value.tobytes() for value in last_numbers(segmenter_run).values()}
     assert len(exported) > 0
     for variable in exported:
         assert variable.numpy().tobytes() in last, variable.name
 
 
 def test_second_run_finds_it_done_by_any_path(
-    undisturbed, street_records, tmp_path, capsys
+    segmenter_run, street_records, tmp_path, capsys
 ):
-    before = (undisturbed / runs.CONFIG).read_text()
-    train_segmenter(respelled(_config(street_records, undisturbed), tmp_path))
+    before = (segmenter_run / runs.CONFIG).read_text()
+    train_segmenter(
+        respelled(run_config(street_records, segmenter_run), tmp_path)
+    )
     assert "already done" in capsys.readouterr().out
-    assert (undisturbed / runs.CONFIG).read_text() == before
+    assert (segmenter_run / runs.CONFIG).read_text() == before
 
 
 def test_continued_run_ends_like_an_undisturbed_one(
-    street_records, undisturbed, tmp_path
+    street_records, segmenter_run, tmp_path
 ):
-    copy_run(undisturbed, tmp_path / "run")
+    copy_run(segmenter_run, tmp_path / "run")
     # As a kill between steps 2 and 4 leaves it.
     forget_last_checkpoint(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / runs.SAVED_MODEL)
     assert checkpoint_steps(tmp_path / "run" / runs.CHECKPOINTS) == [2]
-    train_segmenter(_config(street_records, tmp_path / "run"))
+    train_segmenter(run_config(street_records, tmp_path / "run"))
     assert (tmp_path / "run" / runs.SAVED_MODEL / "saved_model.pb").exists()
-    expected = last_numbers(undisturbed)
+    expected = last_numbers(segmenter_run)
     found = last_numbers(tmp_path / "run")
     assert expected.keys() == found.keys()
     for name, value in expected.items():
         np.testing.assert_array_equal(value, found[name], err_msg=name)
 
 
-def test_two_devices_take_the_same_step_as_one(weighted_records, tmp_path):
+@pytest.fixture(scope="module")
+def weighted_run(street_records, tmp_path_factory) -> TrainSegmenterConfig:
+    """The config of a run of one step, by weights of a directory."""
+    directory = tmp_path_factory.mktemp("weighted_run")
+    names = build_index(
+        records.resolve_records(street_records, "records")
+    ).filenames
+    save_weights(directory / "weights", names, np.linspace(0, 2, len(names)))
+    config = run_config(
+        street_records,
+        directory / "run",
+        steps=1,
+        batch_size=4,
+        optimizer="sgd",
+        weight_decay=0.1,
+        head_learning_rate_factor=10.0,
+        example_weights="loss",
+        weights_dir=str(directory / "weights"),
+    )
+    train_segmenter(config)
+    return config
+
+
+def save_weights(directory, names, values):
+    directory.mkdir()
+    values = np.asarray(values, np.float32)
+    weights.save_weights(
+        directory, weights.ImportanceWeights("source", names, values)
+    )
+
+
+def test_two_devices_take_the_same_step_as_one(weighted_run, tmp_path):
     # In a process of its own: logical devices are chosen before TensorFlow
     # starts, and its collectives serve one strategy a process.
+    config = dataclasses.replace(
+        weighted_run, run_dir=str(tmp_path / "run"), distribution="mirrored"
+    )
     code = f"""
 from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
 import tensorflow as tf
@@ -116,16 +133,11 @@ from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
 from tests.segmentation.small_network import normalized
 NETWORKS["normalized"] = normalized
 assert len(tf.config.list_logical_devices("CPU")) == 2
-for devices in ("none", "mirrored"):
-    train_segmenter(TrainSegmenterConfig(
-        train_records={str(weighted_records)!r}, steps=1, batch_size=4,
-        run_dir={str(tmp_path)!r} + "/" + devices, distribution=devices,
-        network="normalized", optimizer="sgd", weight_decay=0.1,
-        head_learning_rate_factor=10, example_weights="loss"))
+train_segmenter({config!r})
 """
     done = processes.run(["-c", code])
     assert done.returncode == 0, done.stderr
-    one, two = (last_numbers(tmp_path / name) for name in ("none", "mirrored"))
+    one, two = last_numbers(weighted_run.run_dir), last_numbers(config.run_dir)
     assert one.keys() == two.keys()
     # Plain SGD: a gradient counted twice would double the step, and the
     # momentum is the step itself.
@@ -137,7 +149,7 @@ for devices in ("none", "mirrored"):
 
 
 def test_crops_and_bfloat16(street_records, tmp_path):
-    config = _config(
+    config = run_config(
         street_records,
         tmp_path / "run",
         network="small",
@@ -176,7 +188,7 @@ def test_crops_and_bfloat16(street_records, tmp_path):
     ],
 )
 def test_bad_arguments_are_named(changes, message, street_records, tmp_path):
-    config = _config(street_records, tmp_path / "run", **changes)
+    config = run_config(street_records, tmp_path / "run", **changes)
     with pytest.raises(UserError, match=message) as raised:
         train_segmenter(config)
     assert "\n" not in str(raised.value)
@@ -186,7 +198,7 @@ def test_bad_arguments_are_named(changes, message, street_records, tmp_path):
 def test_whole_recipe_of_a_published_network(weighted_records, tmp_path):
     backbone = backbone_of(normalized(19, seed=7))
     backbone.save_weights(tmp_path / "backbone.weights.h5")
-    config = _config(
+    config = run_config(
         weighted_records,
         tmp_path / "run",
         network="normalized",
@@ -224,7 +236,7 @@ def test_whole_recipe_of_a_published_network(weighted_records, tmp_path):
 
 def test_backbone_weights_need_a_backbone(street_records, tmp_path):
     np.savez(tmp_path / "weights.npz", kernel=np.zeros(3))
-    config = _config(
+    config = run_config(
         street_records,
         tmp_path / "run",
         network="small",
@@ -239,38 +251,26 @@ def test_unlabelled_records_are_refused(draw_street, write_records, tmp_path):
         tmp_path / "records", [draw_street(0)], labelled=False
     )
     with pytest.raises(UserError, match=r"found none .* in 'frame_000'"):
-        train_segmenter(_config(unlabelled, tmp_path / "run"))
+        train_segmenter(run_config(unlabelled, tmp_path / "run"))
 
 
-def test_lost_export_is_made_again(undisturbed, street_records):
-    graph = undisturbed / runs.SAVED_MODEL / "saved_model.pb"
+def test_lost_export_is_made_again(segmenter_run, street_records, tmp_path):
+    copy_run(segmenter_run, tmp_path / "run")
+    graph = tmp_path / "run" / runs.SAVED_MODEL / "saved_model.pb"
     graph.unlink()
-    train_segmenter(_config(street_records, undisturbed))
+    train_segmenter(run_config(street_records, tmp_path / "run"))
     assert graph.exists()
 
 
-def test_weights_estimated_anew_do_not_slip_into_a_run(
-    street_records, tmp_path
-):
-    index = build_index(records.resolve_records(street_records, "records"))
-
-    def save(values):
-        weights.save_weights(
-            tmp_path,
-            weights.ImportanceWeights("source", index.filenames, values),
-        )
-
-    save(np.ones(len(index), np.float32))
-    config = _config(
-        street_records,
-        tmp_path / "run",
-        network="small",
-        steps=1,
-        example_weights="loss",
-        weights_dir=str(tmp_path),
+def test_weights_estimated_anew_do_not_slip_into_a_run(weighted_run, tmp_path):
+    copy_run(Path(weighted_run.run_dir), tmp_path / "run")
+    old = weights.load_weights(weighted_run.weights_dir, "source")
+    save_weights(tmp_path / "weights", old.filenames, old.weights[::-1])
+    config = dataclasses.replace(
+        weighted_run,
+        run_dir=str(tmp_path / "run"),
+        weights_dir=str(tmp_path / "weights"),
     )
-    train_segmenter(config)
-    save(np.linspace(0, 2, len(index), dtype=np.float32))
     with pytest.raises(UserError, match="weights have changed since"):
         train_segmenter(config)
 
@@ -283,7 +283,7 @@ def test_damaged_example_is_told_in_one_line(street_records, tmp_path, broken):
     examples[broken] = records.replace_image(examples[broken], b"none", "png")
     damaged = tmp_path / Path(path).name
     records.write_shard(damaged, examples)
-    config = _config(
+    config = run_config(
         damaged, tmp_path / "run", network="small", steps=12, picture_every=1
     )
     with pytest.raises(UserError, match="expected readable") as raised:
@@ -294,11 +294,11 @@ def test_damaged_example_is_told_in_one_line(street_records, tmp_path, broken):
         assert "frame_023" in str(raised.value)
 
 
-def test_other_arguments_are_refused(undisturbed, street_records):
-    config = _config(street_records, undisturbed)
+def test_other_arguments_are_refused(segmenter_run, street_records):
+    config = run_config(street_records, segmenter_run)
     with pytest.raises(UserError, match="made with --seed=0"):
         train_segmenter(dataclasses.replace(config, seed=1))
-    record = json.loads((undisturbed / runs.CONFIG).read_text())
+    record = json.loads((segmenter_run / runs.CONFIG).read_text())
     assert record["parts"]["output"]["arguments"]["seed"] == 0
 
 
@@ -312,8 +312,8 @@ def _summaries(run_dir: Path) -> dict:
     return tags
 
 
-def test_tensorboard_shows_figures_and_pictures(undisturbed):
-    tags = _summaries(undisturbed)
+def test_tensorboard_shows_figures_and_pictures(segmenter_run):
+    tags = _summaries(segmenter_run)
     assert tags.keys() >= {
         "loss",
         "pixel_accuracy",

@@ -64,16 +64,21 @@ def make_batch(
     )
 
 
-def make_setup(batch_size: int = 2, network: str = "small") -> Setup:
-    """Plain SGD at rate 1, so that a step is the gradient."""
+# At rate 1, so that a step is the gradient.
+PLAIN_SGD = OptimizerSettings(1, 1.0, "sgd", momentum=0.0, schedule="constant")
+
+
+def make_setup(
+    batch_size: int = 2,
+    network: str = "small",
+    optimizer: OptimizerSettings = PLAIN_SGD,
+) -> Setup:
     return Setup(
         network_name=network,
         num_classes=NUM_CLASSES,
         ignore_label=255,
         global_batch_size=batch_size,
-        optimizer=OptimizerSettings(
-            1, 1.0, "sgd", momentum=0.0, schedule="constant"
-        ),
+        optimizer=optimizer,
         least_side=32,
     )
 
@@ -82,6 +87,7 @@ def build(
     variant: str,
     batch_size: int = 2,
     replicate: Callable[[Step], Step] = lambda step: step,
+    optimizer: OptimizerSettings = PLAIN_SGD,
     **changes: Any,
 ) -> tuple[keras.Model, Adapter]:
     """The segmenter and the method at work around it.
@@ -92,7 +98,7 @@ def build(
     name, settings = VARIANTS[variant][0], settings_of(variant)
     method = load_method(name)
     network = (normalized if needs_backbone(variant) else small)(NUM_CLASSES, 1)
-    setup = make_setup(batch_size, network.name)
+    setup = make_setup(batch_size, network.name, optimizer)
     values = method.settings(**settings | changes)
     return network, method.build(network, values, setup, replicate)
 

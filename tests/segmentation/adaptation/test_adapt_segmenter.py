@@ -17,8 +17,6 @@ from kliep_tf.errors import UserError
 from kliep_tf.evaluate import EvaluateConfig, evaluate
 from kliep_tf.segmentation.adaptation import training_run
 from kliep_tf.segmentation.adaptation.methods import METHODS
-from kliep_tf.train_segmenter import TrainSegmenterConfig, train_segmenter
-from tests import processes
 from tests.conftest import respelled
 from tests.programs.run_directories import copy_run, forget_last_checkpoint
 from tests.segmentation.adaptation.steps import (
@@ -62,26 +60,25 @@ def make(street_records, target_streets):
     return make
 
 
-# One a method: the others differ by a term.
-@pytest.fixture(scope="module", params=["adaptsegnet_2", "road", "adda"])
-def adapted(request, make, tmp_path_factory):
+# Of one method: test_steps.py holds each to the same, but for the program.
+@pytest.fixture(scope="module")
+def adapted(make, tmp_path_factory):
     """A config, and its run, which nothing disturbed."""
-    config = make(tmp_path_factory.mktemp("adapted") / "run", request.param)
+    config = make(tmp_path_factory.mktemp("adapted") / "run", "adda")
     adapt_segmenter(config)
-    return request.param, config
+    return config
 
 
 def test_run_without_its_last_steps_continues_bit_for_bit(
     adapted, make, tmp_path
 ):
-    variant, undisturbed = adapted
-    copy_run(Path(undisturbed.run_dir), tmp_path / "run")
+    copy_run(Path(adapted.run_dir), tmp_path / "run")
     # As a kill between steps 2 and 4 leaves it.
     forget_last_checkpoint(tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / runs.SAVED_MODEL)
-    config = make(tmp_path / "run", variant)
+    config = make(tmp_path / "run", "adda")
     adapt_segmenter(config)
-    expected = last_numbers(undisturbed.run_dir)
+    expected = last_numbers(adapted.run_dir)
     found = last_numbers(config.run_dir)
     assert expected.keys() == found.keys()
     for name, value in expected.items():
@@ -92,84 +89,36 @@ def test_run_without_its_last_steps_continues_bit_for_bit(
 def test_adapted_segmenter_is_one_for_evaluate(
     adapted, street_records, tmp_path, capsys
 ):
-    _, config = adapted
     evaluate(
         EvaluateConfig(
-            segmenter=f"{config.run_dir}/{runs.SAVED_MODEL}",
+            segmenter=f"{adapted.run_dir}/{runs.SAVED_MODEL}",
             records=str(street_records),
             output_dir=str(tmp_path),
         )
     )
     assert "over 24 images" in capsys.readouterr().out
-    adapt_segmenter(respelled(config, tmp_path))
+    adapt_segmenter(respelled(adapted, tmp_path))
     assert "already done" in capsys.readouterr().out
 
 
-def test_two_devices_take_the_same_step_as_one(
-    street_records, target_streets, tmp_path
-):
-    # In a process of its own: logical devices are chosen before TensorFlow
-    # starts, and its collectives serve one strategy a process.
-    code = """
-from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
-import numpy as np
-import tensorflow as tf
-cpu = tf.config.list_physical_devices("CPU")[0]
-tf.config.set_logical_device_configuration(
-    cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
-from kliep_tf.segmentation.networks import NETWORKS
-from kliep_tf.training import distribution
-from tests.segmentation.adaptation import steps
-NETWORKS["normalized"] = steps.normalized
-mirrored = distribution.make_strategy("mirrored", 2)
-single = tf.distribute.get_strategy()
-batch = steps.make_batch((0.5, 1.5), (1.25, 0.75))
-# The most of each method: the others differ by a term, or by its absence.
-for variant in ("adaptsegnet_2", "road", "adda"):
-    found = []
-    for strategy in (single, mirrored):
-        with strategy.scope():
-            network, adapter = steps.build(
-                variant,
-                replicate=lambda step: distribution.replicated_step(
-                    strategy, step))
-        dataset = tf.data.Dataset.from_tensors(batch).unbatch().batch(2)
-        (share,) = distribution.distribute(strategy, dataset)
-        scalars = adapter.train_step(share)
-        found.append((steps.state(network, adapter), scalars))
-    for one, two in zip(*found):
-        assert one.keys() == two.keys()
-        for name, value in one.items():
-            np.testing.assert_allclose(two[name], value, rtol=1e-3, atol=1e-5,
-                err_msg=variant + ": " + name)
-"""
-    done = processes.run(["-c", code])
-    assert done.returncode == 0, done.stderr
-
-
 def test_it_starts_as_the_segmenter_of_a_run(
-    make, street_records, tmp_path, monkeypatch
+    make, segmenter_run, tmp_path, monkeypatch
 ):
-    train_segmenter(
-        TrainSegmenterConfig(
-            train_records=str(street_records),
-            run_dir=str(tmp_path / "segmenter"),
-            network="small",
-            steps=1,
-            batch_size=2,
-        )
-    )
-
     def save_and_stop(train_step, make_batches, checkpoints, *rest, **options):
         checkpoints.save()
 
-    config = make(tmp_path / "run", segmenter_run=str(tmp_path / "segmenter"))
+    config = make(
+        tmp_path / "run",
+        network="normalized",
+        segmenter_run=str(segmenter_run),
+    )
     monkeypatch.setattr(training_run, "run_steps", save_and_stop)
     adapt_segmenter(config)
     found = {value.tobytes() for value in last_numbers(config.run_dir).values()}
-    model = tf.saved_model.load(str(tmp_path / "segmenter" / runs.SAVED_MODEL))
+    model = tf.saved_model.load(str(segmenter_run / runs.SAVED_MODEL))
     trained = model.signatures["serving_default"].variables
-    assert len(trained) == 6  # two convolutions and a group normalisation
+    # Three kernels, a bias, and a batch normalisation.
+    assert len(trained) == 8
     assert all(variable.numpy().tobytes() in found for variable in trained)
 
 
