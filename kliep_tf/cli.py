@@ -268,7 +268,7 @@ def _define_flags(fields: Sequence[dataclasses.Field]) -> flags.FlagValues:
         common: dict[str, Any] = {"flag_values": flag_values}
         if field.metadata["choices"]:
             choices = field.metadata["choices"]
-            flags.DEFINE_enum(name, default, choices, text, **common)
+            flags.DEFINE_enum(name, default, list(choices), text, **common)
         elif kind is bool:
             flags.DEFINE_boolean(name, default, text, **common)
         elif kind is int:

@@ -10,7 +10,7 @@ import math
 import re
 import types
 import typing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from kliep_tf.errors import UserError
@@ -34,7 +34,7 @@ def flag(
     help: str,
     *,
     default: Any = dataclasses.MISSING,
-    choices: Sequence[str] | None = None,
+    choices: Collection[str] | None = None,
     minimum: float | None = None,
     maximum: float | None = None,
     above: float | None = None,
@@ -49,7 +49,8 @@ def flag(
         help: one or two sentences for `--help`.
         default: value where the flag is absent; without it the flag must be
             given.
-        choices: the allowed strings.
+        choices: the allowed strings; a registry may grow until flags are
+            parsed.
         minimum: the least number allowed, `maximum` the largest.
         above: every number allowed is larger, and smaller than `below`.
         affects_output: False for flags such as a number of workers, which may
@@ -65,7 +66,7 @@ def flag(
         default=default,
         metadata={
             "help": help,
-            "choices": tuple(choices) if choices else None,
+            "choices": choices or None,
             "range": Range(minimum, maximum, above, below),
             "affects_output": affects_output,
             "read_as": read_as,

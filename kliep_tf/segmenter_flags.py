@@ -29,7 +29,7 @@ class SegmenterFlags:
 
     run_dir: str = cli.flag("Where checkpoints, logs and the model go.")
     network: str = cli.flag(
-        "The segmentation network.", default="tiny", choices=tuple(NETWORKS)
+        "The segmentation network.", default="tiny", choices=NETWORKS
     )
     backbone_weights: str = cli.flag(
         "File of pretrained weights: *.weights.h5 of Keras, *.pth, *.npz "

@@ -22,8 +22,8 @@ def required_words(config_class):
     """Returns a value that parses for each flag that must be given."""
     for field in dataclasses.fields(config_class):
         if field.default is dataclasses.MISSING:
-            choices = field.metadata["choices"] or ("1",)
-            yield f"--{field.name}={choices[0]}"
+            first, *_ = field.metadata["choices"] or ("1",)
+            yield f"--{field.name}={first}"
 
 
 def takes_text(field):

@@ -6,8 +6,11 @@ from kliep_tf.experiments import table1
 from kliep_tf.experiments.comparison import rows
 from kliep_tf.experiments.comparison.setting import make_setting
 from kliep_tf.experiments.running.jobs import Job, in_order
+from kliep_tf.segmentation.networks import NETWORKS
 from tests.conftest import make_once, write_records
 from tests.experiments.real_programs import run_here
+from tests.programs import tiny_training
+from tests.segmentation import small_network
 
 
 @pytest.fixture(scope="module")
@@ -23,7 +26,20 @@ def common(source_records, target_records, tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def tiny(shared_root):
+def tiny_known():
+    """Lets programs take the tiny method and a small network of the tests."""
+    networks = small_network.NETWORKS.items()
+    with pytest.MonkeyPatch.context() as patch:
+        for known, name, value in (
+            *tiny_training.ADDITIONS,
+            *((NETWORKS, name, network) for name, network in networks),
+        ):
+            patch.setitem(known, name, value)
+        yield
+
+
+@pytest.fixture(scope="session")
+def tiny(shared_root, tiny_known):
     """Flags of experiments whose every program runs in seconds.
 
     They share a cache, as users' experiments do.
@@ -33,12 +49,11 @@ def tiny(shared_root):
         write_records(root / "source", number=4, sky=0.5, bright=True)
         write_records(root / "target", number=4, sky=0.3, bright=False)
         (root / "train.flags").write_text(
-            "--steps=2\n--generator_filters=2\n--discriminator_filters=2\n"
-            "--num_residual_blocks=1\n--image_height=32\n--image_width=48\n"
+            "--method=tiny\n--steps=2\n--image_height=32\n--image_width=48\n"
         )
-        (root / "segmenter.flags").write_text("--network=tiny\n--steps=2\n")
+        (root / "segmenter.flags").write_text("--network=small\n--steps=2\n")
         (root / "adaptsegnet.flags").write_text(
-            "--network=tiny\n--steps=2\n--batch_size=2\n"
+            "--network=small\n--steps=2\n--batch_size=2\n"
             "--discriminator_filters=2\n"
         )
 

@@ -12,7 +12,8 @@ from kliep_tf.data import records
 from kliep_tf.segmentation.networks import NETWORKS
 from kliep_tf.train_segmenter import train_segmenter
 from tests.conftest import make_once
-from tests.segmentation.small_network import normalized, run_config, small
+from tests.segmentation import small_network
+from tests.segmentation.small_network import run_config
 
 ROAD, BUILDING, VEGETATION, SKY, CAR = 0, 2, 8, 10, 13
 COLORS = {
@@ -73,9 +74,10 @@ def _write_records(directory: Path, frames, labelled: bool = True) -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def small_networks():
     """Lets `--network` take the small networks of the tests."""
-    NETWORKS.update(small=small, normalized=normalized)
-    yield
-    del NETWORKS["small"], NETWORKS["normalized"]
+    with pytest.MonkeyPatch.context() as patch:
+        for name, network in small_network.NETWORKS.items():
+            patch.setitem(NETWORKS, name, network)
+        yield
 
 
 @pytest.fixture(scope="session")

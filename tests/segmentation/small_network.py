@@ -49,6 +49,10 @@ def normalized(
     return keras.Model(image, logits, name="normalized")
 
 
+# For `--network`.
+NETWORKS = {"small": small, "normalized": normalized}
+
+
 def run_config(
     train_records: Path, run_dir: Path, /, **changes
 ) -> TrainSegmenterConfig:
