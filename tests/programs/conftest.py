@@ -4,10 +4,12 @@ import dataclasses
 from pathlib import Path
 
 import pytest
+import tensorflow as tf
 
+from kliep_tf import cli
 from kliep_tf.train import train
 from kliep_tf.train_flags import TrainConfig, make_config
-from tests.conftest import make_once
+from tests.conftest import ROOT, make_once
 from tests.programs import tiny_training
 from tests.programs.run_directories import copy_run
 
@@ -22,6 +24,30 @@ TINY = {
     "image_every": 3,
     "checkpoint_every": 2,
 }
+
+
+# The published recipe at sizes of a test, and every option that changes what
+# is trained.
+RECIPE = (
+    f"--flagfile={ROOT}/configs/gta2cs.flags",
+    *(f"--{name}={value}" for name, value in TINY.items()),
+    "--distribution=none",
+    "--batch_size=1",
+    "--adversarial_loss=hinge",
+    "--spectral_norm",
+    "--generator_ema=0.5",
+    "--rematerialize",
+    "--convolution=winograd",
+    "--max_weight=1.2",
+    # Generators make multiples of 4; frames of GTA5 are 1914 wide.
+    "--image_height=34",
+    "--image_width=50",
+    "--crop_height=24",
+    "--crop_width=28",
+    "--min_scale=0.8",
+    "--max_scale=1.3",
+    "--consistency_every=3",
+)
 
 
 @pytest.fixture(scope="module")
@@ -44,29 +70,61 @@ def tiny_config(source_records, target_records) -> TrainConfig:
     )
 
 
+def write_segmenter(directory):
+    """Writes a SavedModel that sees classes 0 and 1, by the red."""
+    module = tf.Module()
+    module.serve = tf.function(
+        lambda images: {"classes": tf.one_hot(images[..., 0] // 128, 19)},
+        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
+    )
+    signatures = {"serving_default": module.serve}
+    tf.saved_model.save(module, str(directory), signatures)
+
+
 @pytest.fixture(scope="session")
-def trained_run(tiny_config, shared_root, tmp_path_factory):
+def trained_config(
+    source_records, target_records, shared_root, tmp_path_factory
+) -> TrainConfig:
+    """The config of `trained_run`."""
+    segmenter = make_once(shared_root / "red_segmenter", write_segmenter)
+    run_dir = tmp_path_factory.mktemp("runs") / "trained"
+    return cli.parse(
+        TrainConfig,
+        [
+            "train",
+            *RECIPE,
+            f"--source_records={source_records}",
+            f"--target_records={target_records}",
+            f"--consistency_segmenter={segmenter}",
+            f"--run_dir={run_dir}",
+        ],
+    )
+
+
+@pytest.fixture(scope="session")
+def trained_run(trained_config, shared_root):
     """The directory of a finished run with estimated weights."""
 
     def make(run_dir):
-        train(dataclasses.replace(tiny_config, run_dir=str(run_dir)))
+        train(dataclasses.replace(trained_config, run_dir=str(run_dir)))
 
-    made = make_once(shared_root / "trained_run", make)
     # One a process: some tests lose a file of it and have it made again.
-    run_dir = tmp_path_factory.mktemp("runs") / "tiny"
-    copy_run(made, run_dir)
+    run_dir = Path(trained_config.run_dir)
+    copy_run(make_once(shared_root / "trained_run", make), run_dir)
     return run_dir
 
 
 @pytest.fixture(scope="module")
-def method_config(source_records, target_records, tmp_path_factory):
+def method_config(
+    tiny_method_registered, source_records, target_records, tmp_path_factory
+):
     """A training of the tiny method, into a directory of this module's."""
     run_dir = tmp_path_factory.mktemp("runs") / "tiny_method"
     return tiny_training.make_config(source_records, target_records, run_dir)
 
 
 @pytest.fixture(scope="module")
-def method_run(method_config, tiny_method_registered, shared_root):
+def method_run(method_config, shared_root):
     """The directory of that run, finished; the module's to change."""
 
     def make(run_dir):

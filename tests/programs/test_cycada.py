@@ -1,9 +1,11 @@
-"""CyCADA through the programs: one run, whose last step alone is semantic."""
+"""CyCADA through the programs: one run, whose last step alone is semantic.
+
+That it is CycleGAN to the last bit until then is tested with the model.
+"""
 
 import dataclasses
 from pathlib import Path
 
-import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -24,16 +26,18 @@ from tests.segmentation.test_frozen import TWO, red_logits, save
 
 @pytest.fixture(scope="module")
 def config(source_records, target_records, trained_run, tmp_path_factory):
-    """The run of CycleGAN `trained_run`, and the semantic losses in step 3."""
+    """A run of two steps, the semantic losses in the second."""
     return make_config(
         method="cycada",
         source_records=str(source_records),
         target_records=str(target_records),
         run_dir=str(tmp_path_factory.mktemp("runs") / "cycada"),
         weights_dir=str(trained_run / "weights"),
-        semantic_warmup_steps=2,
+        semantic_warmup_steps=1,
         segmenter_steps=1,
-        **TINY,
+        # Less to trace.
+        identity_weight=0.0,
+        **{**TINY, "steps": 2, "num_residual_blocks": 0},
     )
 
 
@@ -44,30 +48,11 @@ def run_dir(config):
     return Path(config.run_dir)
 
 
-def arrays(run_dir, step):
-    """Returns a checkpoint's arrays by name."""
-    reader = tf.train.load_checkpoint(f"{run_dir}/checkpoints/ckpt-{step}")
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name != "_CHECKPOINTABLE_OBJECT_GRAPH"
-    }
-
-
-def test_it_is_cyclegan_to_the_last_bit_until_the_warmup_ends(
-    run_dir, trained_run
-):
-    plain, found = arrays(trained_run, 2), arrays(run_dir, 2)
-    # As many arrays: no checkpoint holds the segmenter.
-    assert found.keys() == plain.keys()
-    for name, value in plain.items():
-        np.testing.assert_array_equal(found[name], value, err_msg=name)
+def test_board_shows_the_semantic_losses_from_the_warmups_end_on(run_dir):
     figures = scalars(run_dir)
     for name in ("semantic/source", "semantic/target"):
-        assert figures[name][:2] == [0, 0]
-        assert figures[name][2] > 0
-    plain, found = arrays(trained_run, 3), arrays(run_dir, 3)
-    assert any(not np.array_equal(found[name], plain[name]) for name in plain)
+        before, after = figures[name]
+        assert after > before == 0
 
 
 def test_its_generator_translates(run_dir, source_records, tmp_path):
@@ -134,7 +119,7 @@ def test_what_it_cannot_train_on_is_one_line(
         ({"task_segmenter": str(pixels)}, "expected one output of 19 classes"),
         ({"task_segmenter": "missing"}, "expected a SavedModel directory"),
         ({"segmenter": "missing"}, "expected a SavedModel directory"),
-        ({"semantic_warmup_steps": 3}, "expected fewer than --steps=3"),
+        ({"semantic_warmup_steps": 2}, "expected fewer than --steps=2"),
         ({"semantic_weight": -1.0}, "--semantic_weight=-1.0: expected"),
         (
             {"distribution": "multi_worker", "weights_dir": str(tmp_path)},

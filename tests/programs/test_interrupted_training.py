@@ -1,7 +1,7 @@
 """How a training ends early and goes on, whatever the method.
 
-With the tiny method; CycleGAN's own state is continued in test_train_options.py
-and, on two devices, in test_train.py.
+With the tiny method; that a model's own state is all in its checkpoint is
+tested beside the model, in tests/translation/methods.
 """
 
 import dataclasses

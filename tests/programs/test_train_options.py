@@ -1,11 +1,11 @@
-"""Options of train that change what is trained, all in one run."""
+"""Options of train that change what is trained.
 
-import contextlib
+`trained_run` has been trained with all of them.
+"""
+
 import dataclasses
-import io
 import json
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,60 +22,26 @@ from tests.programs.run_directories import (
     assert_same_checkpoints,
     checkpoint_values,
     copy_run,
-    first_step_logged_last,
-    forget_last_checkpoint,
+    mark_incomplete,
     tensorboard_tags,
 )
 
 
 @pytest.fixture(scope="module")
-def config(tiny_config, trained_run, tmp_path_factory):
-    """A run of two steps with every option."""
-    directory = tmp_path_factory.mktemp("options")
-    shutil.copytree(trained_run / "weights", directory / "weights")
+def config(trained_config, trained_run):
+    """The config of the run, whose weights are now given."""
     return dataclasses.replace(
-        tiny_config,
-        run_dir=str(directory / "run"),
-        weights_dir=str(directory / "weights"),
-        steps=2,
-        adversarial_loss="hinge",
-        spectral_norm=True,
-        generator_ema=0.5,
-        rematerialize=True,
-        convolution="winograd",
-        checkpoint_every=1,
-        max_weight=1.2,
-        # Generators make multiples of 4; frames of GTA5 are 1914 wide.
-        image_height=34,
-        image_width=50,
-        crop_height=24,
-        crop_width=28,
-        min_scale=0.8,
-        max_scale=1.3,
-        consistency_segmenter=write_segmenter(directory / "segmenter"),
-        consistency_every=1,
+        trained_config, weights_dir=str(trained_run / "weights")
     )
-
-
-def write_segmenter(directory):
-    """Writes a SavedModel that sees classes 0 and 1, by the red."""
-    module = tf.Module()
-    module.serve = tf.function(
-        lambda images: {"classes": tf.one_hot(images[..., 0] // 128, 19)},
-        input_signature=[tf.TensorSpec([None, None, None, 3], tf.uint8)],
-    )
-    signatures = {"serving_default": module.serve}
-    tf.saved_model.save(module, str(directory), signatures)
-    return str(directory)
 
 
 @pytest.fixture(scope="module")
-def run(config):
-    """The finished run's directory, and what it printed."""
-    printed = io.StringIO()
-    with contextlib.redirect_stdout(printed):
-        train(config)
-    return Path(config.run_dir), printed.getvalue()
+def indices(config):
+    """Both domains' examples."""
+    return [
+        build_index(resolve_records(pattern, "records"))
+        for pattern in (config.source_records, config.target_records)
+    ]
 
 
 def read_generator(run_dir, name):
@@ -86,20 +52,20 @@ def read_generator(run_dir, name):
     return generator
 
 
-def test_averaged_generator_is_the_one_exported(run):
-    run_dir, _ = run
-    saved_model = tf.saved_model.load(str(run_dir / "saved_model"))
+def test_averaged_generator_is_the_one_exported(trained_run):
+    saved_model = tf.saved_model.load(str(trained_run / "saved_model"))
     images = tf.random.stateless_uniform([1, 32, 48, 3], [0, 1], -1, 1)
     translate = saved_model.signatures["translate_float"]
     found = translate(images=images)["translated"]
-    averaged = read_generator(run_dir, "averaged_source_to_target")(images)
-    latest = read_generator(run_dir, "source_to_target")(images)
+    averaged = read_generator(trained_run, "averaged_source_to_target")(images)
+    latest = read_generator(trained_run, "source_to_target")(images)
     np.testing.assert_allclose(found, averaged, atol=1e-5)
     assert np.abs(averaged - latest).max() > 1e-4
 
 
-def test_clipping_says_what_it_did(run):
-    _, printed = run
+def test_clipping_says_what_it_did(config, indices, capsys):
+    train_weights.load(config, *indices)
+    printed = capsys.readouterr().out
     for domain in ("source", "target"):
         lines = [
             line
@@ -110,36 +76,38 @@ def test_clipping_says_what_it_did(run):
         assert "are clipped to --max_weight=1.2, the largest from" in lines[0]
 
 
-def test_consistency_is_checked_on_images_of_any_size(run):
-    run_dir, _ = run
-    assert "consistency/mean_iou" in tensorboard_tags(run_dir)
+def test_consistency_is_checked_on_images_of_any_size(trained_run):
+    assert "consistency/mean_iou" in tensorboard_tags(trained_run)
 
 
 def test_run_older_than_methods_is_continued_and_exported(
-    run, config, tmp_path
+    trained_run, trained_config, tmp_path
 ):
-    """Its record has the arguments of today but for --method."""
+    """Its record has the arguments of today but for --method.
+
+    Killed after its last checkpoint, it has no step left to be traced.
+    """
     run_dir = tmp_path / "run"
-    copy_run(run[0], run_dir)
-    forget_last_checkpoint(run_dir)
+    copy_run(trained_run, run_dir)
+    mark_incomplete(run_dir)
     shutil.rmtree(run_dir / "saved_model")
     record = json.loads((run_dir / "config.json").read_text())
     assert record["parts"]["output"]["arguments"].pop("method") == "cyclegan"
     (run_dir / "config.json").write_text(json.dumps(record))
-    config = dataclasses.replace(config, run_dir=str(run_dir))
-    train(config)
-    assert first_step_logged_last(run_dir) == 2
-    assert_same_checkpoints(run_dir, run[0])
-    assert "method" not in runs.read_config(run_dir)["arguments"]
+    train(dataclasses.replace(trained_config, run_dir=str(run_dir)))
+    record = runs.read_config(run_dir)
+    assert "method" not in record["arguments"]
+    assert record["status"] == "complete"
+    assert_same_checkpoints(run_dir, trained_run)
     assert (run_dir / "saved_model" / "saved_model.pb").exists()
 
 
-def test_checkpoint_names_a_variable_once(run):
+def test_checkpoint_names_a_variable_once(trained_run):
     """Those of the networks stand under the optimizer that moves them.
 
     But for what spectral normalisation keeps of a discriminator.
     """
-    found = checkpoint_values(run[0])
+    found = checkpoint_values(trained_run)
     parts = {name.split("/")[0] for name in found}
     assert parts == {
         "averaged_source_to_target",
@@ -170,14 +138,10 @@ def test_settings_that_the_estimator_ignores_are_refused(config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-def test_overlap_weights_are_derived_and_take_no_exponent(config):
+def test_overlap_weights_are_derived_and_take_no_exponent(config, indices):
     overlapping = dataclasses.replace(
         config, weighting="overlap", max_weight=0.0
     )
-    indices = [
-        build_index(resolve_records(pattern, "records"))
-        for pattern in (config.source_records, config.target_records)
-    ]
     found = train_weights.load(overlapping, *indices)
     for domain, index, values in zip(
         ("source", "target"), indices, found, strict=True
@@ -193,17 +157,29 @@ def test_overlap_weights_are_derived_and_take_no_exponent(config):
         train_weights.load(halves, *indices)
 
 
-def test_weights_estimated_anew_do_not_slip_into_a_run(run, config):
-    found = weights.load_weights(config.weights_dir, "target")
+def test_weights_estimated_anew_do_not_slip_into_a_run(
+    config, method_config, tmp_path
+):
+    """Of any method, and so of one that is trained at once."""
+    shutil.copytree(config.weights_dir, tmp_path / "weights")
+    weighted = dataclasses.replace(
+        method_config,
+        run_dir=str(tmp_path / "run"),
+        weights_dir=str(tmp_path / "weights"),
+        source_weight_exponent=1.0,
+        target_weight_exponent=1.0,
+    )
+    train(weighted)
+    found = weights.load_weights(tmp_path / "weights", "target")
     others = dataclasses.replace(found, weights=found.weights[::-1])
-    weights.save_weights(config.weights_dir, others)
+    weights.save_weights(tmp_path / "weights", others)
     with pytest.raises(UserError, match="weights have changed since"):
-        train(config)
+        train(weighted)
     # Where they are not used they may be what they like.
     plain = dataclasses.replace(
-        config, source_weight_exponent=0.0, target_weight_exponent=0.0
+        weighted, source_weight_exponent=0.0, target_weight_exponent=0.0
     )
-    assert set(train_weights.fingerprint(config)) == {"weights"}
+    assert set(train_weights.fingerprint(weighted)) == {"weights"}
     assert train_weights.fingerprint(plain) == {}
 
 

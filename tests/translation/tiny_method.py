@@ -12,6 +12,7 @@ import tensorflow as tf
 from kliep_tf import cli
 from kliep_tf.data.pipeline import LabelledUnpairedBatch
 from kliep_tf.errors import UserError
+from kliep_tf.training.distribution import all_reduce_sum
 from kliep_tf.translation.losses import global_mean, mean_absolute
 from kliep_tf.translation.method import (
     Directions,
@@ -71,7 +72,7 @@ class TinyModel(tf.Module):
         variables = self._variables
         gradients = tape.gradient(total, [v.value for v in variables])
         self.optimizer.apply(gradients, variables)
-        return losses
+        return all_reduce_sum(losses)
 
     def trackables(self):
         return {

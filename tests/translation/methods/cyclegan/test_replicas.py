@@ -7,20 +7,23 @@ import numpy as np
 import pytest
 
 from tests import processes
+from tests.worker_pairs import end, start_workers
 
-# Optimises the machine code less, for a test of a few steps.
+MODULE = "tests.translation.methods.cyclegan.two_devices"
+# Optimises the machine code less, for a test of one step.
 FAST_COMPILATION = (
     "--xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true"
+    "--xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false"
 )
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
-    """Every figure and weight by run, step and name."""
+    """Every figure and value by run, step and name."""
     path = tmp_path_factory.mktemp("replicas") / "results.npz"
     ended = processes.run(
-        ["-m", "tests.translation.methods.cyclegan.two_devices", path],
+        ["-m", MODULE, path],
         XLA_FLAGS=FAST_COMPILATION,
     )
     assert ended.returncode == 0, ended.stderr
@@ -28,7 +31,7 @@ def results(tmp_path_factory):
 
 
 def of(results, name):
-    """Returns the results of a run, or of one of its steps."""
+    """Returns the results of a run's steps, or of one of them."""
     name = f"{name}/"
     return {
         key.removeprefix(name): value
@@ -45,19 +48,40 @@ def assert_equal_results(found, expected):
         )
 
 
-@pytest.mark.parametrize("run", ["SGD", "Adam", "small"])
-def test_two_replicas_step_as_one(run, results):
-    """Weights, averages, and every figure: losses, accuracies, norms.
+@pytest.mark.parametrize("step", "123")
+def test_two_replicas_step_as_one(step, results):
+    """Weights, averages, and every figure: losses, accuracies, norms."""
+    assert_equal_results(of(results, f"two/{step}"), of(results, f"one/{step}"))
 
-    The small ones are compiled on two devices, and not on one.
-    """
-    assert_equal_results(of(results, f"two {run}"), of(results, f"one {run}"))
+
+def test_two_replicas_step_as_one_where_they_are_compiled(results):
+    assert_equal_results(
+        of(results, "two small, compiled/1"), of(results, "one small/1")
+    )
+
+
+def test_two_workers_step_as_one(results, tmp_path):
+    """CPUs of two processes, as MultiWorkerMirroredStrategy has them."""
+    path = tmp_path / "results.npz"
+    end(start_workers(["-m", MODULE, path, "worker"]))
+    found = dict(np.load(path))
+    assert {key.split("/")[0] for key in found} == {"1", "2"}
+    assert_equal_results(found, of(results, "one small"))
+
+
+def test_two_replicas_go_on_from_a_checkpoint_to_the_very_same_values(results):
+    again = of(results, "two/again")
+    assert {key.split("/")[0] for key in again} == {"2", "3"}
+    for name, value in again.items():
+        np.testing.assert_array_equal(results[f"two/{name}"], value, name)
 
 
 def test_figures_of_replicas_are_there_to_be_compared(results):
     for step in "123":
-        assert of(results, f"one SGD/{step}").keys() >= {
+        assert of(results, f"one/{step}").keys() >= {
             "weights/0",
+            "averages/0",
+            "moments/0",
             "cycle/source",
             "identity/target",
             "generator/source_to_target",
@@ -67,5 +91,5 @@ def test_figures_of_replicas_are_there_to_be_compared(results):
             "gradient_norm/generator",
             "gradient_norm/discriminator",
         }
-    semantic = [results[f"one Adam/{step}/semantic/source"] for step in "123"]
+    semantic = [results[f"one/{step}/semantic/source"] for step in "123"]
     assert semantic[1] > 0 == semantic[0]

@@ -4,9 +4,19 @@
 
 The number of logical devices is settled before TensorFlow starts, and its
 collectives serve one MirroredStrategy a process.
+
+    TF_CONFIG=... python -m tests.translation.methods.cyclegan.two_devices \
+        OUTPUT.npz worker
+
+is one of two workers, which train the last model of all together.
 """
 
+import dataclasses
 import sys
+import tempfile
+import types
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from kliep_tf import cli  # noqa: F401  # before TensorFlow
 
@@ -17,91 +27,185 @@ import tensorflow as tf
 
 from kliep_tf.training.distribution import (
     distribute,
+    distribute_shares,
     make_strategy,
     replicated_step,
 )
+from kliep_tf.training.workers import this_worker
 from kliep_tf.translation.optimizers import FusedAdam
 from tests.translation.methods.cycada import small_model as cycada
 from tests.translation.methods.cyclegan import small_model as cyclegan
 
-SGD = {
-    "optimizer": keras.optimizers.SGD,
-    "rate": 0.01,
-    "pool_size": 4,
-    "generator_ema": 0.15,
-}
-# What is compiled, which takes long. For one step: XLA rounds differently, and
-# later steps would multiply that.
-SMALL = {**SGD, "num_residual_blocks": 0, "identity_weight": 0.0}
-ADAM = {
+BATCH_SIZE = 4
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A training of some steps; the method is its module of small models."""
+
+    devices: int
+    method: types.ModuleType
+    num_steps: int
+    settings: dict[str, Any]
+
+
+WHOLE = {
     "rate": 1e-4,
     "pool_size": 4,
+    "generator_ema": 0.15,
     "adversarial_loss": "hinge",
     "spectral_norm": True,
     "semantic_weight": 5.0,
     "semantic_warmup_steps": 1,
 }
-# Name: devices, module of the method, number of steps, settings. Winograd's
-# convolution computes the same by fewer multiplications, rematerialisation in
-# less memory.
+SMALL = {
+    "optimizer": keras.optimizers.SGD,
+    "rate": 0.01,
+    "pool_size": 4,
+    "generator_ema": 0.15,
+    "num_residual_blocks": 0,
+    "identity_weight": 0.0,
+}
+# On two devices by another way: Winograd's convolution computes the same by
+# fewer multiplications, rematerialisation in less memory.
 RUNS = {
-    "one SGD": (1, cyclegan, 3, SGD),
-    "two SGD": (2, cyclegan, 3, {**SGD, "convolution": "winograd"}),
-    "one small": (1, cyclegan, 1, SMALL),
-    "two small": (2, cyclegan, 1, {**SMALL, "jit_compile": True}),
-    "one Adam": (1, cycada, 3, {**ADAM, "optimizer": keras.optimizers.Adam}),
-    "two Adam": (
+    "one": Run(
+        1, cycada, 3, {**WHOLE, "optimizer": keras.optimizers.Adam}
+    ),
+    "two": Run(
         2,
         cycada,
         3,
-        {**ADAM, "optimizer": FusedAdam, "rematerialize": True},
+        {
+            **WHOLE,
+            "optimizer": FusedAdam,
+            "convolution": "winograd",
+            "rematerialize": True,
+        },
     ),
-}
+    "one small": Run(1, cyclegan, 2, SMALL),
+    # Of one step: XLA rounds differently, which later steps would multiply.
+    "two small, compiled": Run(
+        2, cyclegan, 1, {**SMALL, "jit_compile": True}
+    ),
+}  # fmt: skip
 
 
-def main(path):
+def main(path: str) -> None:
+    """Makes all of RUNS."""
     tf.config.set_logical_device_configuration(
         tf.config.list_physical_devices("CPU")[0],
         [tf.config.LogicalDeviceConfiguration()] * 2,
     )
-    strategies = {1: make_strategy("none", 4), 2: make_strategy("mirrored", 4)}
+    strategies = {
+        1: make_strategy("none", BATCH_SIZE),
+        2: make_strategy("mirrored", BATCH_SIZE),
+    }
     for number, strategy in strategies.items():
         assert strategy.num_replicas_in_sync == number
     results = {}
-    for name, (devices, method, steps, settings) in RUNS.items():
-        for step, found in enumerate(
-            train(strategies[devices], method, steps, settings), 1
-        ):
-            results |= {f"{name}/{step}/{key}": v for key, v in found.items()}
+    for name, run in RUNS.items():
+        # Step by step on one device: to trace takes longer.
+        tf.config.run_functions_eagerly(run.devices == 1)
+        strategy = strategies[run.devices]
+        batches = distribute(strategy, make_dataset(run))
+        for key, value in train(strategy, run, batches):
+            results[f"{name}/{key}"] = value
     np.savez(path, **results)
 
 
-def train(strategy, method, steps, settings):
-    """Yields all figures and weights after every step, by name."""
-    batches = [
-        method.make_batch([0.2, 1.8, 0.5, 1.5], [1.4, 0.6, 0.1, 1.9], seed)
-        for seed in range(steps)
-    ]
-    dataset = tf.data.Dataset.from_tensor_slices(
-        tf.nest.map_structure(lambda *parts: tf.concat(parts, 0), *batches)
-    ).batch(4, drop_remainder=True)
+def main_of_worker(path: str) -> None:
+    """Makes "one small" in two processes; the chief writes the results."""
+    run = RUNS["one small"]
+    worker = this_worker("multi_worker")
+    strategy = make_strategy("multi_worker", BATCH_SIZE)
+    batches = distribute_shares(
+        strategy, worker, lambda share: make_dataset(run, share), BATCH_SIZE
+    )
+    results = dict(train(strategy, run, batches))
+    if worker.is_chief:
+        np.savez(path, **results)
+
+
+def train(
+    strategy: tf.distribute.Strategy, run: Run, batches: Iterable[Any]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields all figures and values after every step, by step and name.
+
+    On two devices the model then goes back to where it was after its first
+    step, and does the others once more: they are yielded as `again/`.
+    """
     with strategy.scope():
-        model = method.make_model(4, **settings)
+        model = run.method.make_model(BATCH_SIZE, **run.settings)
     step = replicated_step(strategy, model.train_step)
-    for batch in distribute(strategy, dataset):
-        figures = {name: float(value) for name, value in step(batch).items()}
-        weights = cyclegan.weights_of(model)
-        if model.settings.generator_ema:
-            for average in model.export_generators:
-                weights += average.get_weights()
-        yield figures | {
-            f"weights/{row}": weight
-            for row, weight in enumerate(weights)
+    first, *others = batches
+    checkpoint = tf.train.Checkpoint(**model.trackables())
+    yield from named("1", step(first), model)
+    with tempfile.TemporaryDirectory() as directory:
+        path = checkpoint.write(f"{directory}/after_step_1")
+        for number, batch in enumerate(others, 2):
+            yield from named(f"{number}", step(batch), model)
+        if run.devices > 1:
+            checkpoint.read(path).assert_consumed()
+            for number, batch in enumerate(others, 2):
+                yield from named(f"again/{number}", step(batch), model)
+
+
+def make_dataset(run: Run, share: tuple[int, int] = (0, 1)) -> tf.data.Dataset:
+    """Returns one part of every batch; the share is (index, count)."""
+    index, count = share
+    size = BATCH_SIZE // count
+    batches = [
+        run.method.make_batch([0.2, 1.8, 0.5, 1.5], [1.4, 0.6, 0.1, 1.9], seed)
+        for seed in range(run.num_steps)
+    ]
+    parts = tf.nest.map_structure(
+        lambda *tensors: tf.stack(
+            [tensor[index * size : (index + 1) * size] for tensor in tensors]
+        ),
+        *batches,
+    )
+    return tf.data.Dataset.from_tensor_slices(parts)
+
+
+def named(
+    step: str, figures: dict[str, tf.Tensor], model: keras.Model
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yields a step's figures and what the model then holds, by name."""
+    for name, figure in figures.items():
+        yield f"{step}/{name}", figure.numpy()
+    averages = [
+        weight
+        for average in model.export_generators
+        for weight in average.get_weights()
+    ]
+    # What Adam makes of the gradients hardly depends on their size; the moments
+    # do.
+    moments = [
+        variable.numpy()
+        for optimizer in (
+            model.generator_optimizer,
+            model.discriminator_optimizer,
+        )
+        for variable in optimizer.variables
+        if "momentum" in variable.path
+    ]
+    of_adam = bool(moments)
+    for kind, values in (
+        ("weights", cyclegan.weights_of(model)),
+        ("averages", averages),
+        ("moments", moments),
+    ):
+        for row, value in enumerate(values):
             # A bias before instance normalisation has no gradient but
             # rounding, which Adam blows up to full steps.
-            if weight.ndim > 1 or "generator_ema" in settings
-        }
+            if kind == "moments" or value.ndim > 1 or not of_adam:
+                yield f"{step}/{kind}/{row}", value
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    # What it makes of a graph takes longer than a few steps of it.
+    tf.config.optimizer.set_experimental_options(
+        {"disable_meta_optimizer": True}
+    )
+    (main_of_worker if sys.argv[2:] else main)(sys.argv[1])
