@@ -7,6 +7,11 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+# Before NumPy: beside another process of the session, BLAS's threads burn the
+# processor while they wait for each other.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 # Before TensorFlow: it sets what the programs, too, run TensorFlow with.
 from kliep_tf import cli  # noqa: F401
 

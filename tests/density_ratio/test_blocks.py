@@ -1,5 +1,3 @@
-import subprocess
-import sys
 import time
 
 import numpy as np
@@ -7,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.density_ratio.blocks import in_order, one_at_a_time, shared
+from tests import processes
 
 
 @pytest.mark.parametrize("size", [1, 2, 50])
@@ -75,7 +74,6 @@ def test_a_function_is_called_by_one_thread_after_another():
 
 
 DEVICES = """
-from kliep_tf import cli  # first: it makes the import of TensorFlow shorter
 import numpy as np
 import tensorflow as tf
 
@@ -113,4 +111,5 @@ assert abs(found - expected) < 1e-9
 
 def test_blocks_are_spread_over_devices():
     # In a process of its own: devices are split before TensorFlow starts.
-    subprocess.run([sys.executable, "-c", DEVICES], check=True)
+    ended = processes.run(["-c", DEVICES])
+    assert ended.returncode == 0, ended.stderr

@@ -36,7 +36,8 @@ def groups(number, widths):
         tf.constant(columns),
         np.ones(32, bool),
         np.full(128, 1 / 128),
-        Recorder(),
+        # Each number of columns would be compiled anew.
+        Recorder(compiled=False),
     )
 
 
