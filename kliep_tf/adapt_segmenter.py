@@ -56,10 +56,12 @@ class AdaptSegmenterConfig(SegmenterFlags):
     source_records: str = cli.flag(
         "Labelled records: a directory or a glob.",
         read_as="source_records",
+        from_store=True,
     )
     target_records: str = cli.flag(
         "Records of the target; their labels are not read.",
         read_as="target_records",
+        from_store=True,
     )
     method: str = cli.flag(
         f"How to adapt: {', '.join(METHODS)}. The flags that a method adds are "

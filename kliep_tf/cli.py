@@ -133,7 +133,7 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     values = {}
     for field in dataclasses.fields(config_class):
         value = _converted(flag_values[field.name].value)
-        refuse_url(field.name, value)
+        refuse_url(field, value)
         if value is None and field.default is dataclasses.MISSING:
             raise UserError(
                 f"--{field.name} is missing: expected {field.metadata['help']}"

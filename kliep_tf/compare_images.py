@@ -57,10 +57,12 @@ class CompareImagesConfig:
     records: str = cli.flag(
         "The images to judge: a directory or a glob.",
         read_as="records",
+        from_store=True,
     )
     target_records: str = cli.flag(
         "Photographs to compare them with.",
         read_as="target_records",
+        from_store=True,
     )
     output_dir: str = cli.flag("Where the report goes.")
     perceptual_weights: str = cli.flag(

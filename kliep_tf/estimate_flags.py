@@ -100,10 +100,12 @@ class EstimateConfig(WeightFlags, RunnerFlags):
     source_records: str = cli.flag(
         "rendered images: a directory of shards or a glob such as dir/train-*",
         read_as="source records",
+        from_store=True,
     )
     target_records: str = cli.flag(
         "real images: a directory or a glob",
         read_as="target records",
+        from_store=True,
     )
     weights_dir: str = cli.flag("where weights, report and figure go")
     embedding_weights: str = cli.flag(

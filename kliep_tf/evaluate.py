@@ -83,6 +83,7 @@ class EvaluateConfig:
     records: str = cli.flag(
         "Labelled records: a directory or a glob.",
         read_as="records",
+        from_store=True,
     )
     output_dir: str = cli.flag("Where the report goes.")
     scales: tuple[str, ...] = cli.flag(

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kliep_tf.data import framing
+from kliep_tf.data import files, framing
 from kliep_tf.errors import DataError
 from kliep_tf.runs import Fingerprint
 
@@ -30,8 +30,8 @@ def of(paths: Iterable[str | os.PathLike]) -> Fingerprint:
     digest = hashlib.sha256()
     ordered = sorted(str(path) for path in paths)
     for path in ordered:
-        status = os.stat(path)
-        line = f"{os.path.basename(path)} {status.st_size} {status.st_mtime_ns}"
+        size, modified = files.status(path)
+        line = f"{os.path.basename(path)} {size} {modified}"
         digest.update(_encoded(line))
     return Fingerprint(
         digest.hexdigest()[:_HEX_DIGITS],
@@ -48,7 +48,7 @@ def of_contents(paths: Sequence[str]) -> str:
     of a PNG holds a checksum of its pixels.
     """
     digest = hashlib.sha256()
-    sizes = [os.path.getsize(path) for path in paths]
+    sizes = [files.status(path).size for path in paths]
     for path, size in zip(paths, sizes, strict=True):
         digest.update(_encoded(f"{os.path.basename(path)} {size} "))
         for part in _content(path, size, whole=sum(sizes) <= _MOST_BYTES_READ):
@@ -69,7 +69,7 @@ def _content(path: str, size: int, *, whole: bool) -> Iterable[bytes]:
     with contextlib.suppress(DataError):  # it is another kind of file
         yield from framing.read_checksums(path)
         return
-    with open(path, "rb") as file:
+    with files.reading(path) as file:
         if whole:
             while block := file.read(2**20):
                 yield block

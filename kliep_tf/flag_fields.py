@@ -20,6 +20,9 @@ MAX_SEED = 2**30 - 1
 # A step of Adam moves every variable by about its rate. First weights are below
 # 1 in all networks here: at a larger rate one step is all that they hold.
 MAX_ADAM_RATE = 1
+# What TensorFlow reads by file systems of its own: Google's store and, for
+# tests, the memory of the process.
+_READABLE = ("gs", "ram")
 _URL = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _MOUNTED_BY = {
     "gs": "mount the bucket as a folder by Cloud Storage FUSE (gcsfuse)",
@@ -41,6 +44,7 @@ def flag(
     below: float | None = None,
     affects_output: bool = True,
     read_as: str = "",
+    from_store: bool = False,
     adds: Callable[[str], type] | None = None,
 ) -> Any:
     """Returns a dataclass field that `run` turns into a flag.
@@ -58,6 +62,8 @@ def flag(
         read_as: for the path of an input, the name that its fingerprint has in
             `runs.claim`. Where the fingerprint is the same, the path may be
             another: relative or absolute, through a link, moved.
+        from_store: whether it may lie in an object store that TensorFlow reads
+            (gs://), as records may.
         adds: takes the flag's value and returns a frozen dataclass whose
             fields are flags too, such as those of `--method=cyclegan`. Raises
             a UserError for a value that it does not know.
@@ -70,6 +76,7 @@ def flag(
             "range": Range(minimum, maximum, above, below),
             "affects_output": affects_output,
             "read_as": read_as,
+            "from_store": from_store,
             "adds": adds,
         },
     )
@@ -104,25 +111,29 @@ def check(config: Any) -> None:
     """
     for field in dataclasses.fields(config):
         value, allowed = getattr(config, field.name), field.metadata["range"]
-        refuse_url(field.name, value)
+        refuse_url(field, value)
         if isinstance(value, int | float) and value not in allowed:
             raise UserError(f"--{field.name}={value}: expected {allowed}")
 
 
-def refuse_url(name: str, value: Any) -> None:
+def refuse_url(field: dataclasses.Field, value: Any) -> None:
     """Raises a UserError for a flag that names an object store or a site.
 
-    Outputs are locked and renamed and records are read by offset, which object
-    stores do not offer: their names would be taken for those of folders.
+    Outputs are locked and renamed, which object stores do not offer: their
+    names would be taken for those of folders. Records are read from a store
+    that TensorFlow knows.
     """
+    readable = _READABLE if field.metadata.get("from_store") else ()
     for text in value if isinstance(value, tuple) else (value,):
         match = _URL.match(text) if isinstance(text, str) else None
-        if match:
-            way = _MOUNTED_BY.get(match[1].lower(), "download it")
-            raise UserError(
-                f"--{name}={text}: expected a path of this machine, found "
-                f"{match[0]}, which is neither read nor written; {way}"
-            )
+        if not match or match[1] in readable:
+            continue
+        way = _MOUNTED_BY.get(match[1].lower(), "download it")
+        others = f" or {_READABLE[0]}://" if readable else ""
+        raise UserError(
+            f"--{field.name}={text}: expected a path of this machine{others}, "
+            f"found {match[0]}, which is neither read nor written; {way}"
+        )
 
 
 def require_positive(config: Any, *names: str) -> None:

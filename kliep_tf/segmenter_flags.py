@@ -112,6 +112,7 @@ class SegmenterFlags:
         "Labelled records for IoU curves in TensorBoard.",
         default="",
         affects_output=False,
+        from_store=True,
     )
     val_every: int = cli.flag(
         "Steps between two points of the IoU curves.",
@@ -157,6 +158,7 @@ class TrainSegmenterConfig(SegmenterFlags):
     train_records: str = cli.flag(
         "Labelled records: a directory or a glob.",
         read_as="train_records",
+        from_store=True,
     )
     labelled_only: bool = cli.flag(
         "Train on the labelled images of records of which only a part is "

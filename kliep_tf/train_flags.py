@@ -25,10 +25,12 @@ class TrainConfig(WeightFlags):
     source_records: str = cli.flag(
         "rendered images: a directory of shards or a glob such as dir/train-*",
         read_as="source records",
+        from_store=True,
     )
     target_records: str = cli.flag(
         "real images: a directory or a glob",
         read_as="target records",
+        from_store=True,
     )
     run_dir: str = cli.flag("where everything of this run goes")
     method: str = cli.flag(

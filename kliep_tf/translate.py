@@ -47,6 +47,7 @@ class TranslateConfig(RunnerFlags):
     source_records: str = cli.flag(
         "the records to translate: a directory of shards or a glob",
         read_as="source records",
+        from_store=True,
     )
     output_dir: str = cli.flag("where the translated records go")
     png_dir: str = cli.flag(

@@ -3,10 +3,17 @@
 import dataclasses
 import re
 
+import numpy as np
 import pytest
+import tensorflow as tf
 
-from kliep_tf import cli
+from kliep_tf import cli, fingerprints
+from kliep_tf.data import records
+from kliep_tf.data.index import build_index
+from kliep_tf.data.weights import load_weights
 from kliep_tf.errors import UserError
+from kliep_tf.estimate_flags import EstimateConfig
+from kliep_tf.estimate_weights import estimate
 from tests.conftest import ROOT
 from tests.test_docs import config_class_of
 
@@ -46,12 +53,19 @@ def test_flags_refuse_a_bucket_in_one_line(program):
     required = list(required_words(config_class))
     fields = [*filter(takes_text, dataclasses.fields(config_class))]
     for field in fields:
-        words = ["program", *required, f"--{field.name}=gs://bucket/a"]
+        url = ("s3" if field.metadata["from_store"] else "gs") + "://bucket/a"
+        words = ["program", *required, f"--{field.name}={url}"]
         with pytest.raises(UserError) as error:
             cli.parse(config_class, words)
-        start = f"--{field.name}=gs://bucket/a: expected a path of this machine"
+        start = f"--{field.name}={url}: expected a path of this machine"
         assert str(error.value).startswith(start)
         assert "\n" not in str(error.value)
+
+
+@dataclasses.dataclass(frozen=True)
+class Reader:
+    out: tuple[str, ...] = cli.flag("where to", default=())
+    records: str = cli.flag("what to read", default="", from_store=True)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +79,88 @@ def test_flags_refuse_a_bucket_in_one_line(program):
 )
 def test_the_way_out_is_named(url, way):
     with pytest.raises(UserError, match=re.escape(way)):
-        cli.refuse_url("records", ("records/a", url))
+        cli.check(Reader(out=("records/a", url)))
+
+
+def test_records_may_lie_in_a_store_that_tensorflow_reads():
+    cli.check(Reader(records="gs://bucket/records"))
+    with pytest.raises(UserError, match=r"this machine or gs://, found s3://"):
+        cli.check(Reader(records="s3://bucket/records"))
 
 
 def test_paths_and_options_are_no_urls():
     for value in ("a:1", "train:0.9,val:0.1", "C:/a", "--t=gs://a", "a/b://"):
-        cli.refuse_url("records", value)
+        cli.check(Reader(out=(value,)))
+
+
+@pytest.fixture
+def stored(source_records):
+    """The same records on disk and in a store: TensorFlow's memory."""
+    address = "ram://bucket/records"
+    tf.io.gfile.makedirs(address)
+    for path in source_records.iterdir():
+        if path.is_file():
+            with tf.io.gfile.GFile(f"{address}/{path.name}", "wb") as file:
+                file.write(path.read_bytes())
+    yield source_records, address
+    tf.io.gfile.rmtree("ram://bucket")
+
+
+def test_records_of_a_store_are_those_of_a_disk(stored):
+    on_disk, address = stored
+    paths = records.resolve_records(address, "records")
+    assert paths == records.resolve_records(f"{address}/train-*", "records")
+    assert paths[0].startswith("ram://bucket/records/train-00000-of")
+    first, second = (
+        build_index(records.resolve_records(where, "records"))
+        for where in (on_disk, address)
+    )
+    np.testing.assert_array_equal(second.filenames, first.filenames)
+    assert second.classes == first.classes
+    for row in range(len(first)):
+        assert second.read(row) == first.read(row)
+    contents = [fingerprints.of(one.paths).content() for one in (first, second)]
+    assert contents[0] == contents[1]
+    read = [
+        [
+            example.numpy()
+            for example, _ in records.shard_dataset(list(one.paths))
+        ]
+        for one in (first, second)
+    ]
+    assert read[0] == read[1]
+
+
+def test_weights_of_stored_records_are_those_of_a_disk(
+    stored, target_records, tmp_path
+):
+    found = []
+    for where, name in zip(stored, ("disk", "store"), strict=True):
+        weights_dir = str(tmp_path / name)
+        estimate(
+            EstimateConfig(
+                source_records=str(where),
+                target_records=str(target_records),
+                weights_dir=weights_dir,
+                features="class_histogram",
+            )
+        )
+        found.append(load_weights(weights_dir, "source"))
+    np.testing.assert_array_equal(found[0].weights, found[1].weights)
+    assert found[0].weights.std() > 0.1
+
+
+def test_what_is_wrong_in_a_store_is_one_line(stored):
+    _, address = stored
+    with pytest.raises(UserError, match="expected TFRecord shards, found none"):
+        records.resolve_records(f"{address}/val-*", "records")
+    (path, *_) = records.resolve_records(address, "records")
+    with tf.io.gfile.GFile(path, "rb") as file:
+        whole = file.read()
+    with tf.io.gfile.GFile(path, "wb") as file:
+        file.write(whole[:-1])
+    with pytest.raises(UserError, match=re.escape(f"{path}: expected a whole")):
+        build_index([path])
+    tf.io.gfile.remove(path)
+    with pytest.raises(FileNotFoundError):
+        build_index([path])

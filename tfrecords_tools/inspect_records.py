@@ -7,13 +7,13 @@ dataset.json lists other filenames.
 """
 
 import dataclasses
-import os
 from collections import Counter
 
 import numpy as np
 
 from kliep_tf import cli
 from kliep_tf import worker_processes as workers
+from kliep_tf.data import files
 from kliep_tf.errors import DataError, UserError
 from tfrecords_tools import inspection
 
@@ -25,7 +25,9 @@ from tfrecords_tools import inspection
 class InspectRecordsConfig:
     """The flags of inspect_records."""
 
-    records: str = cli.flag("The records: a directory or a glob.")
+    records: str = cli.flag(
+        "The records: a directory or a glob.", from_store=True
+    )
     quick: bool = cli.flag(
         "Leave out everything that needs decoded pixels.", default=False
     )
@@ -84,7 +86,7 @@ def _shard_lines(found: inspection.Inspection) -> list[str]:
     for name, (path, count) in zip(
         names, found.shard_counts.items(), strict=True
     ):
-        megabytes = os.path.getsize(path) / 1e6
+        megabytes = files.status(path).size / 1e6
         lines.append(f"{name:<{width}}  {count:7d}  {megabytes:7.1f}")
     return lines
 

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from kliep_tf import worker_processes as workers
-from kliep_tf.data import framing, summaries
+from kliep_tf.data import files, framing, summaries
 from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.errors import DataError, UserError
 from kliep_tf.progress import ProgressBar
@@ -94,7 +94,7 @@ def inspect(
     found = Inspection(classes)
     shown = shown_names(paths)
     places: dict[str, Record] = {}
-    total = sum(os.path.getsize(path) for path in paths)
+    total = sum(files.status(path).size for path in paths)
     stream = (record for path in paths for record in _read(path, found))
     check = functools.partial(check_record, classes=classes, decode=decode)
     with (

@@ -17,6 +17,7 @@ from typing import BinaryIO
 
 import google_crc32c
 
+from kliep_tf.data import files
 from kliep_tf.data.scratch import scratch_folder
 from kliep_tf.errors import DataError
 
@@ -42,8 +43,8 @@ def read_spans(path: str | os.PathLike) -> list[tuple[int, int]]:
         DataError: the file is no TFRecord file, is damaged or is cut short.
     """
     spans: list[tuple[int, int]] = []
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    size = files.status(path).size
+    with files.reading(path) as file:
         position = 0
         while position < size:
             file.seek(position)
@@ -63,7 +64,7 @@ def read_checksums(path: str | os.PathLike) -> Iterator[bytes]:
         DataError: the file is no TFRecord file, is damaged or is cut short.
     """
     spans = read_spans(path)
-    with open(path, "rb") as file:
+    with files.reading(path) as file:
         for start, length in spans:
             file.seek(start + length)
             yield file.read(_CHECKSUM.size)
@@ -75,7 +76,7 @@ def read_record(path: str | os.PathLike, offset: int, length: int) -> bytes:
     Raises:
         DataError: the file has changed or is damaged there.
     """
-    with open(path, "rb", buffering=0) as file:
+    with files.reading(path, buffering=0) as file:
         file.seek(offset)
         data = file.read(length + _CHECKSUM.size)
     if len(data) != length + _CHECKSUM.size:
@@ -95,8 +96,8 @@ def read_records(path: str | os.PathLike) -> Iterator[tuple[bytes | None, str]]:
     Reading goes on behind a damaged record unless its length is lost: without
     it a record has no end, nor has the next a beginning.
     """
-    with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size
+    size = files.status(path).size
+    with files.reading(path) as file:
         while file.tell() < size:
             length = _read_length(file)
             if length is None:
@@ -126,19 +127,27 @@ def unpacked(path: str | os.PathLike) -> str:
         DataError: the compressed file is damaged.
     """
     path = os.fspath(path)
-    with open(path, "rb") as file:
-        if file.read(len(_GZIP)) != _GZIP:
-            return path
-    status = os.stat(path)
-    return _unpack(path, status.st_mtime_ns, status.st_size)
+    status = files.status(path)
+    return _unpack(path, status) if _is_packed(path, status) else path
 
 
 @functools.cache
-def _unpack(path: str, modified: int, size: int) -> str:
-    del modified, size  # of the key alone: a replaced shard is unpacked anew
+def _is_packed(path: str, status: files.Status) -> bool:
+    del status  # of the key alone, as below
+    with files.reading(path) as file:
+        return file.read(len(_GZIP)) == _GZIP
+
+
+@functools.cache
+def _unpack(path: str, status: files.Status) -> str:
+    del status  # of the key alone: a replaced shard is unpacked anew
     handle, copy = tempfile.mkstemp(suffix=".tfrecord", dir=_folder().name)
     try:
-        with gzip.open(path) as packed, os.fdopen(handle, "wb") as file:
+        with (
+            files.reading(path) as stored,
+            gzip.open(stored) as packed,
+            os.fdopen(handle, "wb") as file,
+        ):
             shutil.copyfileobj(packed, file, 2**20)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise DataError(

@@ -4,7 +4,6 @@ Keys are those of tensorflow/models `research/deeplab` and of deeplab2; the one
 addition, `image/importance_weight`, is ignored there.
 """
 
-import glob
 import os
 import re
 from collections import defaultdict
@@ -14,7 +13,7 @@ from pathlib import Path
 import tensorflow as tf
 
 from kliep_tf import runs
-from kliep_tf.data import framing
+from kliep_tf.data import files, framing
 from kliep_tf.data.summaries import SHARD_NAME as SHARD_NAME
 from kliep_tf.data.summaries import refuse_emptied
 from kliep_tf.data.summaries import shard_name as shard_name
@@ -211,26 +210,26 @@ def resolve_records(records: str | os.PathLike, flag: str) -> list[str]:
     records = os.fspath(records)
     if not records:
         raise UserError(f"--{flag} is empty: expected a directory or a glob")
-    if os.path.isdir(records):
-        pattern = os.path.join(glob.escape(records), "*.tfrecord*")
-    else:
-        # A name such as "a[1].tfrecord" is a glob that does not match itself.
-        pattern = glob.escape(records) if os.path.isfile(records) else records
-    paths = sorted(path for path in glob.glob(pattern) if os.path.isfile(path))
+    is_folder = files.is_folder(records)
+    found = (
+        files.files_in(records, "*.tfrecord*")
+        if is_folder
+        else files.find(records)
+    )
     # A glob such as train* also matches what stands beside the shards.
-    paths = [path for path in paths if not path.endswith((".json", ".csv"))]
+    paths = [path for path in found if not path.endswith((".json", ".csv"))]
     if not paths:
         raise UserError(
             f"--{flag}={records}: expected TFRecord shards, found none"
         )
     splits = sorted({split_of(path) for path in paths})
-    if os.path.isdir(records) and len(splits) > 1:
+    if is_folder and len(splits) > 1:
         raise UserError(
             f"--{flag}={records}: expected one split, found "
             f"{', '.join(splits)}; name one, as in "
             f"{os.path.join(records, splits[0] + '-*')}"
         )
-    if not re.search(r"-[\d\[?][^/]*$", pattern):
+    if is_folder or not re.search(r"-[\d\[?][^/]*$", records):
         _check_complete(paths, flag)
     refuse_emptied(paths)
     return paths

@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import runs
-from kliep_tf.data import framing
+from kliep_tf.data import files, framing
 from kliep_tf.data.class_sets import (
     CITYSCAPES_CLASSES,
     ClassSet,
     require_same_classes,
 )
 from kliep_tf.errors import DataError
-from kliep_tf.json_files import Maybe, read_json
+from kliep_tf.json_files import Maybe, parse_json
 
 DATASET_JSON = "dataset.json"
 # records.LABEL_ENCODED, in bytes.
@@ -125,7 +125,7 @@ def read_summaries(
     Raises:
         DataError: dataset.json is there but is not ours, or is damaged.
     """
-    path = Path(directory) / DATASET_JSON
+    path = os.path.join(directory, DATASET_JSON)
     entries = _read(path)
     wanted = entries if splits is None else splits
     return {
@@ -135,7 +135,7 @@ def read_summaries(
     }
 
 
-def _parse(entry: dict[str, Any], split: str, path: Path) -> SplitSummary:
+def _parse(entry: dict[str, Any], split: str, path: str) -> SplitSummary:
     names = [field.name for field in dataclasses.fields(SplitSummary)]
     known = {name: entry[name] for name in names if name in entry}
     # Records of before dataset.json had classes are of Cityscapes' 19.
@@ -173,7 +173,7 @@ def refuse_emptied(paths: Sequence[str]) -> None:
 
     A file without a byte is a whole TFRecord file: that of no records.
     """
-    empty = [path for path in paths if not os.path.getsize(path)]
+    empty = [path for path in paths if not files.status(path).size]
     for path, summary in read_shard_summaries(empty).items():
         listed = summary.shards.get(os.path.basename(path)) if summary else None
         if listed:
@@ -245,8 +245,11 @@ def _is_count(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and value >= 0
 
 
-def _read(path: Path) -> dict[str, Any]:
+def _read(path: str | os.PathLike) -> dict[str, Any]:
     try:
-        return read_json(path, _EXPECTED, {"splits": {str: _SPLIT}})["splits"]
+        with files.reading(path) as file:
+            text = file.read()
     except FileNotFoundError:
         return {}
+    schema = {"splits": {str: _SPLIT}}
+    return parse_json(text, os.fspath(path), _EXPECTED, schema)["splits"]
