@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, NamedTuple
 
+from kliep_tf.errors import one_line
+
 # Of an address in an object store, such as gs://bucket/records.
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
@@ -103,6 +105,6 @@ def _store() -> Iterator[Any]:
     try:
         yield tf.io.gfile
     except tf.errors.NotFoundError as error:
-        raise FileNotFoundError(error.message) from error
+        raise FileNotFoundError(one_line(error.message)) from error
     except tf.errors.OpError as error:
-        raise OSError(error.message) from error
+        raise OSError(one_line(error.message)) from error
