@@ -9,23 +9,30 @@ overwritten and no half-finished output looks whole.
 
 import contextlib
 import dataclasses
-import datetime
 import errno
-import importlib.metadata
 import json
 import os
-import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import filelock
 
-from kliep_tf import __version__
 from kliep_tf.errors import RefusedError, UserError
-from kliep_tf.json_files import Maybe, read_json
+from kliep_tf.run_records import CONFIG as CONFIG
+from kliep_tf.run_records import (
+    WHOLE,
+    contents_of,
+    difference,
+    know_copies,
+    new_record,
+    now,
+    read_records,
+)
+from kliep_tf.run_records import Fingerprint as Fingerprint
+from kliep_tf.run_records import is_input as is_input
+from kliep_tf.run_records import versions as versions
 
-CONFIG = "config.json"
 CHECKPOINTS = "checkpoints"
 TENSORBOARD = "tensorboard"
 SAVED_MODEL = "saved_model"
@@ -33,43 +40,9 @@ WEIGHTS = "weights"
 
 _LOCK = ".lock"
 _PARTIAL = ".partial"
-_WHOLE = "output"  # the part that is all of a directory
-_VERSIONED_PACKAGES = ("tensorflow", "keras", "numpy", "pillow")
 # Stray files that do not make a directory somebody's work. The third is left
 # by a run that was killed while it wrote its claim.
 _IGNORED = {_LOCK, ".DS_Store", f".{CONFIG}.partial"}
-
-_RECORDS = {
-    "parts": {
-        str: {
-            "program": str,
-            "arguments": dict,
-            "inputs": {str: str},
-            "contents": Maybe({str: str}),
-            "versions": Maybe({str: str}),
-            "status": Maybe(str),
-        }
-    }
-}
-
-
-class Fingerprint(str):
-    """A digest by which an input is known at a glance, and how to be sure.
-
-    It is text, to be kept in JSON; `kliep_tf.fingerprints` makes it.
-
-    Attributes:
-        content: returns a digest of all that the input holds, which takes
-            longer.
-    """
-
-    content: Callable[[], str]
-
-    def __new__(cls, digest: str, content: Callable[[], str]) -> "Fingerprint":
-        """Makes one."""
-        made = super().__new__(cls, digest)
-        made.content = content
-        return made
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +66,7 @@ class Claim:
         record = {
             **self.record,
             "status": "complete",
-            "finished": _now(),
+            "finished": now(),
             **({"results": results} if results else {}),
         }
         _write_record(self.directory, self.part, record)
@@ -106,7 +79,7 @@ def claim(
     config: Any,
     *,
     inputs: Mapping[str, str] | None = None,
-    part: str = _WHOLE,
+    part: str = WHOLE,
     overwrite: bool = False,
     write: bool = True,
 ) -> Iterator[Claim]:
@@ -149,14 +122,12 @@ def claim(
         directory.mkdir(parents=True, exist_ok=True)
     with _lock(directory) if write else contextlib.nullcontext(True) as locked:
         record = _found_record(directory, program, part)
-        fresh = _new_record(program, config, dict(inputs or {}))
+        fresh = new_record(program, config, dict(inputs or {}))
         if record:
-            _know_copies(record, fresh)
-        if record and (
-            difference := _difference(record, fresh, config, directory)
-        ):
+            know_copies(record, fresh)
+        if record and (change := difference(record, fresh, config, directory)):
             if not overwrite or record["program"] != program:
-                raise UserError(f"{directory}: {difference}")
+                raise UserError(f"{directory}: {change}")
             record = None
         finished = record is not None and record.get("status") == "complete"
         if not (locked or finished):
@@ -164,14 +135,14 @@ def claim(
         if write and locked:
             _sweep(directory)
         if record is None:
-            record = fresh | {"contents": _contents(fresh["inputs"])}
+            record = fresh | {"contents": contents_of(fresh["inputs"])}
             if write:
                 _write_record(directory, part, record)
         yield Claim(directory, part, finished, record)
 
 
 def read_config(
-    directory: str | os.PathLike, part: str = _WHOLE
+    directory: str | os.PathLike, part: str = WHOLE
 ) -> dict[str, Any]:
     """Returns the record that a program left in `directory`.
 
@@ -181,26 +152,10 @@ def read_config(
     Raises:
         UserError: there is none.
     """
-    record = _read_records(Path(directory)).get(part)
+    record = read_records(Path(directory)).get(part)
     if record is None:
         raise UserError(f"{directory}: expected a {CONFIG}, found none")
     return record
-
-
-def is_input(value: str, record: Mapping[str, Any], name: str) -> bool:
-    """Whether a fingerprint is that of an input of a record.
-
-    Contents are read only where names, sizes or times differ, as they do in a
-    copy.
-    """
-    if record["inputs"].get(name) == value:
-        return True
-    expected = (record.get("contents") or {}).get(name)
-    return (
-        expected is not None
-        and isinstance(value, Fingerprint)
-        and value.content() == expected
-    )
 
 
 def config_from_record(config_class: type, record: Mapping[str, Any]) -> Any:
@@ -217,15 +172,6 @@ def config_from_record(config_class: type, record: Mapping[str, Any]) -> Any:
             if name in known
         }
     )
-
-
-def versions() -> dict[str, str]:
-    """Returns the versions that can change a result."""
-    found = {"kliep_tf": __version__, "python": platform.python_version()}
-    for package in _VERSIONED_PACKAGES:
-        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
-            found[package] = importlib.metadata.version(package)
-    return found
 
 
 def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
@@ -297,122 +243,16 @@ def _sweep(directory: Path) -> None:
                 os.unlink(os.path.join(parent, name))
 
 
-def _new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
-    return {
-        "program": program,
-        "arguments": dataclasses.asdict(config),
-        "inputs": inputs,
-        "versions": versions(),
-        "status": "incomplete",
-        "started": _now(),
-    }
-
-
 def _found_record(directory: Path, program: str, part: str) -> dict | None:
     """Returns the record of the part, or of a program that claims all."""
-    records = _read_records(directory)
+    records = read_records(directory)
     for other, record in records.items():
-        if _WHOLE in (part, other) and record["program"] != program:
+        if WHOLE in (part, other) and record["program"] != program:
             return record
     return records.get(part)
 
 
-def _contents(inputs: Mapping[str, str]) -> dict[str, str]:
-    """Returns digests of the contents of those inputs that are files."""
-    return {
-        name: value.content()
-        for name, value in inputs.items()
-        if isinstance(value, Fingerprint)
-    }
-
-
-def _know_copies(record: dict, fresh: dict) -> None:
-    """Gives the record the fingerprints of inputs that hold the same."""
-    record["inputs"] = record["inputs"] | {
-        name: value
-        for name, value in fresh["inputs"].items()
-        if name in record["inputs"] and is_input(value, record, name)
-    }
-
-
-def _difference(record: dict, fresh: dict, config: Any, directory: Path) -> str:
-    """Returns the first thing that has changed since `record`, "" for none."""
-    if record["program"] != fresh["program"]:
-        return (
-            f"expected an output of {fresh['program']}, found one of "
-            f"{record['program']}"
-        )
-    # Through JSON, so that tuples and lists compare equal.
-    arguments = json.loads(json.dumps(fresh["arguments"]))
-    for field in dataclasses.fields(config):
-        if not field.metadata.get("affects_output", True):
-            continue
-        # A flag newer than the record: it was made with what now is its
-        # default.
-        old = record["arguments"].get(field.name, field.default)
-        old = list(old) if isinstance(old, tuple) else old
-        new = arguments[field.name]
-        if isinstance(new, str) and new and Path(new) == directory:
-            continue  # where the record lies, however it came there
-        # What an input holds is compared below, not how its path is spelled.
-        name = field.metadata.get("read_as")
-        known = name in record["inputs"] and name in fresh["inputs"]
-        if old != new and not known and not _same_file(old, new):
-            return (
-                f"made with --{field.name}={_shown(old)}, now asked for "
-                f"--{field.name}={_shown(new)}; expected the same arguments "
-                "or another directory"
-            )
-    for name, digest in fresh["inputs"].items():
-        if record["inputs"].get(name, digest) != digest:
-            verb = "have" if name.endswith("s") else "has"
-            return (
-                f"{name} {verb} changed since this output was begun; expected "
-                f"the same files{_paths(record, config, name)} or another "
-                "directory"
-            )
-    return ""
-
-
-def _same_file(old: Any, new: Any) -> bool:
-    """Whether two values are spellings of one path that is there."""
-    if not (isinstance(old, str) and isinstance(new, str)):
-        return False
-    with contextlib.suppress(OSError, ValueError):
-        return os.path.samefile(old, new)
-    return False
-
-
-def _paths(record: dict, config: Any, name: str) -> str:
-    """Returns the paths of an input then and now, "" if they are the same."""
-    for field in dataclasses.fields(config):
-        if field.metadata.get("read_as") == name:
-            old = record["arguments"].get(field.name)
-            new = getattr(config, field.name)
-            if old != new:
-                return f" as those of --{field.name}={old}, found {new},"
-    return ""
-
-
-def _shown(value: Any) -> str:
-    return ",".join(value) if isinstance(value, list) else str(value)
-
-
-def _read_records(directory: Path) -> dict[str, dict]:
-    try:
-        found = read_json(
-            directory / CONFIG, "the record of a run", _RECORDS, allow_nan=True
-        )
-    except FileNotFoundError:
-        return {}
-    return found["parts"]
-
-
 def _write_record(directory: Path, part: str, record: dict) -> None:
-    records = _read_records(directory) | {part: record}
+    records = read_records(directory) | {part: record}
     text = json.dumps({"parts": records}, indent=2) + "\n"
     write_atomically(directory / CONFIG, text)
-
-
-def _now() -> str:
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")

@@ -25,6 +25,7 @@ FLOORS = {
     "cli": 0,
     "json_files": 0,
     "runs": 0,
+    "run_records": 0,
     "progress": 0,
     "ordered_map": 0,
     "shard_runners": 0,
