@@ -18,9 +18,8 @@ from kliep_tf.estimate_weights import EstimateConfig, estimate
 from kliep_tf.evaluate import EvaluateConfig, evaluate
 from kliep_tf.segmentation.networks import export_segmenter
 from kliep_tf.train import train
-from kliep_tf.train_flags import make_config
 from kliep_tf.translate import TranslateConfig, translate
-from tests.programs.conftest import TINY
+from tests.programs.tiny_training import parse
 from tests.segmentation.small_network import small
 from tfrecords_tools.convert_folder import ConvertFolderConfig, convert_folder
 from tfrecords_tools.inspect_records import (
@@ -73,7 +72,7 @@ def write_folder(root, *, number, sky, prefix, label_map):
 
 
 @pytest.fixture(scope="module")
-def way(tmp_path_factory):
+def way(tiny_method_registered, tmp_path_factory):
     """Goes the whole way; returns the folder that holds every output."""
     root = tmp_path_factory.mktemp("three")
     (root / "map.csv").write_text(
@@ -104,11 +103,11 @@ def way(tmp_path_factory):
             )
         )
     train(
-        make_config(
-            **domains,
-            weights_dir=str(root / "class_histogram"),
-            run_dir=str(root / "run"),
-            **{**TINY, "steps": 2},
+        parse(
+            *(f"--{name}={value}" for name, value in domains.items()),
+            f"--weights_dir={root / 'class_histogram'}",
+            f"--run_dir={root / 'run'}",
+            "--steps=2",
         )
     )
     translate(

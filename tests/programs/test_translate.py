@@ -22,26 +22,44 @@ from tfrecords_tools.convert_gta5 import ConvertGta5Config
 
 
 @pytest.fixture
-def config(trained_run, source_records, tmp_path):
+def config(method_run, source_records, tmp_path):
+    """By a generator of the tiny method, for what holds of any."""
     return TranslateConfig(
-        saved_model=str(trained_run / "saved_model"),
+        saved_model=str(method_run / "saved_model"),
         source_records=str(source_records),
         output_dir=str(tmp_path / "translated"),
     )
 
 
-@pytest.fixture(scope="module")
-def translated(trained_run, source_records, tmp_path_factory):
-    """The source's translation, for tests that only look at it."""
+@pytest.fixture
+def cyclegan_config(config, trained_run):
+    return dataclasses.replace(
+        config, saved_model=str(trained_run / "saved_model")
+    )
+
+
+def translated_by(run, source_records, tmp_path_factory):
     directory = tmp_path_factory.mktemp("programs") / "translated"
     translate(
         TranslateConfig(
-            saved_model=str(trained_run / "saved_model"),
+            saved_model=str(run / "saved_model"),
             source_records=str(source_records),
             output_dir=str(directory),
         )
     )
     return directory
+
+
+@pytest.fixture(scope="module")
+def translated(method_run, source_records, tmp_path_factory):
+    """The source's translation, for tests that only look at it."""
+    return translated_by(method_run, source_records, tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def translated_by_cyclegan(trained_run, source_records, tmp_path_factory):
+    """Likewise."""
+    return translated_by(trained_run, source_records, tmp_path_factory)
 
 
 def read(directory):
@@ -70,10 +88,10 @@ def test_only_the_image_changes(translated, source_records):
 
 
 def test_translation_is_what_the_saved_model_computes(
-    config, tmp_path, source_records
+    cyclegan_config, tmp_path, source_records
 ):
-    translate(dataclasses.replace(config, batch_size=5))
-    model = tf.saved_model.load(config.saved_model)
+    translate(dataclasses.replace(cyclegan_config, batch_size=5))
+    model = tf.saved_model.load(cyclegan_config.saved_model)
     name, original = next(iter(read(source_records).items()))
     image = tf.io.decode_png(original["image/encoded"])[None]
     expected = model.signatures["translate_uint8"](images=image)["translated"]
@@ -85,12 +103,17 @@ def test_translation_is_what_the_saved_model_computes(
     assert difference.max() <= 1
 
 
-def test_tiles_make_the_same_images(config, translated, tmp_path):
+def test_tiles_make_the_same_images(
+    cyclegan_config, translated_by_cyclegan, tmp_path
+):
     in_tiles = dataclasses.replace(
-        config, output_dir=str(tmp_path / "tiled"), tile_height=10, batch_size=5
+        cyclegan_config,
+        output_dir=str(tmp_path / "tiled"),
+        tile_height=10,
+        batch_size=5,
     )
     translate(in_tiles)
-    whole, tiled = read(translated), read(tmp_path / "tiled")
+    whole, tiled = read(translated_by_cyclegan), read(tmp_path / "tiled")
     for name, expected in whole.items():
         images = [
             tf.io.decode_png(example["image/encoded"]).numpy().astype(int)
@@ -333,8 +356,10 @@ def test_jpeg_says_that_it_is_jpeg(config, tmp_path):
 
 
 def test_killed_translation_continues_to_a_whole_dataset(
-    config, translated, tmp_path
+    cyclegan_config, translated_by_cyclegan, tmp_path
 ):
+    """By a network that takes its time, so that a kill comes in the middle."""
+    config = cyclegan_config
     command = [
         "-m",
         "kliep_tf.translate",
@@ -364,7 +389,7 @@ def test_killed_translation_continues_to_a_whole_dataset(
 
     assert processes.run(command).returncode == 0
     assert runs.read_config(killed)["status"] == "complete"
-    for path in translated.glob("train-*"):
+    for path in translated_by_cyclegan.glob("train-*"):
         assert (killed / path.name).read_bytes() == path.read_bytes()
     assert not list(killed.glob(".*partial"))
 

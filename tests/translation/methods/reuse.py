@@ -44,3 +44,12 @@ def give_back() -> None:
     while _lent:
         key, model = _lent.pop()
         _idle[key].append(model)
+
+
+def give_back_one(model: Any) -> None:
+    """Takes one model, which its test uses no more."""
+    (number,) = [
+        number for number, (_, (lent, _)) in enumerate(_lent) if lent is model
+    ]
+    key, lent = _lent.pop(number)
+    _idle[key].append(lent)

@@ -23,6 +23,7 @@ from tests.translation.methods.cyclegan.small_model import (
     assert_same,
     networks,
     take,
+    trained_weights,
     weights_after,
 )
 
@@ -98,8 +99,8 @@ def test_weights_of_1_are_the_plain_mean_to_the_last_bit(segmenter):
 def test_weight_0_removes_an_example():
     batch = make_batch([1.0, 0.0], [1.0, 0.0])
     assert_same(
-        weights_after(make_model(2), batch),
-        weights_after(make_model(2), take(batch, [0])),
+        trained_weights(2, batch, make=make_model),
+        trained_weights(2, take(batch, [0]), make=make_model),
     )
 
 
@@ -107,8 +108,8 @@ def test_weight_2_equals_the_example_twice():
     batch = make_batch([2.0, 1.0], [2.0, 1.0])
     repeated = take(make_batch([1.0, 1.0], [1.0, 1.0]), [0, 0, 1])
     assert_same(
-        weights_after(make_model(2), batch),
-        weights_after(make_model(2), repeated),
+        trained_weights(2, batch, make=make_model),
+        trained_weights(2, repeated, make=make_model),
     )
 
 

@@ -10,7 +10,7 @@ from kliep_tf.data.pipeline import UnpairedBatch
 from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.cyclegan.model import CycleGAN
 from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
-from tests.translation.methods.reuse import reused
+from tests.translation.methods.reuse import give_back_one, reused
 
 SIZE = (24, 24)
 
@@ -35,7 +35,7 @@ def make_model(
         settings_class(
             generator_filters=2,
             discriminator_filters=2,
-            **{"num_residual_blocks": 1, "pool_size": 0, **options},
+            **{"num_residual_blocks": 0, "pool_size": 0, **options},
         ),
         Setup(image_size=SIZE, global_batch_size=batch_size, **setup),
     )
@@ -76,6 +76,14 @@ def weights_after(model, *batches):
     for batch in batches:
         model.train_step(batch)
     return weights_of(model)
+
+
+def trained_weights(batch_size, *batches, make=make_model, **options):
+    """Returns what weights_after does of a model that serves for this alone."""
+    model = make(batch_size, **options)
+    weights = weights_after(model, *batches)
+    give_back_one(model)
+    return weights
 
 
 def assert_same(first, second, tolerance=5e-5):

@@ -9,8 +9,7 @@ from kliep_tf.translation.methods.cyclegan.settings import CycleGANSettings
 from tests.translation.methods.cyclegan.small_model import (
     assert_same,
     make_batch,
-    make_model,
-    weights_after,
+    trained_weights,
 )
 
 SETUP = Setup(image_size=(64, 64))
@@ -21,9 +20,12 @@ SETUP = Setup(image_size=(64, 64))
 def test_training_takes_the_same_steps(rematerialize):
     batches = [make_batch([0.5, 1.5], [1.2, 0.8], seed) for seed in range(2)]
     direct, winograd = (
-        weights_after(
-            make_model(2, convolution=convolution, rematerialize=rematerialize),
+        trained_weights(
+            2,
             *batches,
+            num_residual_blocks=1,
+            convolution=convolution,
+            rematerialize=rematerialize,
         )
         for convolution in ("direct", "winograd")
     )

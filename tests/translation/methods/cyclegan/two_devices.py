@@ -50,6 +50,7 @@ class Run:
 
 
 WHOLE = {
+    "num_residual_blocks": 1,
     "rate": 1e-4,
     "pool_size": 4,
     "generator_ema": 0.15,
@@ -63,7 +64,6 @@ SMALL = {
     "rate": 0.01,
     "pool_size": 4,
     "generator_ema": 0.15,
-    "num_residual_blocks": 0,
     "identity_weight": 0.0,
 }
 # On two devices by another way: Winograd's convolution computes the same by

@@ -1,5 +1,7 @@
 """What one step does, seen from outside: which weights change, and how."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -68,10 +70,11 @@ def test_weight_2_equals_the_example_twice_drawn_alike(form):
 def test_source_and_target_weights_are_not_mixed_up(form):
     terms = ("reconstruction", "cycle", "kl", "cycle_kl")
     directions = ("source_to_target", "target_to_source")
+    model = make_model(form, 1)
     for row, domain in enumerate(("source", "target")):
         weights = [[1.0], [1.0]]
         weights[row] = [0.0]
-        figures = make_model(form, 1).train_step(make_batch(*weights))
+        figures = model.train_step(make_batch(*weights))
         zero = {name for name, value in figures.items() if value == 0.0}
         assert {name for name in zero if not name.startswith("accuracy")} == {
             *(f"{term}/{domain}" for term in terms),
@@ -79,12 +82,34 @@ def test_source_and_target_weights_are_not_mixed_up(form):
         }
 
 
+@functools.cache
+def stepped(form):
+    """Takes a step; returns what was before, the figures, what is after.
+
+    Before and after: the weights by name, the step's seeds, and what the
+    discriminators of then make of the first generators' images.
+    """
+    batch = make_batch([1.0], [1.0])
+    model = make_model(form, 1)
+    seeds = all_seeds(model, batch)
+    generators = model.autoencoders.parts
+    first = {name: part.get_weights() for name, part in generators.items()}
+
+    def now():
+        weights, next_seeds = weights_of(model), all_seeds(model, batch)
+        for name, part in generators.items():
+            part.set_weights(first[name])
+        _, losses = model.generator_gradients(batch, seeds[1], seeds[2])
+        return weights, next_seeds, losses["generator/source_to_target"]
+
+    before = now()
+    figures = model.train_step(batch)
+    return before, figures, now()
+
+
 @BOTH
 def test_a_step_moves_every_network(form):
-    model = make_model(form, 1)
-    before = weights_of(model)
-    model.train_step(make_batch([1.0], [1.0]))
-    after = weights_of(model)
+    (before, *_), _, (after, *_) = stepped(form)
     for name in {name.split("/")[0] for name in before}:
         # The first kernel of each.
         assert not np.array_equal(before[f"{name}/0"], after[f"{name}/0"]), name
@@ -92,35 +117,21 @@ def test_a_step_moves_every_network(form):
 
 @BOTH
 def test_generators_learn_from_discriminators_that_have_learned(form):
-    batch = make_batch([1.0], [1.0])
-    model, twin = make_model(form, 1), make_model(form, 1)
-    figures = model.train_step(batch)
-    seeds = all_seeds(twin, batch)
-    before = twin.generator_gradients(batch, seeds[1], seeds[2])[1]
-    # The twin's generators with the model's discriminators.
-    for domain, network in twin.discriminators.items():
-        network.set_weights(model.discriminators[domain].get_weights())
-    after = twin.generator_gradients(batch, seeds[1], seeds[2])[1]
-    name = "generator/source_to_target"
-    assert float(figures[name]) == pytest.approx(float(after[name]), abs=1e-6)
-    assert float(before[name]) != pytest.approx(float(after[name]), abs=1e-6)
+    (*_, before), figures, (*_, after) = stepped(form)
+    found = float(figures["generator/source_to_target"])
+    assert found == pytest.approx(float(after), abs=1e-6)
+    assert found != pytest.approx(float(before), abs=1e-6)
 
 
 @BOTH
 def test_every_step_and_pass_draws_anew(form):
-    model = make_model(form, 1)
-    batch = make_batch([1.0], [1.0])
-
-    def drawn():
-        return {
-            tuple(seeds.numpy()[0])
-            for pair in all_seeds(model, batch)
-            for seeds in pair
-        }
-
-    first = drawn()
-    model.train_step(batch)
-    assert len(first | drawn()) == 2 * 2 * len(Pass)
+    drawn = {
+        tuple(seeds.numpy()[0])
+        for _, of_passes, _ in stepped(form)[::2]
+        for pair in of_passes
+        for seeds in pair
+    }
+    assert len(drawn) == 2 * 2 * len(Pass)
 
 
 @BOTH
