@@ -1,6 +1,7 @@
 """Tiny records of two domains, drawn once for the whole test session."""
 
 import dataclasses
+import functools
 import os
 import shutil
 import subprocess
@@ -164,6 +165,34 @@ def target_records(shared_root) -> Path:
             directory, number=20, sky=0.35, bright=False, prefix="city_"
         ),
     )
+
+
+def _save_backbone(name: str, path: Path) -> None:
+    import keras
+
+    keras.utils.set_random_seed(0)
+    network = getattr(keras.applications, name)(include_top=False, weights=None)
+    path.mkdir()
+    network.save_weights(path / "backbone.weights.h5")
+
+
+@pytest.fixture(scope="session")
+def vgg16_file(shared_root) -> str:
+    """VGG-16 as it is before any training."""
+    made = make_once(
+        shared_root / "vgg16", functools.partial(_save_backbone, "VGG16")
+    )
+    return str(made / "backbone.weights.h5")
+
+
+@pytest.fixture(scope="session")
+def mobilenet_v2_file(shared_root) -> str:
+    """MobileNetV2, likewise."""
+    made = make_once(
+        shared_root / "mobilenet_v2",
+        functools.partial(_save_backbone, "MobileNetV2"),
+    )
+    return str(made / "backbone.weights.h5")
 
 
 def run_program(module: str, *arguments: object) -> subprocess.CompletedProcess:

@@ -12,18 +12,17 @@ from kliep_tf.errors import UserError
 
 
 @pytest.fixture(scope="module")
-def network():
-    """A MobileNetV2 as it is before any training."""
-    keras.utils.set_random_seed(0)
-    return keras.applications.MobileNetV2(include_top=False, weights=None)
+def embedder(mobilenet_v2_file):
+    """Embeds by that network, read from its file."""
+    return Embedder(mobilenet_v2_file, "mobilenet_v2")
 
 
 @pytest.fixture(scope="module")
-def embedder(network, tmp_path_factory):
-    """Embeds by that network, read from its file."""
-    path = tmp_path_factory.mktemp("backbone") / "mobilenet_v2.weights.h5"
-    network.save_weights(path)
-    return Embedder(path, "mobilenet_v2")
+def network(mobilenet_v2_file):
+    """The network by Keras alone."""
+    network = keras.applications.MobileNetV2(include_top=False, weights=None)
+    network.load_weights(mobilenet_v2_file)
+    return network
 
 
 def test_embedding_is_the_averaged_map_of_the_file_s_network(

@@ -7,9 +7,10 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf import cli
+from kliep_tf.estimate_weights import EstimateConfig, estimate
 from kliep_tf.train import train
 from kliep_tf.train_flags import TrainConfig, make_config
-from tests.conftest import ROOT, make_once
+from tests.conftest import ROOT, make_once, write_records
 from tests.programs import tiny_training
 from tests.programs.run_directories import copy_run
 
@@ -133,3 +134,34 @@ def method_run(method_config, shared_root):
     run_dir = Path(method_config.run_dir)
     copy_run(make_once(shared_root / "tiny_method_run", make), run_dir)
     return run_dir
+
+
+@pytest.fixture(scope="session")
+def unlabelled_target(shared_root) -> Path:
+    """12 camera scenes without labels."""
+    return make_once(
+        shared_root / "unlabelled_target",
+        lambda directory: write_records(
+            directory, number=12, sky=0.35, bright=False, labelled=False
+        ),
+    )
+
+
+@pytest.fixture(scope="session")
+def taught_by_the_source(
+    source_records, unlabelled_target, shared_root
+) -> Path:
+    """Weights of an unlabelled target, nothing said of how to get them."""
+
+    def make(weights_dir):
+        estimate(
+            EstimateConfig(
+                source_records=str(source_records),
+                target_records=str(unlabelled_target),
+                weights_dir=str(weights_dir),
+                segmenter_steps=1,
+                bandwidth="0.5",
+            )
+        )
+
+    return make_once(shared_root / "taught_by_the_source", make)

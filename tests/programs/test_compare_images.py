@@ -2,7 +2,6 @@
 
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -28,14 +27,6 @@ def scenes(tmp_path_factory):
     ):
         write_records(directory / name, number=48, sky=sky, bright=bright)
     return directory
-
-
-@pytest.fixture(scope="module")
-def vgg16_file(tmp_path_factory):
-    keras.utils.set_random_seed(0)
-    path = tmp_path_factory.mktemp("vgg16") / "vgg16.weights.h5"
-    keras.applications.VGG16(include_top=False, weights=None).save_weights(path)
-    return str(path)
 
 
 @pytest.fixture(scope="module")

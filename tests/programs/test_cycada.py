@@ -19,25 +19,27 @@ from kliep_tf.train_flags import make_config
 from kliep_tf.translate import TranslateConfig, translate
 from tests.conftest import write_records
 from tests.programs.conftest import TINY
-from tests.programs.run_directories import scalars
+from tests.programs.run_directories import copy_run, scalars
 from tests.segmentation.small_network import small
 from tests.segmentation.test_frozen import TWO, red_logits, save
 
 
 @pytest.fixture(scope="module")
-def config(source_records, target_records, trained_run, tmp_path_factory):
+def config(
+    source_records, unlabelled_target, taught_by_the_source, tmp_path_factory
+):
     """A run of two steps, the semantic losses in the second."""
     return make_config(
         method="cycada",
         source_records=str(source_records),
-        target_records=str(target_records),
+        target_records=str(unlabelled_target),
         run_dir=str(tmp_path_factory.mktemp("runs") / "cycada"),
-        weights_dir=str(trained_run / "weights"),
-        semantic_warmup_steps=1,
+        weights_dir=str(taught_by_the_source),
         segmenter_steps=1,
+        semantic_warmup_steps=1,
         # Less to trace.
         identity_weight=0.0,
-        **{**TINY, "steps": 2, "num_residual_blocks": 0},
+        **{**TINY, "steps": 2, "num_residual_blocks": 0, "features": "auto"},
     )
 
 
@@ -79,8 +81,8 @@ def test_its_generator_translates(run_dir, source_records, tmp_path):
             assert same == (key == records.LABEL_ENCODED)
 
 
-def test_the_segmenter_is_the_one_of_the_flags_or_of_the_weights(
-    config, run_dir, source_records, tmp_path
+def test_the_segmenter_is_the_one_of_the_flags_of_the_weights_or_its_own(
+    config, taught_by_the_source, source_records, tmp_path
 ):
     source = build_index(sorted(map(str, source_records.glob("train-*"))))
 
@@ -90,16 +92,21 @@ def test_the_segmenter_is_the_one_of_the_flags_or_of_the_weights(
         )
         return train_task_segmenter.provide(changed, source)
 
-    assert (run_dir / "segmenter" / "saved_model").is_dir()
-    of_weights = tmp_path / "segmenter" / "saved_model"
-    export_segmenter(small(19, seed=0), of_weights)
-    found = {"weights_dir": str(tmp_path)}
-    assert chosen(**found).args[0] == str(of_weights)
-    assert chosen(**found, segmenter="a").args[0] == "a"
+    of_weights = taught_by_the_source / "segmenter"
+    assert chosen().args[0] == str(of_weights / "saved_model")
+    assert chosen(segmenter="a").args[0] == "a"
     both = {"segmenter": "a", "task_segmenter": "b"}
-    assert chosen(**found, **both).args[0] == "b"
+    assert chosen(**both).args[0] == "b"
     # Without a use, none is loaded or trained.
     assert chosen(semantic_weight=0.0) is None
+    # Its own is trained as that of the weights: one that is there already is
+    # the same training, finished.
+    copy_run(of_weights, tmp_path / "run" / "segmenter")
+    own = tmp_path / "run" / "segmenter" / "saved_model"
+    graph = own / "saved_model.pb"
+    before = graph.stat().st_mtime_ns
+    assert chosen().args[0] == str(own)
+    assert graph.stat().st_mtime_ns == before
 
 
 def test_what_it_cannot_train_on_is_one_line(

@@ -14,18 +14,6 @@ from tests.conftest import run_program, write_records
 
 
 @pytest.fixture(scope="session")
-def unlabelled_target(tmp_path_factory):
-    """12 camera scenes without labels."""
-    return write_records(
-        tmp_path_factory.mktemp("bare") / "target",
-        number=12,
-        sky=0.35,
-        bright=False,
-        labelled=False,
-    )
-
-
-@pytest.fixture(scope="session")
 def unsteady_segmenter(tmp_path_factory):
     """Calls everything sky where the first pixel is blue, else road.
 
@@ -95,22 +83,6 @@ def test_some_labelled_target_images_teach_its_segmenter(config, tmp_path):
         "The target has 5 labelled images among 8: it is described by a "
         "segmenter that learned from these." in text
     )
-
-
-@pytest.fixture(scope="module")
-def taught_by_the_source(source_records, unlabelled_target, tmp_path_factory):
-    """Weights of an unlabelled target, nothing said of how to get them."""
-    weights_dir = tmp_path_factory.mktemp("taught") / "weights"
-    estimate(
-        EstimateConfig(
-            source_records=str(source_records),
-            target_records=str(unlabelled_target),
-            weights_dir=str(weights_dir),
-            segmenter_steps=1,
-            bandwidth="0.5",
-        )
-    )
-    return weights_dir
 
 
 def test_without_target_labels_the_source_teaches_the_segmenter(

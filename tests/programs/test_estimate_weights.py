@@ -3,7 +3,6 @@ import dataclasses
 import io
 import json
 
-import keras
 import numpy as np
 import pytest
 
@@ -99,11 +98,9 @@ def test_weights_of_unlabelled_domains_by_thumbnails(tmp_path, config):
     assert weights.has_weights(tmp_path / "weights")
 
 
-def test_weights_of_unlabelled_domains_by_a_local_backbone(tmp_path, config):
-    path = tmp_path / "mobilenet_v2.weights.h5"
-    keras.applications.MobileNetV2(
-        include_top=False, weights=None
-    ).save_weights(path)
+def test_weights_of_unlabelled_domains_by_a_local_backbone(
+    tmp_path, config, mobilenet_v2_file
+):
     for name, sky in (("a", 0.6), ("b", 0.3)):
         write_records(
             tmp_path / name, number=6, sky=sky, bright=True, labelled=False
@@ -114,7 +111,7 @@ def test_weights_of_unlabelled_domains_by_a_local_backbone(tmp_path, config):
             source_records=str(tmp_path / "a"),
             target_records=str(tmp_path / "b"),
             features="embedding",
-            embedding_weights=str(path),
+            embedding_weights=mobilenet_v2_file,
             bandwidth="1",
         )
     )

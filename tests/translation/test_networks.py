@@ -116,11 +116,12 @@ def test_value_and_gradients_are_those_of_the_generator(upsampling):
 
 
 def test_gradients_are_equal_inside_a_function_too():
-    generator = make_generator(filters=4, num_residual_blocks=2)
+    generator = make_generator(filters=4, num_residual_blocks=1)
     _, expected = value_and_gradients(generator, generator)
     forward = rematerialize(generator)
-    compiled = tf.function(lambda: value_and_gradients(forward, generator))
-    _, found = compiled()
+    _, found = tf.function(value_and_gradients, autograph=False)(
+        forward, generator
+    )
     assert_close(found, expected)
 
 

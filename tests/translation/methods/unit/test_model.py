@@ -2,7 +2,6 @@
 
 import functools
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -26,15 +25,6 @@ from tests.translation.methods.unit.small_model import (
 
 pytestmark = pytest.mark.usefixtures("eager")
 BOTH = pytest.mark.parametrize("form", FORMS)
-
-
-@pytest.fixture(scope="module")
-def vgg16_file(tmp_path_factory):
-    path = tmp_path_factory.mktemp("vgg16") / "vgg16.weights.h5"
-    keras.utils.set_random_seed(0)
-    network = keras.applications.VGG16(include_top=False, weights=None)
-    network.save_weights(path)
-    return str(path)
 
 
 @BOTH
