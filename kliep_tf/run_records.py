@@ -54,6 +54,10 @@ class Fingerprint(str):
         made.content = content
         return made
 
+    def __getnewargs__(self) -> tuple[str, Callable[[], str]]:
+        """Returns what makes it again in another process."""
+        return str(self), self.content
+
 
 def new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
     """Returns the record of an output that is begun."""

@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import pickle
 import shutil
 
 import pytest
@@ -120,3 +121,11 @@ def test_record_older_than_contents_knows_the_times_alone(shards, tmp_path):
         claim(shards, tmp_path / "out"),
     ):
         pass
+
+
+def test_fingerprint_reaches_another_process(tmp_path):
+    (tmp_path / "file").write_text("content")
+    fingerprint = fingerprints.of([tmp_path / "file"])
+    again = pickle.loads(pickle.dumps(fingerprint))
+    assert again == fingerprint
+    assert again.content() == fingerprint.content()
