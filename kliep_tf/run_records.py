@@ -54,9 +54,9 @@ class Fingerprint(str):
         made.content = content
         return made
 
-    def __getnewargs__(self) -> tuple[str, Callable[[], str]]:
+    def __reduce__(self) -> tuple[type, tuple[str, Callable[[], str]]]:
         """Returns what makes it again in another process."""
-        return str(self), self.content
+        return type(self), (str(self), self.content)
 
 
 def new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:

@@ -112,7 +112,8 @@ def test_replaced_segmenter_asks_for_another_directory(
     estimate(other)
     estimate(other)
     assert "already estimated" in capsys.readouterr().out
-    (segmenter / "saved_model.pb").touch()
+    graph = segmenter / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes() + b"more")
     with pytest.raises(UserError, match="the segmenter has changed"):
         estimate(other)
 
