@@ -45,17 +45,14 @@ def config_for(directory: Path, **changes) -> DemoConfig:
 def finished(tiny_table, ran, tmp_path_factory):
     """The output directory of a whole demo, and what its end printed.
 
-    What a program of its own has made for real serves the stages that differ
-    in their flags alone.
+    Trainings are those of other tests; what a program has made here for real
+    serves the stages that differ in their flags alone.
     """
     directory = tmp_path_factory.mktemp("demo") / "out"
     config = config_for(directory)
     planned = plan(config, str(ROOT / "configs" / "demo.flags"))
-    (segmenter,) = {
-        job.output_dir(Path(tiny_table["cache_dir"]))
-        for job in ran
-        if job.module == planned.judge.module
-    }
+    cache = Path(tiny_table["cache_dir"])
+    trained = {job.module: job.output_dir(cache) for job in ran}
     with runs.claim(directory, program.PROGRAM, config):
         board = StageBoard(directory, planned.stages, total=16)
 
@@ -66,11 +63,15 @@ def finished(tiny_table, ran, tmp_path_factory):
             leave_copy(job, directory, made, board)
 
         run(planned.source, planned.target["train"])
-        leave(planned.segmenter, segmenter)
-        leave(planned.judge, segmenter)
+        for job in (
+            planned.segmenter,
+            planned.judge,
+            *planned.trainings.values(),
+        ):
+            leave(job, trained[job.module])
         run(planned.evaluations["source"], planned.evaluations["with"])
-        for jobs in (planned.trainings, planned.translations):
-            leave(jobs["without"], jobs["with"].output_dir(directory))
+        translated = planned.translations["with"].output_dir(directory)
+        leave(planned.translations["without"], translated)
         judged = planned.evaluations["with"].output_dir(directory)
         leave(planned.evaluations["without"], judged)
         leave(planned.evaluations["val"], judged)
