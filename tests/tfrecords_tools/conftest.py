@@ -1,27 +1,18 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests import processes
 from tests.tfrecords_tools.raw_folders import frame_pixels, write_gta5_frame
-
-REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
-def run_program(tmp_path):
+def run_program():
     """Runs `python -m MODULE --flag=value ...` as a user does."""
 
     def run(module, **flags):
         words = [f"--{name}={value}" for name, value in flags.items()]
-        return subprocess.run(
-            [sys.executable, "-m", f"tfrecords_tools.{module}", *words],
-            cwd=REPOSITORY,
-            capture_output=True,
-            text=True,
-            timeout=120,
-        )
+        return processes.run(["-m", f"tfrecords_tools.{module}", *words])
 
     return run
 
