@@ -6,6 +6,9 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.errors import UserError
+from kliep_tf.segmentation.adaptation.adaptsegnet_networks import (
+    network_of_levels,
+)
 from kliep_tf.segmentation.deeplab import (
     deeplab_v2_resnet101,
     deeplab_v3plus_xception65,
@@ -20,6 +23,7 @@ from kliep_tf.segmentation.pretrained import (
     load_backbone,
 )
 from kliep_tf.segmentation.xception import xception_65
+from tests.segmentation.adaptation.steps import NUM_CLASSES, make_setup
 
 # Building one takes seconds: each is built once, and shared.
 
@@ -164,6 +168,20 @@ def test_what_strides_lack_becomes_dilation(v3plus, v2, drn):
     assert dilations(v2, *names) == [1, 1, 2, 4]
     names = [f"layer{number}.0.conv2" for number in range(1, 9)]
     assert dilations(drn, *names) == [1, 1, 1, 1, 2, 4, 2, 1]
+
+
+def test_two_levels_of_deeplab_v2(v2):
+    levels = network_of_levels(v2, make_setup(), levels=2)
+    # A second head of four 3x3 classifiers on the 1,024 channels of conv4.
+    head = 4 * (9 * 1024 * NUM_CLASSES + NUM_CLASSES)
+    assert _parameters(levels) == _parameters(v2) + head
+    image = np.zeros((1, 33, 65, 3), np.float32)
+    output, auxiliary = levels(image, training=False)
+    assert auxiliary.shape == (1, 33, 65, NUM_CLASSES)
+    # It is the segmenter itself that is trained.
+    np.testing.assert_allclose(
+        output, v2(image, training=False), rtol=1e-5, atol=1e-5
+    )
 
 
 def test_drn_ends_without_residual_connections(drn):

@@ -1,3 +1,5 @@
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -10,6 +12,9 @@ from kliep_tf.segmentation.train_step import (
     make_train_step,
     pixel_accuracies,
 )
+
+# As programs do: see kliep_tf/training/distribution.py.
+compiled = functools.partial(tf.function, autograph=False)
 
 
 def _one_layer() -> keras.Model:
@@ -100,7 +105,7 @@ def test_learns_to_separate_two_colors():
     batch = (tf.constant(image, tf.float32), tf.constant(label))
     network = tiny(2, seed=0)
     optimizer = make_optimizer(network, OptimizerSettings(40, 3e-3))
-    step = tf.function(make_train_step(network, optimizer, 4))
+    step = compiled(make_train_step(network, optimizer, 4))
     figures = [step(batch) for _ in range(40)]
     assert figures[-1]["pixel_accuracy"] > 0.9 > figures[0]["pixel_accuracy"]
     assert figures[-1]["loss"] < figures[0]["loss"] / 3
@@ -110,7 +115,7 @@ def test_rate_decays_and_ends_above_zero():
     network = _one_layer()
     optimizer = make_optimizer(network, OptimizerSettings(10, 0.1))
     batch = (tf.zeros([1, 16, 16, 3]), tf.zeros([1, 16, 16, 1], tf.uint8))
-    step = tf.function(make_train_step(network, optimizer, 1))
+    step = compiled(make_train_step(network, optimizer, 1))
     rates = [float(step(batch)["learning_rate"]) for _ in range(10)]
     # (1 - step / 10)^0.9 of the first rate, steps 0 to 9
     expected = [0.1 * (1 - number / 10) ** 0.9 for number in range(10)]

@@ -26,7 +26,6 @@ from tfrecords_tools.convert_cityscapes import (
 )
 from tfrecords_tools.convert_gta5 import ConvertGta5Config, convert_gta5
 
-
 # Cityscapes' table, written out: label id -> train id.
 TRAIN_IDS = {
     7: 0, 8: 1, 11: 2, 12: 3, 13: 4, 17: 5, 19: 6, 20: 7, 21: 8, 22: 9,

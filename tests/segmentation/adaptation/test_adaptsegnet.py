@@ -14,7 +14,6 @@ from kliep_tf.segmentation.adaptation.adaptsegnet_networks import (
     network_of_levels,
     output_discriminator,
 )
-from kliep_tf.segmentation.deeplab import deeplab_v2_resnet101
 from kliep_tf.segmentation.train_step import cross_entropy, make_train_step
 from tests.segmentation.adaptation.steps import (
     NUM_CLASSES,
@@ -40,22 +39,6 @@ def test_discriminator_has_the_published_number_of_parameters():
         16,
         32,
         1,
-    )
-
-
-def test_two_levels_of_deeplab_v2():
-    network = deeplab_v2_resnet101(19, seed=0)
-    one = _parameters(network)
-    levels = network_of_levels(network, make_setup(), levels=2)
-    # A second head of four 3x3 classifiers on the 1,024 channels of conv4.
-    head = 4 * (9 * 1024 * NUM_CLASSES + NUM_CLASSES)
-    assert _parameters(levels) == one + head
-    image = np.zeros((1, 33, 65, 3), np.float32)
-    output, auxiliary = levels(image, training=False)
-    assert auxiliary.shape == (1, 33, 65, NUM_CLASSES)
-    # It is the segmenter itself that is trained.
-    np.testing.assert_allclose(
-        output, network(image, training=False), rtol=1e-5, atol=1e-5
     )
 
 
