@@ -8,7 +8,7 @@ import contextlib
 import functools
 import hashlib
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from kliep_tf.data import files, framing
@@ -64,19 +64,22 @@ def files_of(path: str | os.PathLike) -> list[Path]:
     return [path]
 
 
-def _content(path: str, size: int, *, whole: bool) -> Iterable[bytes]:
+def _content(path: str, size: int, *, whole: bool) -> Iterator[bytes]:
     """Yields what a file is known by."""
-    with contextlib.suppress(DataError):  # it is another kind of file
-        yield from framing.read_checksums(path)
-        return
-    with files.reading(path) as file:
-        if whole:
-            while block := file.read(2**20):
-                yield block
+    # One opening a file: there may be a million.
+    with files.reading(path, buffering=0) as file:
+        begin = file.read(_END_BYTES)
+        if framing.begins_record(begin):
+            with contextlib.suppress(DataError):  # it is cut short
+                yield from framing.read_checksums(path)
+                return
+        yield begin
+        if len(begin) == size:
             return
-        yield file.read(_END_BYTES)
-        file.seek(max(0, size - _END_BYTES))
-        yield file.read()
+        if not whole:
+            file.seek(max(len(begin), size - _END_BYTES))
+        while block := file.read(2**20):
+            yield block
 
 
 def _encoded(text: str) -> bytes:

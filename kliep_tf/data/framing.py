@@ -57,6 +57,14 @@ def read_spans(path: str | os.PathLike) -> list[tuple[int, int]]:
     return spans
 
 
+def begins_record(data: bytes) -> bool:
+    """Whether the bytes begin as a TFRecord file does."""
+    if len(data) < _HEADER.size:
+        return False
+    _, checksum = _HEADER.unpack_from(data)
+    return masked_crc32c(data[:_LENGTH_BYTES]) == checksum
+
+
 def read_checksums(path: str | os.PathLike) -> Iterator[bytes]:
     """Yields the four bytes of every record's checksum, without the data.
 
