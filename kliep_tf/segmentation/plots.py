@@ -72,6 +72,7 @@ def draw_images(
         for axis, picture, text in zip(row, pictures, titles, strict=True):
             axis.imshow(_thinned(picture), interpolation="nearest")
             axis.set_title(text, fontsize=9)
+            axis.set(xticks=[], yticks=[])  # matplotlib would measure them
             axis.set_axis_off()
     _add_legend(figure, images, classes)
     return figure
