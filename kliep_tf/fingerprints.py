@@ -49,9 +49,10 @@ def of_contents(paths: Sequence[str]) -> str:
     """
     digest = hashlib.sha256()
     sizes = [files.status(path).size for path in paths]
+    whole = sum(sizes) <= _MOST_BYTES_READ
     for path, size in zip(paths, sizes, strict=True):
         digest.update(_encoded(f"{os.path.basename(path)} {size} "))
-        for part in _content(path, size, whole=sum(sizes) <= _MOST_BYTES_READ):
+        for part in _content(path, size, whole=whole):
             digest.update(part)
     return digest.hexdigest()[:_HEX_DIGITS]
 
