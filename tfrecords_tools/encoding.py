@@ -35,7 +35,8 @@ DAMAGE = (
 )
 
 
-@dataclasses.dataclass(frozen=True)
+# With slots: there may be a million of each.
+@dataclasses.dataclass(frozen=True, slots=True)
 class RawLabel:
     """One label file.
 
@@ -48,7 +49,7 @@ class RawLabel:
     label_map: LabelMap
 
 
-@dataclasses.dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True, slots=True)
 class RawFrame:
     """One frame of a raw dataset, on disk.
 
