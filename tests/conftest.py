@@ -12,6 +12,15 @@ from pathlib import Path
 # processor while they wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# XLA takes longer to optimise than tests take to run what it makes. `make test
+# XLA_FLAGS=` compiles as users do; tests/density_ratio/test_blocks.py always
+# does.
+os.environ.setdefault(
+    "XLA_FLAGS",
+    "--xla_backend_optimization_level=0 "
+    "--xla_llvm_disable_expensive_passes=true "
+    "--xla_cpu_use_fusion_emitters=false",
+)
 
 # Before TensorFlow: it sets what the programs, too, run TensorFlow with.
 from kliep_tf import cli  # noqa: F401

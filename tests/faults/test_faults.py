@@ -3,8 +3,6 @@
 import io
 import re
 import signal
-import subprocess
-import sys
 import zipfile
 
 import filelock
@@ -13,7 +11,7 @@ import pytest
 
 from kliep_tf.data.framing import read_records
 from kliep_tf.errors import RefusedError, UserError, one_line, reason_of
-from tests.conftest import ROOT
+from tests.conftest import run_program
 from tests.faults import fuzzing, soak
 from tests.faults.children import Outcome
 from tests.faults.damage import (
@@ -44,16 +42,12 @@ def test_fit_of_any_sample_is_finite_or_refused():
 
 def test_conversion_killed_at_file_operations_ends_the_same(tmp_path):
     # In a process of its own: TensorFlow does not survive a fork once it ran.
-    done = subprocess.run(
-        [
-            *(sys.executable, "-m", "tests.faults.soak"),
-            f"--output_dir={tmp_path}",
-            *("--only=kill", "--programs=convert_folder", "--scale=.2"),
-        ],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        check=False,
+    done = run_program(
+        "tests.faults.soak",
+        f"--output_dir={tmp_path}",
+        "--only=kill",
+        "--programs=convert_folder",
+        "--scale=.2",
     )
     assert done.returncode == 0, done.stderr
     # The last operation may not be reached: threads make one more or less.

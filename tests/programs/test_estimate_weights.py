@@ -164,9 +164,9 @@ def test_finished_estimate_says_so(finished, config, tmp_path, capsys):
 
 
 def test_given_bandwidth_is_used(config, tmp_path):
-    estimate(dataclasses.replace(config, bandwidth="0.25"))
+    estimate(dataclasses.replace(config, bandwidth="0.5"))
     found = weights.load_weights(tmp_path / "weights", "source")
-    assert found.summary["bandwidth"] == 0.25
+    assert found.summary["bandwidth"] == 0.5
     assert found.summary["bandwidth_decided_by"] == "given"
 
 

@@ -10,22 +10,13 @@ from tests import processes
 from tests.worker_pairs import end, start_workers
 
 MODULE = "tests.translation.methods.cyclegan.two_devices"
-# Optimises the machine code less, for a test of one step.
-FAST_COMPILATION = (
-    "--xla_backend_optimization_level=0 "
-    "--xla_llvm_disable_expensive_passes=true "
-    "--xla_cpu_use_fusion_emitters=false"
-)
 
 
 @pytest.fixture(scope="module")
 def results(tmp_path_factory):
     """Every figure and value by run, step and name."""
     path = tmp_path_factory.mktemp("replicas") / "results.npz"
-    ended = processes.run(
-        ["-m", MODULE, path],
-        XLA_FLAGS=FAST_COMPILATION,
-    )
+    ended = processes.run(["-m", MODULE, path])
     assert ended.returncode == 0, ended.stderr
     return dict(np.load(path))
 
