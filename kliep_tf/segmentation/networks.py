@@ -123,8 +123,14 @@ def export_segmenter(
     archive = keras.export.ExportArchive()
     archive.track(network)
     pixels = tf.TensorSpec(floats.shape, tf.uint8, "images")
-    archive.add_endpoint("serving_default", serve, [pixels])
-    archive.add_endpoint(LOGITS, logits, [floats])
+    for name, function, inputs in (
+        ("serving_default", serve, [pixels]),
+        (LOGITS, logits, [floats]),
+    ):
+        # Keras traces an endpoint and TensorFlow its signature: each then
+        # only calls what is traced here, once.
+        traced = tf.function(function, input_signature=inputs, autograph=False)
+        archive.add_endpoint(name, traced.get_concrete_function(), inputs)
     text = json.dumps(classes.to_json(), indent=1) + "\n"
     write_archive(archive, path, {CLASSES_JSON: text})
 

@@ -21,7 +21,6 @@ TINY = {
     "num_residual_blocks": 1,
     "pool_size": 2,
     "features": "class_histogram",
-    "bandwidth": "0.5",
     "log_every": 1,
     "image_every": 3,
     "checkpoint_every": 2,
