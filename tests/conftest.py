@@ -12,8 +12,8 @@ from pathlib import Path
 # processor while they wait for each other.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 os.environ.setdefault("OMP_NUM_THREADS", "1")
-# XLA takes longer to optimise than tests take to run what it makes. `make test
-# XLA_FLAGS=` compiles as users do; tests/density_ratio/test_blocks.py always
+# XLA takes longer to optimise than tests take to run what it makes. `XLA_FLAGS=
+# make test` compiles as users do; tests/density_ratio/test_blocks.py always
 # does.
 os.environ.setdefault(
     "XLA_FLAGS",

@@ -19,9 +19,7 @@ from tests.translation.methods.cyclegan.small_model import (
 pytestmark = pytest.mark.usefixtures("eager")
 
 
-@pytest.mark.parametrize(
-    ("loss", "identity"), [("lsgan", 0.0), ("bce", 0.5), ("hinge", 0.5)]
-)
+@pytest.mark.parametrize(("loss", "identity"), [("lsgan", 0.0), ("hinge", 0.5)])
 def test_weight_0_removes_an_example(loss, identity):
     options = {"adversarial_loss": loss, "identity_weight": identity}
     batch = make_batch([1.0, 0.0], [1.0, 0.0])
