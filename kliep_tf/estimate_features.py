@@ -158,9 +158,22 @@ class _Finder:
             target,
             extractor.scaling,
             (f"Both domains are compared by {extractor.name}, as asked.",),
-            {name: self._label_shares(name) for name in _OTHER},
+            self._shares_beside(extractor, source, target),
             self._signs(network, "target") if predicted else (),
         )
+
+    def _shares_beside(
+        self, extractor: Extractor, source: Features, target: Features
+    ) -> dict[str, Features]:
+        """Returns class shares by labels; features that are these serve."""
+        if extractor is not CLASS_HISTOGRAM:
+            return {name: self._label_shares(name) for name in _OTHER}
+        return {
+            name: self._kept(
+                f"{name}_label_shares", functools.partial(_same, features)
+            )
+            for name, features in (("source", source), ("target", target))
+        }
 
     def automatic(self) -> FoundFeatures:
         """Returns class shares, each domain's by the best way there is."""
