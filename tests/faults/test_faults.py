@@ -156,3 +156,19 @@ def test_half_files_and_other_contents_are_seen(tmp_path):
     assert digest(str(tmp_path)) != before
     assert leftovers(str(tmp_path)) == [".b.npz.partial"]
     assert Finding("case").count == 1
+
+
+def test_last_checkpoint_counts_and_those_before_do_not(tmp_path):
+    folder = tmp_path / "checkpoints"
+    folder.mkdir()
+    for step in (2, 4, 10):
+        (folder / f"ckpt-{step}.index").write_bytes(b"")
+        name = f"ckpt-{step}.data-00000-of-00001"
+        (folder / name).write_bytes(b"0")
+    before = digest(str(tmp_path))
+    assert list(before) == ["checkpoints/ckpt-10.data-00000-of-00001"]
+    (folder / "ckpt-2.index").unlink()
+    (folder / "ckpt-2.data-00000-of-00001").unlink()
+    assert digest(str(tmp_path)) == before
+    (folder / "ckpt-10.data-00000-of-00001").write_bytes(b"1")
+    assert digest(str(tmp_path)) != before
