@@ -22,7 +22,7 @@ from tests.experiments.real_programs import (
 METHODS = ("plain:0:0", "weighted:1:0.5")
 
 
-def test_every_job_runs_and_the_report_says_what_the_judge_saw(
+def test_report_says_what_the_judge_saw(
     tiny, ran, tmp_path, capsys
 ):
     config = exponents.ExponentsConfig(
@@ -32,8 +32,12 @@ def test_every_job_runs_and_the_report_says_what_the_judge_saw(
     )
     jobs = exponents.make_jobs(config, make_setting(config))
     cache = Path(config.cache_dir)
-    # They are jobs of the table, too, and so have run.
-    assert {job.digest for job in jobs.values()} < {job.digest for job in ran}
+    # It is a job of the table, too, and so has run.
+    judged = jobs["weighted", 0]
+    assert judged.digest in {job.digest for job in ran}
+    # 4 images of 32x48, all of it labelled, all of it judged.
+    assert confusion_of(judged, cache).sum() == 4 * 32 * 48
+    leave_scores(list(jobs.values()), cache)
     exponents.exponents(config)
     rows = read_json(tmp_path / "out", "exponents.json")["rows"]
     assert set(rows) == {
@@ -43,8 +47,6 @@ def test_every_job_runs_and_the_report_says_what_the_judge_saw(
     }
     for (row, _), job in jobs.items():
         matrix = confusion_of(job, cache)
-        # 4 images of 32x48, all of it labelled, all of it judged.
-        assert matrix.sum() == 4 * 32 * 48
         kept = matrix[SKY, SKY] / matrix[SKY].sum()
         lost = matrix[SKY, VEGETATION] / matrix[SKY].sum()
         assert rows[row]["sky_kept"]["values"] == [pytest.approx(kept)]

@@ -130,7 +130,7 @@ def state(network: keras.Model, adapter: Adapter) -> dict[str, np.ndarray]:
     for name, part in parts.items():
         variables = [part] if isinstance(part, tf.Variable) else part.variables
         for number, variable in enumerate(variables):
-            found[f"{name}/{number}"] = np.array(variable)
+            found[f"{name}/{number}"] = variable.numpy().copy()
     return found
 
 
