@@ -22,9 +22,7 @@ from tests.experiments.real_programs import (
 METHODS = ("plain:0:0", "weighted:1:0.5")
 
 
-def test_report_says_what_the_judge_saw(
-    tiny, ran, tmp_path, capsys
-):
+def test_report_says_what_the_judge_saw(tiny, ran, tmp_path, capsys):
     config = exponents.ExponentsConfig(
         output_dir=str(tmp_path / "out"),
         methods=("weighted:1:0.5:ulsif",),
