@@ -1,7 +1,10 @@
 """What estimate_weights compares by itself, and when it warns or stops."""
 
+import contextlib
 import dataclasses
+import io
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -95,29 +98,6 @@ def test_without_target_labels_the_source_teaches_the_segmenter(
     assert "change of class shares under mirroring" in text
 
 
-def test_replaced_segmenter_asks_for_another_directory(
-    config, taught_by_the_source, tmp_path, capsys
-):
-    """Features of the old one would be found and taken for the new one's."""
-    segmenter = tmp_path / "segmenter"
-    shutil.copytree(
-        taught_by_the_source / "segmenter" / "saved_model", segmenter
-    )
-    other = dataclasses.replace(
-        config,
-        features="segmenter_histogram",
-        segmenter=str(segmenter),
-        bandwidth="0.5",
-    )
-    estimate(other)
-    estimate(other)
-    assert "already estimated" in capsys.readouterr().out
-    graph = segmenter / "saved_model.pb"
-    graph.write_bytes(graph.read_bytes() + b"more")
-    with pytest.raises(UserError, match="the segmenter has changed"):
-        estimate(other)
-
-
 def test_features_in_doubt_give_weights_of_one(
     config, unlabelled_target, unsteady_segmenter, tmp_path, capsys
 ):
@@ -138,20 +118,45 @@ def test_features_in_doubt_give_weights_of_one(
     assert "So all weights are 1" in report
 
 
-def test_features_asked_for_are_used_in_spite_of_doubt(
-    config, unlabelled_target, unsteady_segmenter, tmp_path, capsys
+@pytest.fixture(scope="module")
+def in_spite_of_doubt(
+    source_records, unlabelled_target, unsteady_segmenter, tmp_path_factory
 ):
-    estimate(
-        dataclasses.replace(
-            config,
-            features="segmenter_histogram",
-            target_records=str(unlabelled_target),
-            segmenter=str(unsteady_segmenter),
-        )
+    """The config of a finished estimate, and what it warned of."""
+    directory = tmp_path_factory.mktemp("in_spite")
+    shutil.copytree(unsteady_segmenter, directory / "segmenter")
+    config = EstimateConfig(
+        source_records=str(source_records),
+        target_records=str(unlabelled_target),
+        weights_dir=str(directory / "weights"),
+        features="segmenter_histogram",
+        segmenter=str(directory / "segmenter"),
+        bandwidth="0.5",
     )
-    assert "warning: the features cannot be trusted" in capsys.readouterr().err
-    found = weights.load_weights(tmp_path / "weights", "source")
+    warnings = io.StringIO()
+    with contextlib.redirect_stderr(warnings):
+        estimate(config)
+    return config, warnings.getvalue()
+
+
+def test_features_asked_for_are_used_in_spite_of_doubt(in_spite_of_doubt):
+    config, warnings = in_spite_of_doubt
+    assert "warning: the features cannot be trusted" in warnings
+    found = weights.load_weights(config.weights_dir, "source")
     assert found.summary["bandwidth"] == 0.5
+
+
+def test_replaced_segmenter_asks_for_another_directory(
+    in_spite_of_doubt, capsys
+):
+    """Features of the old one would be found and taken for the new one's."""
+    config, _ = in_spite_of_doubt
+    estimate(config)
+    assert "already estimated" in capsys.readouterr().out
+    graph = Path(config.segmenter, "saved_model.pb")
+    graph.write_bytes(graph.read_bytes() + b"more")
+    with pytest.raises(UserError, match="the segmenter has changed"):
+        estimate(config)
 
 
 def test_strict_stops_in_one_line(
