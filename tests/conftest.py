@@ -1,11 +1,12 @@
 """Tiny records of two domains, drawn once for the whole test session."""
 
+import contextlib
 import dataclasses
 import functools
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 # Before NumPy: beside another process of the session, BLAS's threads burn the
@@ -202,6 +203,18 @@ def mobilenet_v2_file(shared_root) -> str:
         functools.partial(_save_backbone, "MobileNetV2"),
     )
     return str(made / "backbone.weights.h5")
+
+
+@contextlib.contextmanager
+def eagerly() -> Iterator[None]:
+    """Runs step by step: tracing would take longer than the arithmetic."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
 
 
 def run_program(module: str, *arguments: object) -> subprocess.CompletedProcess:

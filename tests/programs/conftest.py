@@ -10,7 +10,7 @@ from kliep_tf import cli
 from kliep_tf.estimate_weights import EstimateConfig, estimate
 from kliep_tf.train import train
 from kliep_tf.train_flags import TrainConfig, make_config
-from tests.conftest import ROOT, make_once, write_records
+from tests.conftest import ROOT, eagerly, make_once, write_records
 from tests.programs import tiny_training
 from tests.programs.run_directories import copy_run
 
@@ -154,14 +154,14 @@ def taught_by_the_source(
     """Weights of an unlabelled target, nothing said of how to get them."""
 
     def make(weights_dir):
-        estimate(
-            EstimateConfig(
-                source_records=str(source_records),
-                target_records=str(unlabelled_target),
-                weights_dir=str(weights_dir),
-                segmenter_steps=1,
-                bandwidth="0.5",
-            )
+        config = EstimateConfig(
+            source_records=str(source_records),
+            target_records=str(unlabelled_target),
+            weights_dir=str(weights_dir),
+            segmenter_steps=1,
+            bandwidth="0.5",
         )
+        with eagerly():
+            estimate(config)
 
     return make_once(shared_root / "taught_by_the_source", make)

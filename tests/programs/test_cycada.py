@@ -17,7 +17,7 @@ from kliep_tf.segmentation.networks import export_segmenter
 from kliep_tf.train import train
 from kliep_tf.train_flags import make_config
 from kliep_tf.translate import TranslateConfig, translate
-from tests.conftest import write_records
+from tests.conftest import eagerly, write_records
 from tests.programs.conftest import TINY
 from tests.programs.run_directories import copy_run, scalars
 from tests.segmentation.small_network import small
@@ -45,8 +45,9 @@ def config(
 
 @pytest.fixture(scope="module")
 def run_dir(config):
-    """The directory of the finished run."""
-    train(config)
+    """The directory of the finished run; traced steps: test_replicas.py."""
+    with eagerly():
+        train(config)
     return Path(config.run_dir)
 
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 from kliep_tf.data import weights
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_weights import EstimateConfig, estimate
-from tests.conftest import run_program, write_records
+from tests.conftest import eagerly, run_program, write_records
 
 
 @pytest.fixture(scope="session")
@@ -74,7 +74,8 @@ def test_some_labelled_target_images_teach_its_segmenter(config, tmp_path):
     target = write_records(
         tmp_path / "half", number=8, sky=0.35, bright=False, num_labelled=5
     )
-    estimate(dataclasses.replace(config, target_records=str(target)))
+    with eagerly():
+        estimate(dataclasses.replace(config, target_records=str(target)))
     directory = tmp_path / "weights"
     assert (directory / "target_segmenter" / "saved_model").exists()
     assert not (directory / "segmenter").exists()

@@ -13,6 +13,7 @@ from kliep_tf.train import train
 from kliep_tf.train_flags import make_config
 from kliep_tf.translate import TranslateConfig, translate
 from kliep_tf.translation.methods.unit.method import METHOD
+from tests.conftest import eagerly
 from tests.programs.run_directories import scalars
 
 
@@ -40,8 +41,9 @@ def config(source_records, target_records, trained_run, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def run_dir(config):
-    """The directory of a finished run with weights."""
-    train(config)
+    """The directory of a finished run; traced steps: test_replicas.py."""
+    with eagerly():
+        train(config)
     return Path(config.run_dir)
 
 

@@ -1,10 +1,10 @@
 import pytest
-import tensorflow as tf
+
+from tests.conftest import eagerly
 
 
 @pytest.fixture
 def eager():
-    """Runs step by step: tracing would take longer than the arithmetic."""
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+    """Runs step by step."""
+    with eagerly():
+        yield

@@ -11,6 +11,7 @@ from kliep_tf.training.vgg16 import Vgg16
 from kliep_tf.translation.method import Setup
 from kliep_tf.translation.methods.unit.method import METHOD
 from kliep_tf.translation.methods.unit.passes import Pass
+from tests.translation.methods.reuse import give_back_one
 from tests.translation.methods.unit.small_model import (
     FORMS,
     all_seeds,
@@ -29,19 +30,19 @@ BOTH = pytest.mark.parametrize("form", FORMS)
 
 @BOTH
 def test_weight_0_removes_an_example(form):
-    # Two examples of which one counts, against that one alone, still divided
-    # by two.
-    model = make_model(form, 2)
-    batch = make_batch([1.0, 0.0], [1.0, 0.0])
+    # Three examples of which two count, against these two alone, still divided
+    # by three.
+    model = make_model(form, 3)
+    batch = make_batch([1.0, 1.0, 0.0], [1.0, 1.0, 0.0])
     seeds = all_seeds(model, batch)
-    alone = take(batch, [0])
+    alone = take(batch, [0, 1])
     assert_same(
         gradients(model, batch, seeds),
-        gradients(model, alone, [take(pair, [0]) for pair in seeds]),
+        gradients(model, alone, [take(pair, [0, 1]) for pair in seeds]),
     )
     # An example's draws do not depend on how many others there are.
     for pair, own in zip(seeds, all_seeds(model, alone), strict=True):
-        np.testing.assert_array_equal(pair.source[:1], own.source)
+        np.testing.assert_array_equal(pair.source[:2], own.source)
 
 
 @BOTH
@@ -132,6 +133,9 @@ def test_restored_model_goes_on_bit_for_bit(form, tmp_path):
     path = tf.train.Checkpoint(**saved.trackables()).write(
         str(tmp_path / "model")
     )
+    saved.train_step(batches[1])
+    expected = weights_of(saved)
+    give_back_one(saved)  # to be made as new
     restored = make_model(form, 1)
     status = tf.train.Checkpoint(**restored.trackables()).read(path)
     status.assert_existing_objects_matched().assert_consumed()
@@ -147,9 +151,8 @@ def test_restored_model_goes_on_bit_for_bit(form, tmp_path):
     with pytest.raises(UserError, match="expected a checkpoint of the UNIT"):
         METHOD.restore(path, make_settings(form, generator_filters=3), True)
 
-    for model in (saved, restored):
-        model.train_step(batches[1])
-    expected, found = weights_of(saved), weights_of(restored)
+    restored.train_step(batches[1])
+    found = weights_of(restored)
     for name, value in expected.items():
         np.testing.assert_array_equal(found[name], value, err_msg=name)
 
