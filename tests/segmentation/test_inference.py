@@ -67,23 +67,28 @@ FEW = ClassSet(
 )
 
 
-def test_export_says_which_classes_it_has(exported, tmp_path):
+@pytest.fixture(scope="module")
+def exported_few(tmp_path_factory):
+    path = tmp_path_factory.mktemp("few") / "saved_model"
+    export_segmenter(small(2, seed=0), path, FEW)
+    return path
+
+
+def test_export_says_which_classes_it_has(exported, exported_few):
     assert segmenter_classes(exported) == CITYSCAPES_CLASSES
-    export_segmenter(small(2, seed=0), tmp_path / "few", FEW)
-    assert segmenter_classes(tmp_path / "few") == FEW
-    segmenter = load_segmenter(tmp_path / "few", FEW)
+    assert segmenter_classes(exported_few) == FEW
+    segmenter = load_segmenter(exported_few, FEW)
     assert segmenter(_images(1, 8, 8, 3)).shape == (1, 8, 8, 2)
 
 
-def test_segmenter_of_other_classes_is_refused(exported, tmp_path):
+def test_segmenter_of_other_classes_is_refused(exported, exported_few):
     message = r"2 classes of few \(thing, stuff\), found a segmenter of other"
     with pytest.raises(UserError, match=message):
         load_segmenter(exported, FEW)
     # As many, but others.
     swapped = ClassSet("swapped", FEW.classes[::-1])
-    export_segmenter(small(2, seed=0), tmp_path / "few", FEW)
     with pytest.raises(UserError, match="segmenter of other classes: 2 of few"):
-        load_segmenter(tmp_path / "few", swapped)
+        load_segmenter(exported_few, swapped)
 
 
 def test_19_outputs_of_an_old_export_mean_cityscapes(network, tmp_path):
