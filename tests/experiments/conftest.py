@@ -25,7 +25,8 @@ def common(source_records, target_records, tmp_path_factory):
     }
 
 
-@pytest.fixture(scope="session")
+# Of the package: elsewhere nobody knows the tiny method.
+@pytest.fixture(scope="package")
 def tiny_known():
     """Lets programs take the tiny method and a small network of the tests."""
     networks = small_network.NETWORKS.items()
@@ -38,7 +39,7 @@ def tiny_known():
         yield
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiny(shared_root, tiny_known):
     """Flags of experiments whose every program runs in seconds.
 
@@ -72,7 +73,7 @@ def tiny(shared_root, tiny_known):
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def tiny_table(tiny) -> dict:
     """Flags of a table with rows of each kind, of which `ran` ran a part."""
     flagfile = Path(tiny["segmenter_flagfile"]).with_name("adaptsegnet.flags")
@@ -87,7 +88,7 @@ def tiny_table(tiny) -> dict:
     }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ran(tiny_table) -> list[Job]:
     """Jobs of the tiny table that have run for real: one of each program.
 
