@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import gc
 import os
 import shutil
 import subprocess
@@ -35,6 +36,10 @@ from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from tests import processes
 
 pytest_plugins = ["tests.cpu_times"]
+
+# Half a million objects of libraries stay: to look for garbage among them after
+# every 700 new ones takes one second in twenty.
+gc.set_threshold(20_000, 20, 20)
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = (32, 48)
