@@ -9,6 +9,7 @@ import numpy as np
 
 from tests.faults import children
 from tests.faults.programs import Program, programs_of
+from tests.realism.frozen_graph import write_frozen_graph
 
 # What has to be equal, byte for byte, after an interruption. The others hold
 # times or paths.
@@ -43,7 +44,11 @@ class World:
                     children.start_function(lambda n=name: self._records(n))
                 )
         if "inception" in wanted and not (self.root / "inception.pb").exists():
-            self._end_well(children.start_function(self._inception))
+            self._end_well(
+                children.start_function(
+                    lambda: write_frozen_graph(self.root / "inception.pb")
+                )
+            )
         for name, part, readers in (
             ("render_demo", "city", {"gta5", "cityscapes"}),
             ("estimate_weights", "weights", {"weights"}),
@@ -70,17 +75,6 @@ class World:
             bright=name != "target",
             prefix=f"{name}_",
         )
-
-    def _inception(self) -> None:
-        """Writes a frozen graph with the names of FID's Inception."""
-        import tensorflow as tf
-
-        with tf.Graph().as_default() as graph:
-            image = tf.compat.v1.placeholder(tf.float32, [None, None, 3])
-            batch = tf.expand_dims(image, 0, name="ExpandDims")
-            tf.reduce_mean(batch, [1, 2], keepdims=True, name="pool_3")
-        data = graph.as_graph_def().SerializeToString()
-        (self.root / "inception.pb").write_bytes(data)
 
     def _end_well(self, child: children.Child) -> None:
         outcome = child.wait()

@@ -104,15 +104,11 @@ def trained_config(
 
 @pytest.fixture(scope="session")
 def trained_run(trained_config, shared_root):
-    """The directory of a finished run with estimated weights."""
+    """The directory of a finished run with estimated weights.
 
-    def make(run_dir):
-        train(dataclasses.replace(trained_config, run_dir=str(run_dir)))
-
-    # One a process: some tests lose a file of it and have it made again.
-    run_dir = Path(trained_config.run_dir)
-    copy_run(make_once(shared_root / "trained_run", make), run_dir)
-    return run_dir
+    One a process: some tests lose a file of it and have it made again.
+    """
+    return _run_once(trained_config, shared_root / "trained_run")
 
 
 @pytest.fixture(scope="module")
@@ -127,12 +123,17 @@ def method_config(
 @pytest.fixture(scope="module")
 def method_run(method_config, shared_root):
     """The directory of that run, finished; the module's to change."""
+    return _run_once(method_config, shared_root / "tiny_method_run")
+
+
+def _run_once(config: TrainConfig, shared: Path) -> Path:
+    """Returns the config's run_dir, with a copy of a run trained once."""
 
     def make(run_dir):
-        train(dataclasses.replace(method_config, run_dir=str(run_dir)))
+        train(dataclasses.replace(config, run_dir=str(run_dir)))
 
-    run_dir = Path(method_config.run_dir)
-    copy_run(make_once(shared_root / "tiny_method_run", make), run_dir)
+    run_dir = Path(config.run_dir)
+    copy_run(make_once(shared, make), run_dir)
     return run_dir
 
 

@@ -12,6 +12,7 @@ from kliep_tf.data.pipeline import make_image_dataset
 from kliep_tf.errors import UserError
 from kliep_tf.realism.distances import frechet_distance, squared_mmd
 from tests.conftest import respelled, write_records
+from tests.realism.frozen_graph import write_frozen_graph
 
 SIZE = {"image_height": 48, "image_width": 64}
 
@@ -32,12 +33,8 @@ def scenes(tmp_path_factory):
 @pytest.fixture(scope="module")
 def frozen_graph(tmp_path_factory):
     """A frozen graph with Inception's names whose features are mean colours."""
-    with tf.Graph().as_default() as graph:
-        image = tf.compat.v1.placeholder(tf.float32, [None, None, 3])
-        batch = tf.expand_dims(image, 0, name="ExpandDims")
-        tf.reduce_mean(batch, [1, 2], keepdims=True, name="pool_3")
     path = tmp_path_factory.mktemp("inception") / "graph.pb"
-    path.write_bytes(graph.as_graph_def().SerializeToString())
+    write_frozen_graph(path)
     return str(path)
 
 
