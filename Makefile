@@ -31,8 +31,9 @@ STAMP := $(VENV)/installed
 STAMPS := $(VENV)/installed
 endif
 
-# A user's settings for other environments must not reach into this one.
-unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
+# A user's settings for other environments must not reach into this one. Without
+# bytecode, each of the tests' processes would compile every module again.
+unexport PYTHONDONTWRITEBYTECODE PYTHONPATH PYTHONHOME VIRTUAL_ENV PIP_USER PIP_TARGET PIP_PREFIX
 
 # Sets $$python to the first candidate that is Python 3.11, 3.12 or 3.13.
 find_python = found=; python=; \

@@ -1,10 +1,11 @@
 """Processes for tests, which begin with TensorFlow imported.
 
-The import takes three to five CPU seconds. One process of a session therefore
-imports it, runs nothing of it (TensorFlow does not survive a fork once it ran),
-and forks for each process that a test asks for. What `python` is given is run
-as `python` does, exit status, signals and both outputs included. Only what is
-about the start itself needs a new interpreter: see tests/test_startup.py.
+The imports take three to five CPU seconds, those of this library one of them.
+One process of a session therefore does them, runs nothing (TensorFlow does not
+survive a fork once it ran), and forks for each process that a test asks for.
+What `python` is given is run as `python` does, exit status, signals and both
+outputs included. Only what is about the start itself needs a new interpreter:
+see tests/test_startup.py.
 """
 
 import atexit
@@ -154,6 +155,8 @@ def _serve(fd: int) -> None:
     # isort: split
     import keras  # noqa: F401
     import tensorflow  # noqa: F401
+
+    import kliep_tf.translation.training_run  # noqa: F401
 
     connection = Connection(os.dup(fd))
     channel = socket.socket(fileno=fd)

@@ -19,14 +19,14 @@ SIZE = {"image_height": 48, "image_width": 64}
 
 @pytest.fixture(scope="module")
 def scenes(tmp_path_factory):
-    """Records of 48 scenes each: two sets of one look, one of another."""
+    """Records of 36 scenes each: two sets of one look, one of another."""
     directory = tmp_path_factory.mktemp("scenes")
     for name, sky, bright in (
         ("rendered", 0.5, True),
         ("translated", 0.5, False),
         ("real", 0.45, False),
     ):
-        write_records(directory / name, number=48, sky=sky, bright=bright)
+        write_records(directory / name, number=36, sky=sky, bright=bright)
     return directory
 
 
@@ -103,7 +103,7 @@ def test_fid_and_kid_are_those_of_the_users_network(
     )
     # The mean over 100 subsets of half of the images each.
     whole = report["networks"]["inception"]["whole"]
-    assert whole["subset_size"] == 24
+    assert whole["subset_size"] == 18
     error = whole["deviation"] / np.sqrt(100)
     expected = 1000 * squared_mmd(first, second)
     assert abs(headlines["KID"] - expected) < 4 * error
