@@ -25,11 +25,14 @@ import tensorflow as tf
 from kliep_tf.density_ratio.newton_system import NewtonSystem
 from kliep_tf.density_ratio.simplex import Solution
 
-MAX_ITERATIONS = 60
+MAX_ITERATIONS = 80
 _TO_BOUNDARY = 0.995
 # Where few products v_j w_j bound P a, a longer step makes one of them so small
 # that no later step can move.
 _TO_SIGNED_BOUNDARY = 0.9
+# Steps of unequal length are longer. With tens of thousands of points that count
+# little they may go to and fro for ever; equal ones lead out of that.
+_UNEQUAL_STEPS = 20
 _START = 0.9  # of the first coefficients; the rest is the uniform mixture
 _MARGINS = (0.01, 0.1)  # of z from 0 at first, at least and at most
 # Of kernels that are kept in float64 too: casting them costs each product.
@@ -157,6 +160,7 @@ def _iterate(
     """
     size = kernels.shape[0]
     part = _TO_SIGNED_BOUNDARY if signed else _TO_BOUNDARY
+    equal = tf.logical_and(signed, state.num_iterations >= _UNEQUAL_STEPS)
     primal, dual = state.primal, state.dual
     (a, w), (z, v) = _split(primal, size), _split(dual, size)
     dtype = tf.float64 if signed else tf.float32
@@ -181,19 +185,15 @@ def _iterate(
     complement = target - primal * dual
     step, dual_step = direction(gradient, complement)
     mu = tf.reduce_mean(a * z)
+    lengths = _step_lengths(primal, step, dual, dual_step, equal, part)
     affine = tf.reduce_mean(
-        (a + _step_length(primal, step, part) * step[:size])
-        * (z + _step_length(dual, dual_step, part) * dual_step[:size])
+        (a + lengths[0] * step[:size]) * (z + lengths[1] * dual_step[:size])
     )
 
     # Corrector: centred, with the second-order terms.
     bends = step * dual_step
     if signed:
         # Of steps that are cut short, the second-order terms are small.
-        lengths = (
-            _step_length(primal, step, part),
-            _step_length(dual, dual_step, part),
-        )
         bends *= tf.minimum(lengths[0], 1.0) * tf.minimum(lengths[1], 1.0)
     centre = mu * (affine / mu) ** 3
     relaxed = q
@@ -206,8 +206,9 @@ def _iterate(
         bent += q - relaxed
     bend = _transposed_times(products, bent / w)
     step, dual_step = direction(gradient - bend, complement)
-    primal += part * _step_length(primal, step, part) * step
-    dual += part * _step_length(dual, dual_step, part) * dual_step
+    lengths = _step_lengths(primal, step, dual, dual_step, equal, part)
+    primal += part * lengths[0] * step
+    dual += part * lengths[1] * dual_step
 
     (a, w), (_, v) = _split(primal, size), _split(dual, size)
     prices = _transposed_times(products, q / w)
@@ -231,6 +232,21 @@ def _split(pair: tf.Tensor, size: int) -> tuple[tf.Tensor, tf.Tensor]:
 def _gap(prices: tf.Tensor, a: tf.Tensor) -> tf.Tensor:
     """Returns the certificate of a / sum(a)."""
     return tf.math.log(tf.reduce_max(prices) * tf.reduce_sum(a))
+
+
+def _step_lengths(
+    primal: tf.Tensor,
+    step: tf.Tensor,
+    dual: tf.Tensor,
+    dual_step: tf.Tensor,
+    equal: tf.Tensor,
+    part: float,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Returns how far each may go, or both where they are to be equal."""
+    one = _step_length(primal, step, part)
+    other = _step_length(dual, dual_step, part)
+    both = tf.minimum(one, other)
+    return tf.where(equal, both, one), tf.where(equal, both, other)
 
 
 def _step_length(x: tf.Tensor, dx: tf.Tensor, part: float) -> tf.Tensor:
