@@ -30,8 +30,8 @@ _TO_BOUNDARY = 0.995
 # Where few products v_j w_j bound P a, a longer step makes one of them so small
 # that no later step can move.
 _TO_SIGNED_BOUNDARY = 0.9
-# Steps of unequal length are longer. With tens of thousands of points that count
-# little they may go to and fro for ever; equal ones lead out of that.
+# Steps of unequal length are longer. With tens of thousands of points that
+# count little they may go to and fro for ever; equal ones lead out of that.
 _UNEQUAL_STEPS = 20
 _START = 0.9  # of the first coefficients; the rest is the uniform mixture
 _MARGINS = (0.01, 0.1)  # of z from 0 at first, at least and at most

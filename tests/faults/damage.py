@@ -8,7 +8,7 @@ import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import numpy as np
+from hypothesis import strategies as st
 
 
 @dataclasses.dataclass(frozen=True)
@@ -154,37 +154,73 @@ class damaged:
         Path(self._path).write_bytes(content)
 
 
-def mutate(content: bytes, rng: np.random.Generator) -> bytes:
-    """Returns a content with a few random changes: flips, cuts, copies."""
-    changed = bytearray(content)
-    for _ in range(int(rng.integers(1, 4))):
-        kind = rng.integers(5)
-        if not changed:
-            return bytes(rng.integers(0, 256, 8).astype(np.uint8))
-        place = int(rng.integers(len(changed)))
-        length = int(rng.integers(1, 17))
-        if kind == 0:
-            changed[place] ^= 1 << int(rng.integers(8))
-        elif kind == 1:
-            changed[place] = int(rng.integers(256))
-        elif kind == 2:
-            del changed[place:]
-        elif kind == 3:
-            del changed[place : place + length]
+@dataclasses.dataclass(frozen=True)
+class Change:
+    """A change of some bytes; places beyond the content begin anew."""
+
+    kind: str
+    place: int
+    length: int
+    byte: int
+
+    def apply(self, content: bytearray) -> None:
+        """Changes a content in place."""
+        place = self.place % max(len(content), 1)
+        some = slice(place, place + self.length)
+        if self.kind == "replace":
+            content[place : place + 1] = bytes([self.byte])
+        elif self.kind == "flip" and content:
+            content[place] ^= 1 << self.byte % 8
+        elif self.kind == "cut":
+            del content[place:]
+        elif self.kind == "drop":
+            del content[some]
         else:
-            changed[place:place] = changed[place : place + length]
+            content[place:place] = content[some]
+
+
+@dataclasses.dataclass(frozen=True)
+class Mutation:
+    """A few changes of one part of a file; see `mutate`, `mutate_arrays`."""
+
+    part: int
+    changes: list[Change]
+
+
+MUTATIONS = st.builds(
+    Mutation,
+    part=st.integers(0, 63),
+    changes=st.lists(
+        st.builds(
+            Change,
+            kind=st.sampled_from(["replace", "flip", "cut", "drop", "repeat"]),
+            place=st.integers(0, 2**16 - 1),
+            length=st.integers(1, 16),
+            byte=st.integers(0, 255),
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+)
+
+
+def mutate(content: bytes, mutation: Mutation) -> bytes:
+    """Returns a changed content; it has one part."""
+    changed = bytearray(content)
+    for change in mutation.changes:
+        change.apply(changed)
     return bytes(changed)
 
 
-def mutate_arrays(content: bytes, rng: np.random.Generator) -> bytes:
+def mutate_arrays(content: bytes, mutation: Mutation) -> bytes:
     """Returns an npz file with one array changed, and checksums that fit.
 
     A changed byte elsewhere fails its checksum before anybody looks at it.
     """
     with zipfile.ZipFile(io.BytesIO(content)) as whole:
         arrays = {name: whole.read(name) for name in whole.namelist()}
-    chosen = list(arrays)[rng.integers(len(arrays))]
-    arrays[chosen] = mutate(arrays[chosen], rng)
+    chosen = list(arrays)[mutation.part % len(arrays)]
+    arrays[chosen] = mutate(arrays[chosen], mutation)
     changed = io.BytesIO()
     with zipfile.ZipFile(changed, "w") as archive:
         for name, data in arrays.items():
@@ -192,7 +228,7 @@ def mutate_arrays(content: bytes, rng: np.random.Generator) -> bytes:
     return changed.getvalue()
 
 
-def mutate_records(content: bytes, rng: np.random.Generator) -> bytes:
+def mutate_records(content: bytes, mutation: Mutation) -> bytes:
     """Returns a shard with one record changed, and checksums that fit."""
     from kliep_tf.data.framing import masked_crc32c
 
@@ -201,8 +237,8 @@ def mutate_records(content: bytes, rng: np.random.Generator) -> bytes:
         (length,) = struct.unpack_from("<Q", content, position)
         found.append(content[position + 12 : position + 12 + length])
         position += 16 + length
-    chosen = int(rng.integers(len(found)))
-    found[chosen] = mutate(found[chosen], rng)
+    chosen = mutation.part % len(found)
+    found[chosen] = mutate(found[chosen], mutation)
     shard = b""
     for data in found:
         length = struct.pack("<Q", len(data))

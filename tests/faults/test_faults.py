@@ -6,7 +6,7 @@ import signal
 import zipfile
 
 import filelock
-import numpy as np
+import hypothesis
 import pytest
 
 from kliep_tf.data.framing import read_records
@@ -16,6 +16,9 @@ from tests.faults import fuzzing, soak
 from tests.faults.children import Outcome
 from tests.faults.damage import (
     ANY,
+    MUTATIONS,
+    Change,
+    Mutation,
     damaged,
     mutate,
     mutate_arrays,
@@ -89,19 +92,34 @@ def test_table_says_what_is_unfinished_and_what_failed(tmp_path):
 
 
 def test_changed_records_and_arrays_keep_checksums_that_fit(formats):
-    rng = np.random.default_rng(0)
     path = formats["records"].path
     shard = path.read_bytes()
     npz = formats["features"].path.read_bytes()
-    for _ in range(20):
-        formats["records"].path.write_bytes(mutate_records(shard, rng))
-        assert all(
-            data is not None
-            for data, _ in read_records(formats["records"].path)
-        )
-        with zipfile.ZipFile(io.BytesIO(mutate_arrays(npz, rng))) as archive:
-            assert archive.testzip() is None
+
+    @hypothesis.settings(max_examples=20, derandomize=True, deadline=None)
+    @hypothesis.given(MUTATIONS)
+    def check(mutation):
+        path.write_bytes(mutate_records(shard, mutation))
+        assert all(data is not None for data, _ in read_records(path))
+        with zipfile.ZipFile(io.BytesIO(mutate_arrays(npz, mutation))) as file:
+            assert file.testzip() is None
+
+    check()
     path.write_bytes(shard)
+
+
+def test_smallest_damage_that_a_reader_fails_on_is_named(tmp_path):
+    """One that fails where the third byte is no c."""
+    path = tmp_path / "file"
+    path.write_bytes(b"abcdefgh")
+
+    def read():
+        assert path.read_bytes()[2:3] == b"c"
+
+    (found,) = fuzzing.fuzz_reader(fuzzing.Format(path, read), 300, seed=1)
+    assert "file, Mutation(part=0, changes=[Change(kind=" in found
+    assert found.count("Change(") == 1
+    assert path.read_bytes() == b"abcdefgh"
 
 
 def test_complaints_are_of_what_is_no_one_line():
@@ -143,8 +161,22 @@ def test_damage_is_taken_back(tmp_path):
             assert path.read_bytes() != b"0123456789"
     assert path.read_bytes() == b"0123456789"
     assert path.stat().st_mtime_ns == modified
-    rng = np.random.default_rng(0)
-    assert len({mutate(b"0123456789", rng) for _ in range(50)}) > 30
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("replace", b"01A3456789"),
+        ("flip", b"0103456789"),
+        ("cut", b"01"),
+        ("drop", b"0156789"),
+        ("repeat", b"0123423456789"),
+    ],
+)
+def test_changes_are_what_they_are_called(kind, expected):
+    change = Change(kind, place=12, length=3, byte=65)
+    assert mutate(b"0123456789", Mutation(0, [change])) == expected
+    mutate(b"", Mutation(0, [change]))  # there may be nothing left to change
 
 
 def test_half_files_and_other_contents_are_seen(tmp_path):

@@ -1,10 +1,11 @@
 """MATLAB's files as SciPy writes them are read; damaged ones are refused."""
 
+import hypothesis
 import numpy as np
 import pytest
 import scipy.io
 
-from tests.faults.damage import mutate
+from tests.faults.damage import MUTATIONS, mutate
 from tfrecords_tools.mat_files import read_numbers
 
 VARIABLES = {
@@ -31,16 +32,20 @@ def test_numbers_are_those_that_scipy_wrote(tmp_path, packed):
 def test_damaged_files_are_read_or_refused(tmp_path, packed):
     path = tmp_path / "split.mat"
     scipy.io.savemat(path, VARIABLES, do_compression=packed)
-    whole, rng = path.read_bytes(), np.random.default_rng(0)
-    refused = 0
-    for _ in range(300):
-        path.write_bytes(mutate(whole, rng))
+    whole, refused = path.read_bytes(), []
+
+    @hypothesis.settings(max_examples=300, derandomize=True, deadline=None)
+    @hypothesis.given(MUTATIONS)
+    def check(mutation):
+        path.write_bytes(mutate(whole, mutation))
         try:
             read_numbers(path)
         except ValueError as error:
-            refused += 1
+            refused.append(mutation)
             assert "\n" not in str(error)
-    assert refused > 50
+
+    check()
+    assert len(refused) > 50
 
 
 def test_small_file_that_unpacks_to_much_is_refused(tmp_path):
