@@ -80,8 +80,16 @@ class CyCADA(CycleGAN):
             return semantic()
         zero = tf.zeros([])
         # The steps before this one: the optimizer has not counted it yet.
+        over = self.generator_optimizer.iterations >= warmup
+        if self.setup.jit_compile:
+            # In a branch XLA does not know the sizes of gradients, and has no
+            # convolution of unknown sizes: the terms are computed in any case.
+            return {
+                name: tf.where(over, loss, zero)
+                for name, loss in semantic().items()
+            }
         return tf.cond(
-            self.generator_optimizer.iterations >= warmup,
+            over,
             semantic,
             lambda: {"semantic/source": zero, "semantic/target": zero},
         )

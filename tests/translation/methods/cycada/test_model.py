@@ -161,7 +161,13 @@ def test_the_segmenter_never_changes():
 
 
 @pytest.mark.parametrize(
-    "options", [{"semantic_weight": 0.0}, {"semantic_warmup_steps": 2}]
+    "options",
+    [
+        {"semantic_weight": 0.0},
+        {"semantic_warmup_steps": 2},
+        # What XLA would compile.
+        {"semantic_warmup_steps": 2, "jit_compile": True},
+    ],
 )
 def test_without_semantic_losses_it_is_cyclegan_to_the_last_bit(options):
     batches = [make_batch([0.7], [1.3], seed) for seed in range(2)]
@@ -174,9 +180,10 @@ def test_without_semantic_losses_it_is_cyclegan_to_the_last_bit(options):
         np.testing.assert_array_equal(one, two)
 
 
-def test_the_warmup_ends_after_its_last_step():
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_the_warmup_ends_after_its_last_step(jit_compile):
     batches = [make_batch([0.7], [1.3], seed) for seed in range(3)]
-    model = make_model(1, semantic_warmup_steps=2)
+    model = make_model(1, semantic_warmup_steps=2, jit_compile=jit_compile)
     figures = [model.train_step(batch) for batch in batches]
     for name in SEMANTIC:
         assert [float(one[name]) > 0 for one in figures] == [False, False, True]
