@@ -323,5 +323,5 @@ NAMES = (
     "split.mat",
     "polygons",
 )
-COUNT = 10_000
-COUNTS = {"inspection": 5_000, "fit_kliep": 4_000}
+COUNT = 5_500
+COUNTS = {"inspection": 3_000, "fit_kliep": 4_000}
