@@ -1,6 +1,7 @@
 """Does relative KLIEP end certified, whatever the samples?
 
-    PYTHONPATH=. python benchmarks/relative_certificates.py [--points=20000,50000]
+    PYTHONPATH=. python benchmarks/relative_certificates.py \
+        [--points=20000,50000]
 
 Gaussians of several dimensions and distances, and class shares of 19 classes,
 at several bandwidths and numbers of centers. Prints JSON, one line a fit: the

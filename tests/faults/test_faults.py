@@ -36,11 +36,11 @@ def formats(tmp_path_factory):
 @pytest.mark.parametrize("name", fuzzing.NAMES)
 def test_reader_refuses_in_one_line_what_it_cannot_read(formats, name):
     formats[name].read()  # whole, it is read
-    assert fuzzing.fuzz_reader(formats[name], 60, seed=1) == []
+    assert fuzzing.fuzz_reader(formats[name], 40, seed=1) == []
 
 
 def test_fit_of_any_sample_is_finite_or_refused():
-    assert fuzzing.fuzz_kliep(30, seed=1) == []
+    assert fuzzing.fuzz_kliep(25, seed=1) == []
 
 
 def test_conversion_killed_at_file_operations_ends_the_same(tmp_path):
