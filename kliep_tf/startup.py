@@ -17,6 +17,7 @@ import gc
 import importlib.abc
 import importlib.machinery
 import importlib.util
+import logging
 import os
 import pathlib
 import platform
@@ -137,8 +138,19 @@ def hush_tensorflow() -> None:
     imported without what Keras imports for itself alone.
     """
     level = os.environ.setdefault(_LOG_LEVEL, "3")
+    if level != "0":
+        logging.getLogger("tensorflow").addFilter(_is_no_advice)
     if "tensorflow" not in sys.modules:
         sys.meta_path.insert(0, _Finder(hush=level != "0"))
+
+
+def _is_no_advice(record: logging.LogRecord) -> bool:
+    """Whether a message of TensorFlow is for the user of a program.
+
+    That a function is traced again for samples or images of another size is
+    what the program was asked for.
+    """
+    return "triggered tf.function retracing" not in str(record.msg)
 
 
 class _Finder(importlib.abc.MetaPathFinder):

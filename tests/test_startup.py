@@ -1,5 +1,6 @@
 """A stand-in for TensorFlow writes what TensorFlow wrote; one test asks it."""
 
+import logging
 import os
 import runpy
 import signal
@@ -227,3 +228,20 @@ def test_interrupt_waits_for_the_end_of_the_import(run):
     )
     assert done.stdout == "whole\n"
     assert done.returncode == -signal.SIGINT
+
+
+@pytest.mark.parametrize(
+    ("message", "is_shown"),
+    [
+        (
+            "5 out of the last 36 calls to <function _solve> triggered "
+            "tf.function retracing. Tracing is expensive",
+            False,
+        ),
+        ("The last save was not complete", True),
+    ],
+)
+def test_advice_to_trace_less_does_not_reach_a_programs_user(message, is_shown):
+    logger = logging.getLogger("tensorflow")
+    record = logger.makeRecord("tensorflow", 30, "f", 1, message, (), None)
+    assert bool(logger.filter(record)) == is_shown
