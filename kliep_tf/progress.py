@@ -38,6 +38,9 @@ class ProgressBar:
                 total=total, initial=initial, desc=description, unit=unit
             )
         self._begin = self._last_line = time.monotonic()
+        # After the first items, whose time is not that of the others: programs
+        # compile then.
+        self._warm: tuple[int, float] | None = None
 
     def __enter__(self) -> "ProgressBar":
         return self
@@ -55,6 +58,8 @@ class ProgressBar:
             self._bar.update(count)
         elif time.monotonic() - self._last_line > _SECONDS_BETWEEN_LINES:
             self._print_line()
+        if self._warm is None:
+            self._warm = self._done, time.monotonic()
 
     def describe(self, figures: Mapping[str, float]) -> None:
         """Shows figures behind the numbers, such as losses."""
@@ -66,15 +71,21 @@ class ProgressBar:
 
     def _print_line(self) -> None:
         self._last_line = time.monotonic()
-        seconds = max(self._last_line - self._begin, 1e-9)
-        rate = (self._done - self._initial) / seconds
-        left = (self._total - self._done) / rate if rate else float("inf")
-        line = (
-            f"{self._description}: {self._done}/{self._total} "
-            f"{self._unit}s, {rate:.3g} {self._unit}s/s, {left:.0f} s left"
-        )
+        line = f"{self._description}: {self._done}/{self._total} {self._unit}s"
+        if rate := self._rate():
+            left = (self._total - self._done) / rate
+            line += f", {rate:.3g} {self._unit}s/s, {left:.0f} s left"
         figures = f"; {self._figures}" if self._figures else ""
         print(line + figures, file=sys.stderr, flush=True)
+
+    def _rate(self) -> float:
+        """Returns items a second, 0 while only the first ones are done."""
+        first, begin = self._initial, self._begin
+        if self._done < self._total:
+            if self._warm is None or self._warm[0] == self._done:
+                return 0.0
+            first, begin = self._warm
+        return (self._done - first) / max(self._last_line - begin, 1e-9)
 
 
 def progress(

@@ -96,8 +96,8 @@ def claim(
         inputs: fingerprints of what is read, by name. Those of
             `kliep_tf.fingerprints` may differ, as long as their contents are
             those that this output was begun with.
-        part: distinguishes several outputs in one directory (splits). By
-            default all of it is claimed, which no other program may share.
+        part: distinguishes several outputs of a program in one directory
+            (splits). No other program may share it.
         overwrite: make the same program's earlier output anew, where it was
             made with other arguments or inputs.
         write: False for a process that only helps the one that has the claim:
@@ -244,10 +244,10 @@ def _sweep(directory: Path) -> None:
 
 
 def _found_record(directory: Path, program: str, part: str) -> dict | None:
-    """Returns the record of the part, or of a program that claims all."""
+    """Returns the record of the part, or that of another program."""
     records = read_records(directory)
-    for other, record in records.items():
-        if WHOLE in (part, other) and record["program"] != program:
+    for record in records.values():
+        if record["program"] != program:
             return record
     return records.get(part)
 

@@ -117,6 +117,7 @@ def _estimated_weights(config: TrainConfig) -> str:
                 "--distribution=multi_worker run kliep_tf.estimate_weights "
                 "first and name its --weights_dir"
             )
+        print(f"{directory}: no weights are there yet; estimating them")
         _estimate(config)
     return directory
 

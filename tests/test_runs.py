@@ -195,11 +195,14 @@ def test_all_of_a_directory_is_not_shared_with_another_program(tmp_path, parts):
         pass
 
 
-def test_programs_share_a_directory_by_parts(tmp_path):
+def test_outputs_of_one_program_share_a_directory_by_parts(tmp_path):
     with claim(tmp_path, part="train") as found:
         found.finish()
-    with runs.claim(tmp_path, "other", Config(), part="all") as found:
+    with claim(tmp_path, part="all") as found:
         assert not found.finished
+    other = runs.claim(tmp_path, "other", Config(), part="val")
+    with pytest.raises(UserError, match="expected an output of other, found"):
+        other.__enter__()
 
 
 def test_run_killed_while_it_wrote_its_claim_begins_again(tmp_path):

@@ -23,7 +23,7 @@ class Movement:
     """How far the domains' mean class shares lie apart, without and with.
 
     Attributes:
-        weighted: what carries weights, such as "the source".
+        weighted: what carries weights, such as "the source weighted".
         before: total variation without weights.
         after: total variation with them.
     """
@@ -41,8 +41,7 @@ class Movement:
         """Returns "the source weighted: nearer (0.243 to 0.080)"."""
         word = "nearer" if self.nearer else "NO nearer"
         return (
-            f"{self.weighted} weighted: {word} "
-            f"({self.before:.3f} to {self.after:.3f})"
+            f"{self.weighted}: {word} ({self.before:.3f} to {self.after:.3f})"
         )
 
 
@@ -72,15 +71,15 @@ def movements(
 
     before = apart(0.0, 0.0)
     return (
-        Movement("the source", before, apart(1.0, 0.0)),
-        Movement("the target", before, apart(0.0, 1.0)),
-        Movement("both by half", before, apart(0.5, 0.5)),
-        Movement("both", before, apart(1.0, 1.0)),
+        Movement("the source weighted", before, apart(1.0, 0.0)),
+        Movement("the target weighted", before, apart(0.0, 1.0)),
+        Movement("both by exponents of 1/2", before, apart(0.5, 0.5)),
+        Movement("both by exponents of 1", before, apart(1.0, 1.0)),
     )
 
 
 def helps(found: Sequence[Movement]) -> bool:
-    """Whether weighting either domain, or both by half, brings them nearer.
+    """Whether weights on either domain, or their roots on both, help.
 
     Whole weights on both may exchange the domains even where they are right.
     """
