@@ -24,8 +24,16 @@ _NUM_CLASSES_DRAWN = 8
 _BLUE, _RED = "#4477aa", "#cc6677"
 _DECISIONS = {
     "given": "given",
-    "score": "of the best score",
+    "score": "of the best held-out score",
     "ess_floor": "by the floor of the ESS",
+}
+# By the key of a weights' summary; the first is of all.
+_LEGEND = {
+    "estimator": "w weighs the source, psi the target; the effective sample "
+    "size is what they leave of the images.",
+    "bandwidth": 'Bandwidths are "given", of the best "score" of held-out '
+    'images, or those above the floor of that size ("ess_floor").',
+    "duality_gap": "The duality gap bounds what a fit lacks from the best one.",
 }
 
 
@@ -65,7 +73,7 @@ def describe(
     parts = ["# Importance weights", ""]
     for line in head:
         parts += [line, ""]
-    parts += _figures(source, target)
+    parts += [*_figures(source, target), "", _legend(source.weights.summary)]
     if signs:
         parts += ["", *describe_signs(signs), ""]
     for fitted in (source, target):
@@ -126,6 +134,10 @@ def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
     for name, show in rows:
         lines.append(f"| {name:22} | {show(source):>18} | {show(target):>18} |")
     return lines
+
+
+def _legend(summary: Mapping[str, Any]) -> str:
+    return " ".join(text for key, text in _LEGEND.items() if key in summary)
 
 
 def _figures_of(
