@@ -14,6 +14,7 @@ INTERRUPTED_STATUS = 130  # 128 + SIGINT, as shells have it
 TERMINATED_STATUS = 143  # 128 + SIGTERM
 
 _SHOWN_CHARACTERS = 300
+_BREAKS = re.compile("[\n\r\v\f\x1c-\x1e\x85\u2028\u2029]")
 # What a path that was mistyped raises.
 _MISTAKEN_PATHS = (
     FileExistsError,
@@ -31,6 +32,12 @@ class UserError(ValueError):
     """
 
     exit_status = USER_STATUS
+
+    def __init__(self, message: str):
+        """Shows line breaks that a file's contents bring along as `\\n`."""
+        super().__init__(
+            _BREAKS.sub(lambda found: repr(found[0])[1:-1], message)
+        )
 
 
 class DataError(UserError):

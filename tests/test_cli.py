@@ -329,3 +329,8 @@ def test_size_with_an_absent_flag_is_refused():
     message = "--crop_height=None --crop_width=9: expected both above 0"
     with pytest.raises(UserError, match=message):
         cli.size_flags(Sizes(crop_width=9), "crop")
+
+
+def test_line_breaks_of_what_was_found_are_shown_in_one_line():
+    error = DataError("a: found b\nc\u2028d\r")
+    assert str(error) == r"a: found b\nc\u2028d\r"

@@ -54,7 +54,10 @@ def measure(source: np.ndarray, target: np.ndarray) -> Samples:
     measured_source = measure_points(source, origin, "source")
     measured_target = measure_points(target, origin, "target")
     largest = max(measured_source.norms.max(), measured_target.norms.max())
-    coordinates = Coordinates(origin, float(largest) if largest > 0 else 1.0)
+    # The inverse of a subnormal number is infinite.
+    least = np.finfo(source.dtype).tiny
+    scale = max(float(largest), float(least)) if largest > 0 else 1.0
+    coordinates = Coordinates(origin, scale)
     return Samples(measured_source, measured_target, coordinates)
 
 

@@ -138,6 +138,16 @@ def test_extreme_units(scale):
     check(source * scale, target * scale, bandwidth=scale)
 
 
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_subnormal_numbers(dtype):
+    """Their inverse is infinite."""
+    small = np.nextafter(dtype(0), dtype(1))
+    _, weights = check(
+        np.array([[small]]), np.array([[dtype(0)]]), bandwidth=1.0
+    )
+    np.testing.assert_allclose(weights, 1, atol=1e-7)
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_entries_that_are_not_finite_are_named(bad):
     source, target = two_samples()

@@ -130,7 +130,9 @@ def test_complaints_are_of_what_is_no_one_line():
         return fuzzing.complaint_of(function, "name")
 
     assert fail(UserError("name: expected")) == ""
-    assert "no line" in fail(UserError("name: a\nb"))
+    two_lines = UserError("name: a")
+    two_lines.args = ("name: a\nb",)
+    assert "no line" in fail(two_lines)
     assert "does not name" in fail(UserError("expected"))
     assert fail(KeyError("x")).startswith("KeyError")
 
