@@ -83,14 +83,16 @@ def main() -> None:
 def fit(case: Case, number: int) -> dict:
     """Returns the problem and how the fit of so many points ended."""
     from kliep_tf.density_ratio.relative import fit_relative_kliep
+    from kliep_tf.density_ratio.samples import measure, median_distance
 
     source, target = case.draw(number)
+    some = measure(source[:500], target[:500])
     begin = time.process_time()
     result = fit_relative_kliep(
         source,
         target,
         num_centers=case.centers,
-        bandwidth=case.width * median_distance(target[:500]),
+        bandwidth=case.width * median_distance(some),
     )
     return {
         "points": number,
@@ -102,13 +104,6 @@ def fit(case: Case, number: int) -> dict:
         "target_ess": round(result.reverse_ess, 3),
         "cpu_seconds": round(time.process_time() - begin, 1),
     }
-
-
-def median_distance(points: np.ndarray) -> float:
-    """Returns that between all pairs of points [N, d]."""
-    differences = points[:, None] - points[None]
-    distances = np.sqrt((differences**2).sum(-1))
-    return float(np.median(distances[np.triu_indices(len(points), 1)]))
 
 
 if __name__ == "__main__":
