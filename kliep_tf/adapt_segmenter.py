@@ -204,11 +204,11 @@ def _weights(
     """Returns float32 [N]: a domain's weights to its exponent, or ones."""
     if not config.weights_dir:
         return np.ones(len(index), np.float32)
-    exponents = {
-        name: getattr(config, f"{name}_weight_exponent")
-        for name in weights.DOMAINS
-    }
-    weights.check_weighting(config.weighting, exponents)
+    exponents = weights.exponents_of(
+        config.weighting,
+        config.source_weight_exponent,
+        config.target_weight_exponent,
+    )
     found = weights.load_weights(config.weights_dir, domain)
     found = weights.as_weighting(found, config.weighting)
     values = found.lookup(index.filenames.tolist())

@@ -54,14 +54,14 @@ class TrainConfig(WeightFlags):
     )
     source_weight_exponent: float = cli.flag(
         "a: every loss of a source image is multiplied by w**a, renormalised "
-        "to mean 1; 0 switches these weights off",
-        default=1.0,
+        "to mean 1; 0 switches these weights off; 1 is the paper's",
+        default=weights.DEFAULT_EXPONENT,
         minimum=0,
         maximum=MAX_EXPONENT,
     )
     target_weight_exponent: float = cli.flag(
         "b: every loss of a target image is multiplied by psi**b, likewise",
-        default=1.0,
+        default=weights.DEFAULT_EXPONENT,
         minimum=0,
         maximum=MAX_EXPONENT,
     )

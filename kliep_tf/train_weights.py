@@ -52,7 +52,6 @@ def load(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns each domain's weights as `--weighting` says, by its index."""
     exponents = _exponents(config)
-    weights.check_weighting(config.weighting, exponents)
     if not any(exponents.values()):
         return np.ones(len(source)), np.ones(len(target))
     directory = _estimated_weights(config)
@@ -86,10 +85,11 @@ def _uses_weights(config: TrainConfig) -> bool:
 
 
 def _exponents(config: TrainConfig) -> dict[str, float]:
-    return {
-        "source": config.source_weight_exponent,
-        "target": config.target_weight_exponent,
-    }
+    return weights.exponents_of(
+        config.weighting,
+        config.source_weight_exponent,
+        config.target_weight_exponent,
+    )
 
 
 def _clipped(values: np.ndarray, limit: float, domain: str) -> np.ndarray:

@@ -17,6 +17,7 @@ from kliep_tf.data.index import build_index
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.train import train
+from kliep_tf.train_flags import TrainConfig
 from kliep_tf.translation.networks import make_generator
 from tests.programs.run_directories import (
     assert_same_checkpoints,
@@ -25,6 +26,11 @@ from tests.programs.run_directories import (
     mark_incomplete,
     tensorboard_tags,
 )
+
+NO_EXPONENTS = {
+    name: getattr(TrainConfig, name)
+    for name in ("source_weight_exponent", "target_weight_exponent")
+}
 
 
 @pytest.fixture(scope="module")
@@ -138,6 +144,17 @@ def test_settings_that_the_estimator_ignores_are_refused(config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+def test_who_names_no_exponent_trains_by_square_roots(config, indices):
+    unnamed = dataclasses.replace(config, max_weight=0.0, **NO_EXPONENTS)
+    found = train_weights.load(unnamed, *indices)
+    for domain, index, values in zip(
+        ("source", "target"), indices, found, strict=True
+    ):
+        plain = weights.load_weights(config.weights_dir, domain)
+        roots = np.sqrt(plain.lookup(index.filenames.tolist()))
+        np.testing.assert_allclose(values, roots / roots.mean(), rtol=1e-5)
+
+
 def test_overlap_weights_are_derived_and_take_no_exponent(config, indices):
     overlapping = dataclasses.replace(
         config, weighting="overlap", max_weight=0.0
@@ -152,6 +169,10 @@ def test_overlap_weights_are_derived_and_take_no_exponent(config, indices):
         np.testing.assert_allclose(
             values, expected / expected.mean(), rtol=1e-5
         )
+    unnamed = dataclasses.replace(overlapping, **NO_EXPONENTS)
+    np.testing.assert_array_equal(
+        train_weights.load(unnamed, *indices)[0], found[0]
+    )
     halves = dataclasses.replace(overlapping, source_weight_exponent=0.5)
     with pytest.raises(UserError, match=r"--weighting=overlap: .* found 0\.5"):
         train_weights.load(halves, *indices)
