@@ -39,7 +39,13 @@ pytest_plugins = ["tests.cpu_times"]
 
 # Half a million objects of libraries stay: to look for garbage among them after
 # every 700 new ones takes one second in twenty.
-gc.set_threshold(20_000, 20, 20)
+gc.set_threshold(50_000, 20, 20)
+
+
+def pytest_collection_finish() -> None:
+    """Spares the search for garbage all that stays until the end."""
+    gc.freeze()
+
 
 ROOT = Path(__file__).resolve().parent.parent
 SIZE = (32, 48)

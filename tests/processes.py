@@ -11,6 +11,7 @@ see tests/test_startup.py.
 import atexit
 import contextlib
 import dataclasses
+import gc
 import os
 import runpy
 import signal
@@ -158,6 +159,9 @@ def _serve(fd: int) -> None:
 
     import kliep_tf.translation.training_run  # noqa: F401
 
+    # As in tests/conftest.py: no process looks through what is imported here.
+    gc.set_threshold(50_000, 20, 20)
+    gc.freeze()
     connection = Connection(os.dup(fd))
     channel = socket.socket(fileno=fd)
     with contextlib.suppress(EOFError):
