@@ -42,6 +42,12 @@ pytest_plugins = ["tests.cpu_times"]
 gc.set_threshold(50_000, 20, 20)
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Lets the processes of pytest-xdist share the one that forks."""
+    if getattr(config.option, "numprocesses", None):
+        processes.share()
+
+
 def pytest_collection_finish() -> None:
     """Spares the search for garbage all that stays until the end."""
     gc.freeze()
@@ -235,3 +241,5 @@ def run_program(module: str, *arguments: object) -> subprocess.CompletedProcess:
 
 def pytest_sessionfinish():
     processes.stop()
+    # pytest's own search at the end goes through everything five times.
+    gc.freeze()

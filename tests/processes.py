@@ -2,18 +2,19 @@
 
 The imports take three to five CPU seconds, those of this library one of them.
 One process of a session therefore does them, runs nothing (TensorFlow does not
-survive a fork once it ran), and forks for each process that a test asks for.
+survive a fork once it ran), and forks for each process that a test asks for;
+the processes of pytest-xdist share it.
 What `python` is given is run as `python` does, exit status, signals and both
 outputs included. Only what is about the start itself needs a new interpreter:
 see tests/test_startup.py.
 """
 
 import atexit
-import contextlib
 import dataclasses
 import gc
 import os
 import runpy
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,13 +24,14 @@ import time
 import traceback
 import types
 from collections.abc import Mapping, Sequence
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import NoReturn
 
 _ROOT = Path(__file__).resolve().parent.parent
 # Against a hang, with room for a machine that does other things too.
 _PATIENCE = 600.0
+_ADDRESS = "KLIEP_TF_TEST_PROCESSES"
 
 
 class Process:
@@ -94,8 +96,13 @@ def cpu_seconds() -> float:
     return _spent[0]
 
 
+def share() -> None:
+    """Starts the process that forks, for those that this one starts, too."""
+    os.environ[_ADDRESS] = _server().address
+
+
 def stop() -> None:
-    """Ends the process that forks, if there is one."""
+    """Hangs up; the process that forks ends when nobody is left."""
     if _running:
         _running.pop().stop()
 
@@ -106,23 +113,30 @@ _spent = [0.0]
 
 def _server() -> "_Server":
     if not _running:
-        _running.append(_Server())
+        _running.append(_Server(os.environ.get(_ADDRESS)))
     return _running[0]
 
 
 class _Server:
     """The process that forks, seen from the tests."""
 
-    def __init__(self):
-        ours, theirs = socket.socketpair()
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", __name__, str(theirs.fileno())],
-                cwd=_ROOT,
-                pass_fds=[theirs.fileno()],
-            )
-        self._socket = ours
-        self._connection = Connection(os.dup(ours.fileno()))
+    def __init__(self, address: str | None):
+        """Connects to the one at `address`, or starts it."""
+        self._process: subprocess.Popen | None = None
+        if address is None:
+            directory = tempfile.mkdtemp()
+            atexit.register(shutil.rmtree, directory, ignore_errors=True)
+            address = f"{directory}/socket"
+            with socket.create_server(address, family=socket.AF_UNIX) as door:
+                self._process = subprocess.Popen(
+                    [sys.executable, "-m", __name__, str(door.fileno())],
+                    cwd=_ROOT,
+                    pass_fds=[door.fileno()],
+                )
+        self.address = address
+        self._socket = socket.socket(socket.AF_UNIX)
+        self._socket.connect(address)
+        self._connection = Connection(os.dup(self._socket.fileno()))
 
     def fork(self, words, env, fds) -> int:
         """Returns the number of a new process."""
@@ -140,7 +154,8 @@ class _Server:
     def stop(self) -> None:
         self._connection.close()
         self._socket.close()
-        self._process.wait()
+        if self._process is not None:
+            self._process.wait()
 
 
 @dataclasses.dataclass(frozen=True)
@@ -150,7 +165,7 @@ class _Start:
 
 
 def _serve(fd: int) -> None:
-    """Forks, and tells how processes ended, until the tests hang up."""
+    """Does as the tests ask, until all of them have hung up."""
     from kliep_tf import cli  # noqa: F401  # before TensorFlow
 
     # isort: split
@@ -162,23 +177,43 @@ def _serve(fd: int) -> None:
     # As in tests/conftest.py: no process looks through what is imported here.
     gc.set_threshold(50_000, 20, 20)
     gc.freeze()
-    connection = Connection(os.dup(fd))
-    channel = socket.socket(fileno=fd)
-    with contextlib.suppress(EOFError):
-        while True:
-            request = connection.recv()
-            if isinstance(request, int):
-                connection.send(_reap(request))
+    door = socket.socket(fileno=fd)
+    channels: dict[Connection, socket.socket] = {}
+    # Whoever started this process is the first, and the last to hang up.
+    while True:
+        for ready in wait([door, *channels]):
+            if ready is door:
+                channel, _ = door.accept()
+                channels[Connection(os.dup(channel.fileno()))] = channel
                 continue
-            _, fds, _, _ = socket.recv_fds(channel, 1, 2)
-            pid = os.fork()
-            if not pid:
-                connection.close()
-                channel.close()
-                _become(request, fds)
-            for output in fds:
-                os.close(output)
-            connection.send(pid)
+            try:
+                _answer(ready, channels, door)
+            except EOFError:
+                ready.close()
+                channels.pop(ready).close()
+        if not channels:
+            return
+
+
+def _answer(
+    connection: Connection,
+    channels: Mapping[Connection, socket.socket],
+    door: socket.socket,
+) -> None:
+    """Forks, or tells how a process ended; raises EOFError at the end."""
+    request = connection.recv()
+    if isinstance(request, int):
+        connection.send(_reap(request))
+        return
+    _, fds, _, _ = socket.recv_fds(channels[connection], 1, 2)
+    pid = os.fork()
+    if not pid:
+        for one in (door, *channels, *channels.values()):
+            one.close()
+        _become(request, fds)
+    for output in fds:
+        os.close(output)
+    connection.send(pid)
 
 
 def _reap(pid: int) -> tuple[int | None, float]:
