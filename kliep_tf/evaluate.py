@@ -77,44 +77,44 @@ class EvaluateConfig:
     """The flags of evaluate."""
 
     segmenter: str = cli.flag(
-        "A segmentation SavedModel, such as train_segmenter's saved_model.",
+        "a segmentation SavedModel, such as train_segmenter's saved_model",
         read_as="segmenter",
     )
     records: str = cli.flag(
-        "Labelled records: a directory or a glob.",
+        "labelled records: a directory or a glob",
         read_as="records",
         from_store=True,
     )
-    output_dir: str = cli.flag("Where the report goes.")
+    output_dir: str = cli.flag("where the report goes")
     scales: tuple[str, ...] = cli.flag(
-        "Sizes at which the segmenter sees each image, as factors of the "
-        "stored one; the probabilities are averaged.",
+        "sizes at which the segmenter sees each image, as factors of the "
+        "stored one; the probabilities are averaged",
         default=("1",),
     )
     flip: bool = cli.flag(
-        "Average over each image and its mirror image too.", default=False
+        "average over each image and its mirror image too", default=False
     )
     write_predictions: bool = cli.flag(
-        "Write predictions/NAME_pred.png in the dataset's own label ids; those "
-        "of Cityscapes are what its server and cityscapesScripts take.",
+        "write predictions/NAME_pred.png in the dataset's own label ids; those "
+        "of Cityscapes are what its server and cityscapesScripts take",
         default=False,
     )
     watched_label: str = cli.flag(
-        "The class whose confusion with --watched_prediction the report shows.",
+        "the class whose confusion with --watched_prediction the report shows",
         default=SKY_TO_VEGETATION.label,
     )
     watched_prediction: str = cli.flag(
-        "The class that --watched_label must not be predicted as.",
+        "the class that --watched_label must not be predicted as",
         default=SKY_TO_VEGETATION.prediction,
     )
     ceiling: str = cli.flag(
-        "Output directory of evaluate for the same segmenter on untranslated "
-        "images: its scores are shown beside, as the most to expect.",
+        "output directory of evaluate for the same segmenter on untranslated "
+        "images: its scores are shown beside, as the most to expect",
         default="",
         read_as="ceiling",
     )
     batch_size: int = cli.flag(
-        "Images passed to the segmenter at once.",
+        "images passed to the segmenter at once",
         default=4,
         affects_output=False,
         minimum=1,

@@ -27,124 +27,124 @@ class SegmenterFlags:
     Keyword-only, so that a class that inherits them may have required flags.
     """
 
-    run_dir: str = cli.flag("Where checkpoints, logs and the model go.")
+    run_dir: str = cli.flag("where checkpoints, logs and the model go")
     network: str = cli.flag(
-        "The segmentation network.", default="tiny", choices=NETWORKS
+        "the segmentation network", default="tiny", choices=NETWORKS
     )
     backbone_weights: str = cli.flag(
-        "File of pretrained weights: *.weights.h5 of Keras, *.pth, *.npz "
+        "file of pretrained weights: *.weights.h5 of Keras, *.pth, *.npz "
         "or *.safetensors with PyTorch's names, or the prefix of a TensorFlow "
         "checkpoint of Xception-65. The default initializes at random.",
         default="",
         read_as="backbone_weights",
     )
     freeze_batch_norm: bool = cli.flag(
-        "Keep the batch normalisation that --backbone_weights loaded as it is; "
-        "without those it has no effect.",
+        "keep the batch normalisation that --backbone_weights loaded as it is; "
+        "without those it has no effect",
         default=False,
     )
     freeze_backbone: bool = cli.flag(
-        "Keep all of the backbone that --backbone_weights loaded as it is and "
+        "keep all of the backbone that --backbone_weights loaded as it is and "
         "train the rest: what it learned from photographs then serves in a "
-        "domain that shows none.",
+        "domain that shows none",
         default=False,
     )
-    steps: int = cli.flag("Number of training steps.", default=1200, minimum=1)
+    steps: int = cli.flag("number of training steps", default=1200, minimum=1)
     batch_size: int = cli.flag(
-        "Images in a step, over all devices.", default=8, minimum=1
+        "images in a step, over all devices", default=8, minimum=1
     )
     optimizer: str = cli.flag(
-        "Adam, or stochastic gradient descent with --momentum.",
+        "Adam, or stochastic gradient descent with --momentum",
         default="adam",
         choices=OPTIMIZERS,
     )
     learning_rate: float = cli.flag(
-        "Learning rate of the first step; --schedule lowers it.",
+        "learning rate of the first step; --schedule lowers it",
         default=2e-3,
         above=0,
     )
     schedule: str = cli.flag(
         "poly multiplies the learning rate by (1 - step / steps)^0.9; step "
         "divides it by ten after each --drop_every of the steps; constant "
-        "keeps it.",
+        "keeps it",
         default="poly",
         choices=SCHEDULES,
     )
     drop_every: float = cli.flag(
-        "Share of the steps between two drops of --schedule=step.",
+        "share of the steps between two drops of --schedule=step",
         default=0.5,
         above=0,
     )
     momentum: float = cli.flag(
-        "Momentum of --optimizer=sgd.", default=0.9, minimum=0, below=1
+        "momentum of --optimizer=sgd", default=0.9, minimum=0, below=1
     )
     weight_decay: float = cli.flag(
-        "L2 penalty of the convolutions' kernels.", default=0.0, minimum=0
+        "l2 penalty of the convolutions' kernels", default=0.0, minimum=0
     )
     head_learning_rate_factor: float = cli.flag(
-        "Learning rate of the layers after the backbone, as a multiple of the "
-        "backbone's; for --optimizer=sgd.",
+        "learning rate of the layers after the backbone, as a multiple of the "
+        "backbone's; for --optimizer=sgd",
         default=1.0,
         above=0,
     )
     image_height: int | None = cli.flag(
-        "Resize images and labels to this height; with --image_width.",
+        "resize images and labels to this height; with --image_width",
         default=None,
     )
     image_width: int | None = cli.flag(
-        "Resize images and labels to this width; with --image_height.",
+        "resize images and labels to this width; with --image_height",
         default=None,
     )
     crop_height: int | None = cli.flag(
-        "Height of a random crop; with --crop_width.", default=None
+        "height of a random crop; with --crop_width", default=None
     )
     crop_width: int | None = cli.flag(
-        "Width of a random crop; with --crop_height.", default=None
+        "width of a random crop; with --crop_height", default=None
     )
-    flip: bool = cli.flag("Mirror half of the images, at random.", default=True)
+    flip: bool = cli.flag("mirror half of the images, at random", default=True)
     color_jitter: float = cli.flag(
-        "Strength of random colour changes: 0 is none, 1 strong. They make a "
+        "strength of random colour changes: 0 is none, 1 strong. They make a "
         "segmenter work in a domain with other colours.",
         default=1.0,
         minimum=0,
     )
     val_records: str = cli.flag(
-        "Labelled records for IoU curves in TensorBoard.",
+        "labelled records for IoU curves in TensorBoard",
         default="",
         affects_output=False,
         from_store=True,
     )
     val_every: int = cli.flag(
-        "Steps between two points of the IoU curves.",
+        "steps between two points of the IoU curves",
         default=500,
         affects_output=False,
         minimum=1,
     )
     mixed_precision: bool = cli.flag(
-        "Compute in bfloat16, which some devices do faster.", default=False
+        "compute in bfloat16, which some devices do faster", default=False
     )
     distribution: str = cli.flag(
-        "none: one device; mirrored: all GPUs of this machine.",
+        "none: one device; mirrored: all GPUs of this machine",
         default="none",
         choices=distribution.STRATEGIES,
     )
     seed: int = cli.flag(
-        "Seed of initial weights, shuffling and augmentation.", default=0
+        "seed of initial weights, shuffling and augmentation", default=0
     )
     checkpoint_every: int = cli.flag(
-        "Steps between checkpoints.",
+        "steps between checkpoints",
         default=200,
         affects_output=False,
         minimum=1,
     )
     log_every: int = cli.flag(
-        "Steps between points of TensorBoard's curves.",
+        "steps between points of TensorBoard's curves",
         default=20,
         affects_output=False,
         minimum=1,
     )
     picture_every: int = cli.flag(
-        "Steps between pictures in TensorBoard.",
+        "steps between pictures in TensorBoard",
         default=200,
         affects_output=False,
         minimum=1,
@@ -156,37 +156,37 @@ class TrainSegmenterConfig(SegmenterFlags):
     """The flags of train_segmenter."""
 
     train_records: str = cli.flag(
-        "Labelled records: a directory or a glob.",
+        "labelled records: a directory or a glob",
         read_as="train_records",
         from_store=True,
     )
     labelled_only: bool = cli.flag(
-        "Train on the labelled images of records of which only a part is "
+        "train on the labelled images of records of which only a part is "
         "labelled. Without it such records are refused.",
         default=False,
     )
     epochs: int = cli.flag(
-        "Number of passes over the images; 0 trains for --steps.",
+        "number of passes over the images; 0 trains for --steps",
         default=0,
         minimum=0,
     )
     min_scale: float = cli.flag(
-        "Least random scale of an image, before the crop. Where the image is "
+        "least random scale of an image, before the crop. Where the image is "
         "then smaller than the crop, it is padded with grey, ignored pixels.",
         default=1.0,
         above=0,
     )
     max_scale: float = cli.flag(
-        "Largest random scale of an image.", default=1.0, above=0
+        "largest random scale of an image", default=1.0, above=0
     )
     example_weights: str = cli.flag(
-        "Use of importance weights: loss multiplies each image's loss by its "
-        "weight, sample draws images in proportion to them.",
+        "use of importance weights: loss multiplies each image's loss by its "
+        "weight, sample draws images in proportion to them",
         default="none",
         choices=example_weights.USES,
     )
     weights_dir: str = cli.flag(
-        "Directory that estimate_weights wrote; its source weights are used. "
+        "directory that estimate_weights wrote; its source weights are used. "
         "The default uses image/importance_weight of the records.",
         default="",
         read_as="weights",

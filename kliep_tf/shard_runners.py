@@ -25,14 +25,14 @@ class RunnerFlags:
     """The flags of programs whose work is a function of a shard."""
 
     runner: str = flag(
-        "Who makes the shards: local, this machine; or a runner of Apache "
+        "who makes the shards: local, this machine; or a runner of Apache "
         "Beam, such as DirectRunner, FlinkRunner, SparkRunner or "
-        "DataflowRunner, whose workers see the same folders.",
+        "DataflowRunner, whose workers see the same folders",
         default=LOCAL,
         affects_output=False,
     )
     beam_options: str = flag(
-        "Options of the Beam pipeline, as its command line has them.",
+        "options of the Beam pipeline, as its command line has them",
         default="",
         affects_output=False,
     )

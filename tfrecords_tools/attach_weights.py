@@ -29,19 +29,19 @@ class AttachWeightsConfig(RunnerFlags):
     """The flags of attach_weights."""
 
     records: str = cli.flag(
-        "The records of one split: a directory or a glob.",
+        "the records of one split: a directory or a glob",
         affects_output=False,
     )
     weights_dir: str = cli.flag(
-        "The directory that estimate_weights wrote.", affects_output=False
+        "the directory that estimate_weights wrote", affects_output=False
     )
     domain: str = cli.flag(
-        "Which domain's weights: source for rendered images, target for real "
-        "ones.",
+        "which domain's weights: source for rendered images, target for real "
+        "ones",
         choices=weights.DOMAINS,
     )
     output_dir: str = cli.flag(
-        "Where the new shards go. By default the records' directory with "
+        "where the new shards go. By default the records' directory with "
         "_weighted behind its name.",
         default="",
         affects_output=False,

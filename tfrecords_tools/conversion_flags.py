@@ -18,32 +18,32 @@ class ConversionConfig(RunnerFlags):
     """The flags that all converters have."""
 
     output_dir: str = cli.flag(
-        "Where shards and dataset.json go. Several splits may share it.",
+        "where shards and dataset.json go. Several splits may share it.",
         affects_output=False,
     )
-    split: str = cli.flag("Which part to convert.", default="train")
+    split: str = cli.flag("which part to convert", default="train")
     shard_prefix: str = cli.flag(
-        "What names of shards begin with, by default the split: DeepLab of "
-        "tensorflow/models looks for train_fine and val_fine.",
+        "what names of shards begin with, by default the split: DeepLab of "
+        "tensorflow/models looks for train_fine and val_fine",
         default="",
     )
     format: str = cli.flag(
-        "Who reads the records: deeplab, with this project, labels as PNG; "
-        "deeplab2 labels as raw int32, the train id times 1000.",
+        "who reads the records: deeplab, with this project, labels as PNG; "
+        "deeplab2 labels as raw int32, the train id times 1000",
         default="deeplab",
         choices=("deeplab", "deeplab2"),
     )
     image_height: int = cli.flag(
-        "Height of the records' images. 0 keeps each frame's size. Images are "
+        "height of the records' images. 0 keeps each frame's size. Images are "
         "resized by area, labels by nearest neighbour; nothing is cropped, so "
         "the aspect ratio follows the two sizes given.",
         default=0,
     )
     image_width: int = cli.flag(
-        "Width of the records' images. 0 keeps each frame's size.", default=0
+        "width of the records' images. 0 keeps each frame's size.", default=0
     )
     image_format: str = cli.flag(
-        "png is lossless; jpeg (quality 95) is a quarter of the size.",
+        "png is lossless; jpeg (quality 95) is a quarter of the size",
         default="png",
         choices=("png", "jpeg"),
     )
@@ -53,18 +53,18 @@ class ConversionConfig(RunnerFlags):
         default=None,
     )
     num_workers: int | None = cli.flag(
-        "Number of worker processes; 0 works in the program's own. By default "
+        "number of worker processes; 0 works in the program's own. By default "
         "the number of cores.",
         default=None,
         affects_output=False,
     )
     keep_unlabelled: bool = cli.flag(
-        "Convert frames without a label too, to records without one, where "
-        "they would be skipped: a part of the images has labels.",
+        "convert frames without a label too, to records without one, where "
+        "they would be skipped: a part of the images has labels",
         default=False,
     )
     seed: int = cli.flag(
-        "Of the order of the frames. They are shuffled because GTA5 is video "
+        "of the order of the frames. They are shuffled because GTA5 is video "
         "in order and DeepLab shuffles only nearby records.",
         default=0,
     )
@@ -79,9 +79,9 @@ class ConversionConfig(RunnerFlags):
 class FolderConfig(ConversionConfig):
     """The flags of a converter of one folder of a known layout."""
 
-    input_dir: str = cli.flag("The dataset's folder.", affects_output=False)
+    input_dir: str = cli.flag("the dataset's folder", affects_output=False)
     label_map: str = cli.flag(
-        "What the values in the label files mean: a label map that ships "
+        "what the values in the label files mean: a label map that ships "
         "(cityscapes_train_ids, for example) or a CSV or JSON file. By default "
         "the dataset's own ids.",
         default="",

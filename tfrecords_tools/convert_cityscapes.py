@@ -45,18 +45,18 @@ class ConvertCityscapesConfig(FolderConfig):
     """The flags of convert_cityscapes."""
 
     split: str = cli.flag(
-        "Which part to convert.",
+        "which part to convert",
         default="train",
         choices=("train", "val", "test", "train_extra"),
     )
     labels: str = cli.flag(
         "fine reads gtFine, coarse gtCoarse; none writes records without "
-        "labels.",
+        "labels",
         default="fine",
         choices=("fine", "coarse", "none"),
     )
     variant: str = cli.flag(
-        "Read leftImg8bit_foggy/ or leftImg8bit_rain/: what stands behind "
+        "read leftImg8bit_foggy/ or leftImg8bit_rain/: what stands behind "
         "leftImg8bit in names of images, such as foggy_beta_0.02. * stands for "
         "anything: foggy_* converts every image in fog of every frame.",
         default="",

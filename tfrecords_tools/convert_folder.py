@@ -48,12 +48,12 @@ class ConvertFolderConfig(ConversionConfig):
     """The flags of convert_folder."""
 
     images: str = cli.flag(
-        "Glob of the image files, in quotes. ** stands for any folders.",
+        "glob of the image files, in quotes. ** stands for any folders.",
         default="",
         affects_output=False,
     )
     labels: str = cli.flag(
-        "Glob of the label files; without it records have no labels.",
+        "glob of the label files; without it records have no labels",
         default="",
         affects_output=False,
     )
@@ -64,31 +64,31 @@ class ConvertFolderConfig(ConversionConfig):
         affects_output=False,
     )
     join: str = cli.flag(
-        "Regular expression, searched in the paths of images and labels, whose "
+        "regular expression, searched in the paths of images and labels, whose "
         "group key they share, such as '(?P<key>[^/]+)_(rgb|seg)[.]png$'. By "
         "default the file name without its ending.",
         default="",
     )
     label_map: str = cli.flag(
-        "What the values in the label files mean: a label map that ships, such "
-        "as gta5, or a CSV or JSON file.",
+        "what the values in the label files mean: a label map that ships, such "
+        "as gta5, or a CSV or JSON file",
         default="",
         read_as=LABEL_MAP,
     )
     dataset: str = cli.flag(
-        "The dataset's name in dataset.json. By default that of the folder.",
+        "the dataset's name in dataset.json. By default that of the folder.",
         default="",
     )
     split: str = cli.flag(
-        "Name of the split, with which the names of the shards begin; by "
+        "name of the split, with which the names of the shards begin; by "
         "default train. With --split_by the one to convert; by default all.",
         default="",
     )
     split_by: str = cli.flag(
-        "What makes a frame one of a split: 'folder', the first folder in "
+        "what makes a frame one of a split: 'folder', the first folder in "
         "which paths of images differ; a regular expression with a group "
         "split; shares such as train:0.9,val:0.1, drawn by --seed and name; "
-        "or files of names, such as train.txt,val.txt.",
+        "or files of names, such as train.txt,val.txt",
         default="",
     )
 

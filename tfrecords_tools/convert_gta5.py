@@ -33,7 +33,7 @@ class ConvertGta5Config(FolderConfig):
     """The flags of convert_gta5."""
 
     split: str = cli.flag(
-        "Which frames: all, or a split of split.mat.",
+        "which frames: all, or a split of split.mat",
         default="all",
         choices=("train", "val", "test", "all"),
     )

@@ -26,13 +26,13 @@ class InspectRecordsConfig:
     """The flags of inspect_records."""
 
     records: str = cli.flag(
-        "The records: a directory or a glob.", from_store=True
+        "the records: a directory or a glob", from_store=True
     )
     quick: bool = cli.flag(
-        "Leave out everything that needs decoded pixels.", default=False
+        "leave out everything that needs decoded pixels", default=False
     )
     num_workers: int | None = cli.flag(
-        "Number of worker processes that decode; 0 decodes in the program's "
+        "number of worker processes that decode; 0 decodes in the program's "
         "own. By default the number of cores.",
         default=None,
     )

@@ -45,24 +45,24 @@ class RenderDemoConfig:
     """The flags of render_demo."""
 
     output_dir: str = cli.flag(
-        "Directory for the two trees, gta5/ and cityscapes/."
+        "directory for the two trees, gta5/ and cityscapes/"
     )
     num_source: int = cli.flag(
-        "Number of rendered frames; 5 % are validation and 5 % test frames in "
-        "split.mat.",
+        "number of rendered frames; 5 % are validation and 5 % test frames in "
+        "split.mat",
         default=300,
     )
     num_target: int = cli.flag(
-        "Number of camera frames in the split train.", default=300
+        "number of camera frames in the split train", default=300
     )
     num_val: int = cli.flag(
-        "Number of camera frames in the split val.", default=100
+        "number of camera frames in the split val", default=100
     )
-    image_height: int = cli.flag("Height of all frames in pixels.", default=128)
-    image_width: int = cli.flag("Width of all frames in pixels.", default=256)
-    seed: int = cli.flag("Another seed gives another city.", default=0)
+    image_height: int = cli.flag("height of all frames in pixels", default=128)
+    image_width: int = cli.flag("width of all frames in pixels", default=256)
+    seed: int = cli.flag("another seed gives another city", default=0)
     num_workers: int | None = cli.flag(
-        "Number of worker processes; 0 works in the program's own. By default "
+        "number of worker processes; 0 works in the program's own. By default "
         "the number of cores.",
         default=None,
         affects_output=False,
