@@ -103,7 +103,7 @@ def translate(config: TranslateConfig) -> None:
     paths = records.resolve_records(config.source_records, "source_records")
     _check_names(config, paths)
     index = build_index(paths)
-    _check_filenames(config, index)
+    _check_png_dir(config, index)
     model = config.saved_model
     work = ShardWork(
         saved_model=model,
@@ -162,10 +162,14 @@ def _check_names(config: TranslateConfig, paths: list[str]) -> None:
             )
 
 
-def _check_filenames(config: TranslateConfig, index: RecordIndex) -> None:
-    """Raises a UserError if a PNG file would lie outside of its folder."""
+def _check_png_dir(config: TranslateConfig, index: RecordIndex) -> None:
+    """Raises a UserError if PNG files have no folder or would lie outside."""
     if not config.png_dir:
         return
+    if os.path.isfile(config.png_dir):
+        raise UserError(
+            f"--png_dir={config.png_dir}: expected a directory, found a file"
+        )
     for name in index.filenames.tolist():
         if os.path.basename(name) != name:
             raise UserError(

@@ -234,6 +234,14 @@ def test_png_files_stay_in_their_folder(config, tmp_path):
     assert not (tmp_path / "translated").exists()
 
 
+def test_a_file_is_no_folder_for_png_files(config, tmp_path):
+    (tmp_path / "png").touch()
+    config = dataclasses.replace(config, png_dir=str(tmp_path / "png"))
+    with pytest.raises(UserError, match=r"--png_dir=.*directory, found a file"):
+        translate(config)
+    assert not (tmp_path / "translated").exists()
+
+
 def test_sources_own_directory_is_no_place_for_translations(
     config, tmp_path, source_records
 ):
