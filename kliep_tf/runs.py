@@ -72,6 +72,37 @@ class Claim:
         _write_record(self.directory, self.part, record)
 
 
+def refuse_foreign(
+    directory: str | os.PathLike, program: str, name: str = ""
+) -> None:
+    """Raises a UserError if `directory` is none, or holds what nobody claimed.
+
+    `claim` does it; a program of two outputs does it for the second before it
+    claims the first.
+
+    Args:
+        directory: the output directory, which may be missing.
+        program: the program's module name.
+        name: of the directory in the message, by default its path.
+    """
+    directory, name = Path(directory), name or str(directory)
+    _require_directory(directory, name)
+    foreign = set()
+    if directory.exists():
+        foreign = {entry.name for entry in directory.iterdir()} - _IGNORED
+    # In this order: another process may be claiming the directory now.
+    if foreign and not (directory / CONFIG).exists():
+        raise UserError(
+            f"{name}: expected an empty directory or one made by "
+            f"{program}, found {min(foreign)!r} and no {CONFIG}"
+        )
+
+
+def _require_directory(directory: Path, name: str) -> None:
+    if directory.exists() and not directory.is_dir():
+        raise UserError(f"{name}: expected a directory, found a file")
+
+
 @contextlib.contextmanager
 def claim(
     directory: str | os.PathLike,
@@ -108,18 +139,11 @@ def claim(
             arguments or inputs, or is in use by another process.
     """
     directory = Path(directory)
-    if directory.exists() and not directory.is_dir():
-        raise UserError(f"{directory}: expected a directory, found a file")
-    foreign = set()
-    if write and directory.exists():
-        foreign = {entry.name for entry in directory.iterdir()} - _IGNORED
-    if foreign and not (directory / CONFIG).exists():
-        raise UserError(
-            f"{directory}: expected an empty directory or one made by "
-            f"{program}, found {min(foreign)!r} and no {CONFIG}"
-        )
     if write:
+        refuse_foreign(directory, program)
         directory.mkdir(parents=True, exist_ok=True)
+    else:
+        _require_directory(directory, str(directory))
     with _lock(directory) if write else contextlib.nullcontext(True) as locked:
         record = _found_record(directory, program, part)
         fresh = new_record(program, config, dict(inputs or {}))

@@ -79,7 +79,7 @@ class SegmenterFlags:
         "momentum of --optimizer=sgd", default=0.9, minimum=0, below=1
     )
     weight_decay: float = cli.flag(
-        "l2 penalty of the convolutions' kernels", default=0.0, minimum=0
+        "L2 penalty of the convolutions' kernels", default=0.0, minimum=0
     )
     head_learning_rate_factor: float = cli.flag(
         "learning rate of the layers after the backbone, as a multiple of the "

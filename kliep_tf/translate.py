@@ -163,13 +163,10 @@ def _check_names(config: TranslateConfig, paths: list[str]) -> None:
 
 
 def _check_png_dir(config: TranslateConfig, index: RecordIndex) -> None:
-    """Raises a UserError if PNG files have no folder or would lie outside."""
+    """Raises a UserError if PNG files have no folder, or leave it."""
     if not config.png_dir:
         return
-    if os.path.isfile(config.png_dir):
-        raise UserError(
-            f"--png_dir={config.png_dir}: expected a directory, found a file"
-        )
+    runs.refuse_foreign(config.png_dir, PROGRAM, f"--png_dir={config.png_dir}")
     for name in index.filenames.tolist():
         if os.path.basename(name) != name:
             raise UserError(

@@ -37,9 +37,7 @@ from tests import processes
 
 pytest_plugins = ["tests.cpu_times"]
 
-# Half a million objects of libraries stay: to look for garbage among them after
-# every 700 new ones takes one second in twenty.
-gc.set_threshold(50_000, 20, 20)
+gc.set_threshold(*processes.GARBAGE_THRESHOLDS)
 
 
 def pytest_configure(config: pytest.Config) -> None:

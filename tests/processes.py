@@ -32,6 +32,9 @@ _ROOT = Path(__file__).resolve().parent.parent
 # Against a hang, with room for a machine that does other things too.
 _PATIENCE = 600.0
 _ADDRESS = "KLIEP_TF_TEST_PROCESSES"
+# Half a million objects of libraries stay: to look for garbage among them after
+# every 700 new ones takes one second in twenty.
+GARBAGE_THRESHOLDS = (50_000, 20, 20)
 
 
 class Process:
@@ -174,8 +177,8 @@ def _serve(fd: int) -> None:
 
     import kliep_tf.translation.training_run  # noqa: F401
 
-    # As in tests/conftest.py: no process looks through what is imported here.
-    gc.set_threshold(50_000, 20, 20)
+    # No process looks through what is imported here.
+    gc.set_threshold(*GARBAGE_THRESHOLDS)
     gc.freeze()
     door = socket.socket(fileno=fd)
     channels: dict[Connection, socket.socket] = {}

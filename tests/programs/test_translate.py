@@ -242,6 +242,15 @@ def test_a_file_is_no_folder_for_png_files(config, tmp_path):
     assert not (tmp_path / "translated").exists()
 
 
+def test_a_folder_of_others_is_none_for_png_files(config, tmp_path):
+    (tmp_path / "png").mkdir()
+    (tmp_path / "png" / "notes.txt").touch()
+    config = dataclasses.replace(config, png_dir=str(tmp_path / "png"))
+    with pytest.raises(UserError, match=r"--png_dir=.* found 'notes\.txt'"):
+        translate(config)
+    assert not (tmp_path / "translated").exists()
+
+
 def test_sources_own_directory_is_no_place_for_translations(
     config, tmp_path, source_records
 ):
