@@ -20,8 +20,8 @@ results = []
 for strategy in (make_strategy("none", 2), make_strategy("mirrored", 2)):
     with strategy.scope():
         model = make_model({form!r}, 2, weight_decay=0.0)
-    # Step by step on one device: to trace takes longer.
-    tf.config.run_functions_eagerly(strategy.num_replicas_in_sync == 1)
+    # Traced on one device alone: to trace takes longer than all else here.
+    tf.config.run_functions_eagerly(strategy.num_replicas_in_sync == 2)
     step = replicated_step(strategy, model.train_step)
     (share,) = distribute(strategy, dataset)
     figures = {{name: float(value) for name, value in step(share).items()}}
