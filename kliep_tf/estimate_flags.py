@@ -54,6 +54,7 @@ class WeightFlags:
         "colour augmentation",
         default="",
         read_as="the segmenter",
+        from_store=True,
     )
     segmenter_backbone: str = cli.flag(
         "weights of EfficientNet-Lite0, a local file. The segmenter that is "

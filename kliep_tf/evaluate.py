@@ -79,6 +79,7 @@ class EvaluateConfig:
     segmenter: str = cli.flag(
         "a segmentation SavedModel, such as train_segmenter's saved_model",
         read_as="segmenter",
+        from_store=True,
     )
     records: str = cli.flag(
         "labelled records: a directory or a glob",

@@ -9,7 +9,6 @@ import functools
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 from kliep_tf.data import files, framing
 from kliep_tf.errors import DataError
@@ -57,12 +56,11 @@ def of_contents(paths: Sequence[str]) -> str:
     return digest.hexdigest()[:_HEX_DIGITS]
 
 
-def files_of(path: str | os.PathLike) -> list[Path]:
+def files_of(path: str | os.PathLike) -> list[str]:
     """Returns the files under a directory, or the file itself."""
-    path = Path(path)
-    if path.is_dir():
-        return [entry for entry in path.rglob("*") if entry.is_file()]
-    return [path]
+    if files.is_folder(path):
+        return files.files_under(path)
+    return [os.fspath(path)]
 
 
 def _content(path: str, size: int, *, whole: bool) -> Iterator[bytes]:

@@ -147,6 +147,7 @@ class TrainConfig(WeightFlags):
         "in their translations",
         default="",
         affects_output=False,
+        from_store=True,
     )
     consistency_every: int = cli.flag(
         "steps between checks by --consistency_segmenter",

@@ -43,6 +43,7 @@ class TranslateConfig(RunnerFlags):
     saved_model: str = cli.flag(
         "the SavedModel that train or export wrote",
         read_as="the SavedModel",
+        from_store=True,
     )
     source_records: str = cli.flag(
         "the records to translate: a directory of shards or a glob",

@@ -1,6 +1,8 @@
 """Every flag of every program: a bucket is no folder."""
 
 import dataclasses
+import json
+import os
 import re
 
 import numpy as np
@@ -9,10 +11,15 @@ import tensorflow as tf
 
 from kliep_tf import cli, fingerprints
 from kliep_tf.data import records
+from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.data.index import build_index
 from kliep_tf.data.pipeline import make_image_dataset
 from kliep_tf.errors import UserError
+from kliep_tf.evaluate import EvaluateConfig, evaluate
+from kliep_tf.segmentation import signatures
+from kliep_tf.segmentation.networks import export_segmenter
 from tests.conftest import ROOT
+from tests.segmentation.small_network import small
 from tests.test_docs import config_class_of
 
 PROGRAMS = sorted(
@@ -91,15 +98,20 @@ def test_paths_and_options_are_no_urls():
         cli.check(Reader(out=(value,)))
 
 
+def upload(folder, address):
+    """Copies a folder to a store."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            copy = f"{address}/{path.relative_to(folder)}"
+            tf.io.gfile.makedirs(os.path.dirname(copy))
+            tf.io.gfile.copy(str(path), copy)
+
+
 @pytest.fixture
 def stored(source_records):
     """The same records on disk and in a store: TensorFlow's memory."""
     address = "ram://bucket/records"
-    tf.io.gfile.makedirs(address)
-    for path in source_records.iterdir():
-        if path.is_file():
-            with tf.io.gfile.GFile(f"{address}/{path.name}", "wb") as file:
-                file.write(path.read_bytes())
+    upload(source_records, address)
     yield source_records, address
     tf.io.gfile.rmtree("ram://bucket")
 
@@ -139,6 +151,40 @@ def test_images_and_labels_of_a_store_are_those_of_a_disk(stored):
         assert first.filename == second.filename
         np.testing.assert_array_equal(first.image, second.image)
         np.testing.assert_array_equal(first.label, second.label)
+
+
+def test_a_saved_model_of_a_store_is_that_of_a_disk(stored, tmp_path, capsys):
+    on_disk, address = stored
+    export_segmenter(small(19, seed=0), tmp_path / "segmenter")
+    upload(tmp_path / "segmenter", "ram://bucket/segmenter")
+    config = EvaluateConfig(
+        segmenter=str(tmp_path / "segmenter"),
+        records=str(on_disk),
+        output_dir=str(tmp_path / "report"),
+    )
+    evaluate(config)
+    in_store = dataclasses.replace(
+        config, segmenter="ram://bucket/segmenter", records=address
+    )
+    # Times differ; by their contents the inputs are known to be the same.
+    evaluate(in_store)
+    assert "already done" in capsys.readouterr().out
+    evaluate(dataclasses.replace(in_store, output_dir=str(tmp_path / "other")))
+    expected, found = (
+        json.loads((tmp_path / name / "report.json").read_text())
+        for name in ("report", "other")
+    )
+    assert found == {
+        **expected,
+        "segmenter": in_store.segmenter,
+        "records": in_store.records,
+    }
+    classes = signatures.segmenter_classes(in_store.segmenter)
+    assert classes == CITYSCAPES_CLASSES
+    with pytest.raises(
+        UserError, match=r"ram://bucket/no: expected a SavedMod"
+    ):
+        evaluate(dataclasses.replace(in_store, segmenter="ram://bucket/no"))
 
 
 def test_what_is_wrong_in_a_store_is_one_line(stored):

@@ -8,7 +8,7 @@ import contextlib
 import glob
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, BinaryIO, NamedTuple
 
 from kliep_tf.errors import one_line
@@ -77,6 +77,14 @@ def is_folder(path: str | os.PathLike) -> bool:
         return gfile.isdir(path)
 
 
+def is_file(path: str | os.PathLike) -> bool:
+    """Whether a file of that name is there."""
+    if not is_address(path):
+        return os.path.isfile(path)
+    with _store() as gfile:
+        return gfile.exists(path) and not gfile.isdir(path)
+
+
 def find(pattern: str) -> list[str]:
     """Returns the files that match a glob, or have exactly that name."""
     if not is_address(pattern):
@@ -95,6 +103,23 @@ def files_in(folder: str, pattern: str) -> list[str]:
     if not is_address(folder):
         return find(os.path.join(glob.escape(folder), pattern))
     return find(os.path.join(folder, pattern))
+
+
+def files_under(folder: str | os.PathLike) -> list[str]:
+    """Returns all files of a folder and its folders; none if there is none."""
+    folder = os.fspath(folder)
+    if not is_address(folder):
+        return _joined(os.walk(folder))
+    with _store() as gfile:
+        return _joined(gfile.walk(folder))
+
+
+def _joined(walked: Iterable[tuple[str, list[str], list[str]]]) -> list[str]:
+    return [
+        os.path.join(parent, name)
+        for parent, _, names in walked
+        for name in names
+    ]
 
 
 @contextlib.contextmanager

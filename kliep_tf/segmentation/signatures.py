@@ -2,14 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import tensorflow as tf
 
+from kliep_tf.data import files
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES, ClassSet
 from kliep_tf.errors import UserError
-from kliep_tf.json_files import read_json
+from kliep_tf.json_files import parse_json
 from kliep_tf.training import saved_models
 
 # Among a SavedModel's extra assets: the classes of its outputs.
@@ -77,12 +77,16 @@ def segmenter_classes(path: str | os.PathLike) -> ClassSet | None:
         None where it does not say: models of other programs, and those that
         this library exported before it stored them.
     """
-    asset = Path(path) / saved_models.EXTRA_ASSETS / CLASSES_JSON
+    asset = os.path.join(
+        os.fspath(path), saved_models.EXTRA_ASSETS, CLASSES_JSON
+    )
     try:
-        value = read_json(asset, "the classes of a segmenter")
+        with files.reading(asset) as file:
+            text = file.read()
     except FileNotFoundError:
         return None
-    return ClassSet.from_json(value, str(asset))
+    value = parse_json(text, asset, "the classes of a segmenter")
+    return ClassSet.from_json(value, asset)
 
 
 def require_classes(path: str | os.PathLike, classes: ClassSet) -> None:

@@ -10,6 +10,7 @@ import keras
 import tensorflow as tf
 
 from kliep_tf import fingerprints, runs
+from kliep_tf.data import files
 from kliep_tf.errors import DataError, UserError, reason_of
 from kliep_tf.training import keras_compat
 from kliep_tf.training.checkpoints import DAMAGE
@@ -70,7 +71,7 @@ def load(directory: str | os.PathLike, flag: str = "") -> tf.Module:
     """Returns a SavedModel.
 
     Args:
-        directory: where it lies.
+        directory: where it lies, on a disk or in an object store.
         flag: the flag that named it, for messages.
 
     Raises:
@@ -92,7 +93,7 @@ def load(directory: str | os.PathLike, flag: str = "") -> tf.Module:
 
 def is_whole(directory: str | os.PathLike) -> bool:
     """Whether `directory` holds a SavedModel that was written to its end."""
-    return (Path(directory) / _GRAPH).is_file()
+    return files.is_file(_graph_of(directory))
 
 
 def fingerprint(directory: str | os.PathLike) -> runs.Fingerprint:
@@ -104,11 +105,16 @@ def fingerprint(directory: str | os.PathLike) -> runs.Fingerprint:
     Raises:
         OSError: there is none.
     """
-    files = sorted(map(str, fingerprints.files_of(directory)))
+    everything = sorted(fingerprints.files_of(directory))
     return runs.Fingerprint(
-        fingerprints.of([Path(directory) / _GRAPH]),
-        functools.partial(fingerprints.of_contents, files),
+        fingerprints.of([_graph_of(directory)]),
+        functools.partial(fingerprints.of_contents, everything),
     )
+
+
+def _graph_of(directory: str | os.PathLike) -> str:
+    # No Path: it makes one slash of the two in gs://.
+    return os.path.join(os.fspath(directory), _GRAPH)
 
 
 def _sync(directory: Path) -> None:

@@ -26,6 +26,7 @@ class CyCADASettings(CycleGANSettings):
         "trained if it is missing",
         default="",
         read_as="task segmenter",
+        from_store=True,
     )
     semantic_weight: float = cli.flag(
         "weight of both semantic losses; 0 leaves them out, which is CycleGAN",
