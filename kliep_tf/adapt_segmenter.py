@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 
 from kliep_tf import cli, fingerprints, runs, segmenter_flags
-from kliep_tf.data import weights
+from kliep_tf.data import weightings, weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
 from kliep_tf.data.reading import require_labels
@@ -93,7 +93,7 @@ class AdaptSegmenterConfig(SegmenterFlags):
         "exponents: weights to the powers below. overlap: overlap weights, as "
         "kliep_tf.train has them.",
         default="exponents",
-        choices=weights.WEIGHTINGS,
+        choices=weightings.WEIGHTINGS,
     )
     source_weight_exponent: float = cli.flag(
         "a: source terms carry w**a, renormalised", default=1.0, minimum=0
@@ -204,15 +204,15 @@ def _weights(
     """Returns float32 [N]: a domain's weights to its exponent, or ones."""
     if not config.weights_dir:
         return np.ones(len(index), np.float32)
-    exponents = weights.exponents_of(
+    exponents = weightings.exponents_of(
         config.weighting,
         config.source_weight_exponent,
         config.target_weight_exponent,
     )
     found = weights.load_weights(config.weights_dir, domain)
-    found = weights.as_weighting(found, config.weighting)
+    found = weightings.as_weighting(found, config.weighting)
     values = found.lookup(index.filenames.tolist())
-    return weights.temper(values, exponents[domain])
+    return weightings.temper(values, exponents[domain])
 
 
 def _setup(config: AdaptSegmenterConfig, data: AdaptationData) -> Setup:

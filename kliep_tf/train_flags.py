@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from kliep_tf import cli
-from kliep_tf.data import weights
+from kliep_tf.data import weightings
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_flags import WeightFlags
 from kliep_tf.segmentation.consistency import SKY_TO_VEGETATION
@@ -50,18 +50,18 @@ class TrainConfig(WeightFlags):
         "which move both domains to where they overlap; those of "
         "--estimator=relative_kliep are such, of others they are derived",
         default="exponents",
-        choices=weights.WEIGHTINGS,
+        choices=weightings.WEIGHTINGS,
     )
     source_weight_exponent: float = cli.flag(
         "a: every loss of a source image is multiplied by w**a, renormalised "
         "to mean 1; 0 switches these weights off; 1 is the paper's",
-        default=weights.DEFAULT_EXPONENT,
+        default=weightings.DEFAULT_EXPONENT,
         minimum=0,
         maximum=MAX_EXPONENT,
     )
     target_weight_exponent: float = cli.flag(
         "b: every loss of a target image is multiplied by psi**b, likewise",
-        default=weights.DEFAULT_EXPONENT,
+        default=weightings.DEFAULT_EXPONENT,
         minimum=0,
         maximum=MAX_EXPONENT,
     )
@@ -75,7 +75,7 @@ class TrainConfig(WeightFlags):
     source_cohort: str = cli.flag(
         "train on one third of the source by importance, or on all of it",
         default="all",
-        choices=("all", *weights.COHORTS),
+        choices=("all", *weightings.COHORTS),
     )
     batch_size: int = cli.flag(
         "images of each domain in a step, over all replicas",

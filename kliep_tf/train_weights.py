@@ -5,7 +5,7 @@ import os
 import numpy as np
 
 from kliep_tf import cli, fingerprints, runs
-from kliep_tf.data import weights
+from kliep_tf.data import weightings, weights
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.errors import UserError
 from kliep_tf.estimate_flags import EstimateConfig, WeightFlags, require_used
@@ -38,7 +38,7 @@ def select_cohort(config: TrainConfig, source: RecordIndex) -> RecordIndex:
     values = weights.load_weights(directory, "source").lookup(
         source.filenames.tolist()
     )
-    rows = weights.cohort_rows(values, config.source_cohort)
+    rows = weightings.cohort_rows(values, config.source_cohort)
     print(
         f"--source_cohort={config.source_cohort}: {len(rows)} of {len(source)} "
         f"source images, weights {values[rows].min():.3g} to "
@@ -58,9 +58,9 @@ def load(
     found = []
     for domain, index in (("source", source), ("target", target)):
         loaded = weights.load_weights(directory, domain)
-        loaded = weights.as_weighting(loaded, config.weighting)
+        loaded = weightings.as_weighting(loaded, config.weighting)
         values = loaded.lookup(index.filenames.tolist())
-        values = weights.temper(values, exponents[domain])
+        values = weightings.temper(values, exponents[domain])
         found.append(_clipped(values, config.max_weight, domain))
     return found[0], found[1]
 
@@ -85,7 +85,7 @@ def _uses_weights(config: TrainConfig) -> bool:
 
 
 def _exponents(config: TrainConfig) -> dict[str, float]:
-    return weights.exponents_of(
+    return weightings.exponents_of(
         config.weighting,
         config.source_weight_exponent,
         config.target_weight_exponent,
@@ -95,8 +95,8 @@ def _exponents(config: TrainConfig) -> dict[str, float]:
 def _clipped(values: np.ndarray, limit: float, domain: str) -> np.ndarray:
     if not limit or values.max() <= limit:
         return values
-    clipped = weights.clip(values, limit)
-    shares = map(weights.effective_sample_size, (values, clipped))
+    clipped = weightings.clip(values, limit)
+    shares = map(weightings.effective_sample_size, (values, clipped))
     before, after = (f"{share:.1%}" for share in shares)
     print(
         f"{domain} weights: {np.count_nonzero(clipped == clipped.max())} of "

@@ -28,14 +28,6 @@ from kliep_tf.errors import DataError, UserError, one_line
 from kliep_tf.json_files import Maybe, parse_json
 
 DOMAINS = ("source", "target")
-# Equal parts of a domain by importance, the least typical images first.
-COHORTS = ("low", "medium", "high")
-# How weights are used: each to its exponent, or as overlap weights.
-WEIGHTINGS = ("exponents", "overlap")
-# Of both domains where a training says nothing: with exact ratios the weighted
-# domains then coincide. The paper's eq. 12 has 1; docs/results/weighting.md
-# compares them.
-DEFAULT_EXPONENT = 0.5
 _MODEL = "model/"
 _EXPECTED = "the weights that estimate_weights writes"
 _SCHEMA = {
@@ -90,138 +82,6 @@ class ImportanceWeights:
     @functools.cached_property
     def _rows(self) -> dict[str, int]:
         return {str(name): row for row, name in enumerate(self.filenames)}
-
-
-def temper(weights: np.ndarray, exponent: float) -> np.ndarray:
-    """Returns float32 [N]: weights**exponent, renormalised to mean 1.
-
-    Exponent 0 gives ones (plain CycleGAN), 1 the weights themselves (eq. 12).
-    A weight of 0 stays 0 at every exponent above 0.
-
-    Raises:
-        UserError: nothing is left to normalise.
-    """
-    powered = np.power(np.asarray(weights, np.float64), exponent)
-    mean = powered.mean()
-    if not np.isfinite(mean) or mean <= 0:
-        raise UserError(
-            f"weights to the power {exponent}: expected a positive mean, found "
-            f"{mean}"
-        )
-    return (powered / mean).astype(np.float32)
-
-
-def overlap(weights: ImportanceWeights) -> np.ndarray:
-    """Returns float32 [N]: overlap weights, 2 q / (p + q), of mean 1.
-
-    p is the density of the domain itself, q of the other. Both domains weighted
-    so have one and the same density, p q / (p + q), and no weight is above 2
-    before the mean is made 1 (Li, Morgan and Zaslavsky, JASA 113, 2018).
-
-    Estimators give r = q / ((1 - m) p + m q), with the mixture m of the
-    summary: 0 for the plain ratio, 1/2 for relative ones, which are overlap
-    weights already. Of any m they are 2 (1 - m) r / (1 + (1 - 2 m) r), which
-    for m = 0 is 2 w / (1 + w). Where w has errors these remain in it, and the
-    two directions of KLIEP are two fits: a relative estimator is made for this.
-    """
-    mixture = _figure(weights, "mixture", 0.0)
-    ratio = np.asarray(weights.weights, np.float64)
-    ratio = ratio * _figure(weights, "mean_ratio", 1.0)
-    found = (
-        2.0 * (1.0 - mixture) * ratio / (1.0 + (1.0 - 2.0 * mixture) * ratio)
-    )
-    return (found / found.mean()).astype(np.float32)
-
-
-def as_weighting(
-    weights: ImportanceWeights, weighting: str
-) -> ImportanceWeights:
-    """Returns the weights as one of WEIGHTINGS uses them, before exponents."""
-    if weighting != "overlap":
-        return weights
-    return dataclasses.replace(weights, weights=overlap(weights))
-
-
-def exponents_of(
-    weighting: str, source: float, target: float
-) -> dict[str, float]:
-    """Returns the exponent of each domain's weights; overlap weights have 1.
-
-    Args:
-        weighting: one of WEIGHTINGS.
-        source: the exponent that was asked for the source's weights.
-        target: the exponent that was asked for the target's.
-
-    Raises:
-        UserError: overlap weights come with exponents. The default's and 1 are
-            none: who names neither flag has the former.
-    """
-    if weighting != "overlap":
-        return {"source": source, "target": target}
-    if (source, target) not in (
-        (DEFAULT_EXPONENT, DEFAULT_EXPONENT),
-        (1.0, 1.0),
-    ):
-        raise UserError(
-            "--weighting=overlap: expected no --source_weight_exponent and "
-            "--target_weight_exponent, as overlap weights have none, found "
-            f"{source:g} and {target:g}"
-        )
-    return {"source": 1.0, "target": 1.0}
-
-
-def clip(weights: np.ndarray, max_weight: float) -> np.ndarray:
-    """Returns float32 [N]: no weight above `max_weight`, and mean 1.
-
-    min(c w, max_weight), where c makes the mean 1: the limit of clipping and
-    renormalising by turns. A single round would bring the largest weights above
-    the limit again. Clip last, after `temper`: the limit is a multiple of the
-    mean of the weights that train.
-
-    Args:
-        weights: [N], not negative.
-        max_weight: of 1 or more; 1 makes all weights equal.
-
-    Raises:
-        UserError: so few weights are above 0 that they cannot have mean 1.
-    """
-    number = len(weights)
-    order = np.argsort(weights)[::-1]
-    descending = np.asarray(weights, np.float64)[order]
-    positive = int(np.count_nonzero(descending))
-    if not positive * max_weight >= number:
-        raise UserError(
-            f"--max_weight={max_weight}: expected at least "
-            f"{number / max(positive, 1):.4g}, since {positive} of {number} "
-            "weights are above 0 and the mean is 1"
-        )
-    # With the k largest at the limit, the others are multiplied by scale[k];
-    # the first k whose others then stay below is the one.
-    others = np.cumsum(descending[::-1])[::-1][:positive]
-    scale = (number - np.arange(positive) * max_weight) / others
-    fits = scale * descending[:positive] <= max_weight * (1 + 1e-12)
-    scaled = scale[np.argmax(fits)] * np.asarray(weights, np.float64)
-    return np.minimum(scaled, max_weight).astype(np.float32)
-
-
-def cohort_rows(weights: np.ndarray, cohort: str) -> np.ndarray:
-    """Returns the rows of one of three equal parts of `weights` [N], ascending.
-
-    Equal weights are told apart by their row; parts differ by one row at most.
-
-    Args:
-        weights: [N].
-        cohort: a name in COHORTS.
-    """
-    ascending = np.argsort(weights, kind="stable")
-    part = np.array_split(ascending, len(COHORTS))[COHORTS.index(cohort)]
-    return np.sort(part)
-
-
-def effective_sample_size(weights: np.ndarray) -> float:
-    """Returns (sum w)^2 / (N sum w^2), the ESS as a share of N, in (0, 1]."""
-    weights = np.asarray(weights, np.float64)
-    return float(weights.sum() ** 2 / (len(weights) * np.sum(weights**2)))
 
 
 def weights_path(directory: str | os.PathLike, domain: str) -> Path:
@@ -340,8 +200,8 @@ def _same_row(row: list[str], wanted: list[str]) -> bool:
         return False
 
 
-def _figure(weights: ImportanceWeights, name: str, default: float) -> float:
-    """Returns a figure of the summary, which older files lack."""
+def figure(weights: ImportanceWeights, name: str, default: float) -> float:
+    """Returns a figure of the summary, the default in files too old for it."""
     value = weights.summary.get(name)
     return default if value is None else float(value)
 
@@ -368,8 +228,8 @@ def _check(weights: ImportanceWeights, where: str) -> None:
             f"{str(unique[np.argmax(counts)])!r} {counts.max()} times"
         )
     total = float(np.sum(values, dtype=np.float64))
-    mean_ratio = _figure(weights, "mean_ratio", 1.0)
-    mixture = _figure(weights, "mixture", 0.0)
+    mean_ratio = figure(weights, "mean_ratio", 1.0)
+    mixture = figure(weights, "mixture", 0.0)
     for what, good, found in (
         ("a positive sum of weights", 0 < total < np.inf, total),
         ("a mean ratio above 0", 0 < mean_ratio < np.inf, mean_ratio),

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.stats
 
-from kliep_tf.data import weights as weights_format
+from kliep_tf.data import weightings
 from kliep_tf.errors import UserError
 
 
@@ -23,7 +23,7 @@ def effective_sample_size(weights: Any) -> float:
     """
     weights = _as_weights(weights)
     # Scaled, so that no square leaves the range of float64.
-    return weights_format.effective_sample_size(weights / weights.max())
+    return weightings.effective_sample_size(weights / weights.max())
 
 
 def matched_shares(shares: Any, weights: Any) -> np.ndarray:

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.data.features import Features
-from kliep_tf.data.weights import ImportanceWeights, effective_sample_size
+from kliep_tf.data.weightings import effective_sample_size
+from kliep_tf.data.weights import ImportanceWeights
 from kliep_tf.density_ratio.estimates import Estimate, Estimator
 from kliep_tf.density_ratio.estimators import ESTIMATORS, KLIEP
 from kliep_tf.density_ratio.options import FitSettings

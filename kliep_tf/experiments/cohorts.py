@@ -16,7 +16,7 @@ experiments through --cache_dir.
 import dataclasses
 
 from kliep_tf import cli
-from kliep_tf.data.weights import COHORTS
+from kliep_tf.data.weightings import COHORTS
 from kliep_tf.experiments.comparison import recipes
 from kliep_tf.experiments.comparison.rows import Row
 from kliep_tf.experiments.comparison.setting import Setting, make_setting

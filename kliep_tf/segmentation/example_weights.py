@@ -10,7 +10,8 @@ import tensorflow as tf
 
 from kliep_tf.data import records
 from kliep_tf.data.index import RecordIndex
-from kliep_tf.data.weights import load_weights, temper
+from kliep_tf.data.weightings import temper
+from kliep_tf.data.weights import load_weights
 from kliep_tf.errors import DataError, UserError
 
 USES = ("none", "loss", "sample")

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 from kliep_tf.data import images, records
 from kliep_tf.data.examples import readable
 from kliep_tf.data.index import RecordIndex
-from kliep_tf.data.weights import effective_sample_size
+from kliep_tf.data.weightings import effective_sample_size
 from kliep_tf.training.scalars import ScalarWriter
 from kliep_tf.translation.method import Generator, TranslationModel
 

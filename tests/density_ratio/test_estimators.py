@@ -4,13 +4,8 @@ import numpy as np
 import pytest
 
 from kliep_tf.data.features import Features
-from kliep_tf.data.weights import (
-    ImportanceWeights,
-    effective_sample_size,
-    load_weights,
-    overlap,
-    save_weights,
-)
+from kliep_tf.data.weightings import effective_sample_size, overlap
+from kliep_tf.data.weights import ImportanceWeights, load_weights, save_weights
 from kliep_tf.density_ratio import options, report
 from kliep_tf.density_ratio.estimators import ESTIMATORS
 from kliep_tf.density_ratio.options import FitSettings

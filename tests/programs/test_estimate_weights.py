@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from kliep_tf.data import weights
+from kliep_tf.data import weightings, weights
 from kliep_tf.data.class_sets import ClassSet, LabelClass
 from kliep_tf.density_ratio.kliep import density_ratio, from_arrays
 from kliep_tf.density_ratio.scaling import FeatureScaling
@@ -69,7 +69,7 @@ def test_solution_carries_its_certificate(finished):
         found = weights.load_weights(finished[0], domain)
         assert 0 <= found.summary["duality_gap"] <= 1e-6
         assert found.summary["effective_sample_size"] == pytest.approx(
-            weights.effective_sample_size(found.weights), rel=1e-4
+            weightings.effective_sample_size(found.weights), rel=1e-4
         )
 
 

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.data.class_sets import ClassSet
-from kliep_tf.data.weights import ImportanceWeights, clip, temper
+from kliep_tf.data.weightings import clip, temper
+from kliep_tf.data.weights import ImportanceWeights
 from kliep_tf.density_ratio.diagnostics import (
     effective_sample_size,
     matched_shares,

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 
 from kliep_tf.data.features import Features
-from kliep_tf.data.weights import ImportanceWeights, overlap
+from kliep_tf.data.weightings import overlap
+from kliep_tf.data.weights import ImportanceWeights
 from kliep_tf.density_ratio.diagnostics import (
     effective_sample_size,
     normalised_error,

@@ -9,7 +9,8 @@ import numpy as np
 from kliep_tf.data.features import Features
 from kliep_tf.data.index import build_index
 from kliep_tf.data.reading import make_example_dataset
-from kliep_tf.data.weights import DOMAINS, ImportanceWeights, overlap
+from kliep_tf.data.weightings import overlap
+from kliep_tf.data.weights import DOMAINS, ImportanceWeights
 from kliep_tf.density_ratio.diagnostics import (
     effective_sample_size,
     matched_shares,
