@@ -109,7 +109,8 @@ def files_under(folder: str | os.PathLike) -> list[str]:
     """Returns all files of a folder and its folders; none if there is none."""
     folder = os.fspath(folder)
     if not is_address(folder):
-        return _joined(os.walk(folder))
+        # A link to nothing is no file.
+        return [*filter(os.path.isfile, _joined(os.walk(folder)))]
     with _store() as gfile:
         return _joined(gfile.walk(folder))
 
