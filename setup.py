@@ -88,6 +88,8 @@ EXTRAS = {
     "beam": ["apache-beam>=2.77,<3"],
     # Experiments' jobs on a cluster. One module imports it.
     "dask": ["distributed>=2026.8,<2027"],
+    # Outputs in Amazon S3. One module imports fsspec, which asks it.
+    "s3": ["fsspec>=2026.2,<2027", "s3fs>=2026.2,<2027"],
     # CUDA's libraries; the same TensorFlow.
     "cuda": [f"tensorflow[and-cuda]{TENSORFLOW}"],
 }

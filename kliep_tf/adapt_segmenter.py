@@ -74,6 +74,7 @@ class AdaptSegmenterConfig(SegmenterFlags):
         "checkpoint is adapted",
         default="",
         read_as="segmenter_run",
+        mirrored="input",
     )
     target_height: int | None = cli.flag(
         "resize target images to this height; by default to --image_height",
@@ -88,6 +89,7 @@ class AdaptSegmenterConfig(SegmenterFlags):
         "importance of each image. The default uses no weights, as published.",
         default="",
         read_as="weights",
+        mirrored="input",
     )
     weighting: str = cli.flag(
         "exponents: weights to the powers below. overlap: overlap weights, as "

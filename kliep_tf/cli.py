@@ -46,6 +46,7 @@ from kliep_tf.startup import (
     settle_keras,
     tell_early_interrupts,
 )
+from kliep_tf.stores import configs as stores
 
 __all__ = [
     "MAX_ADAM_RATE",
@@ -84,7 +85,8 @@ def run(main: Callable[[Any], object], config_class: type) -> NoReturn:
         if {"--help", "-help", "-h", "--helpfull"} & set(argv):
             _print_help(main, config_class, argv)
         else:
-            main(parse(config_class, argv))
+            with stores.local(parse(config_class, argv)) as config:
+                main(config)
     except UserError as error:
         _end(str(error), error.exit_status)
     except errors.Terminated:
@@ -133,14 +135,14 @@ def parse(config_class: type, argv: Sequence[str]) -> Any:
     values = {}
     for field in dataclasses.fields(config_class):
         value = _converted(flag_values[field.name].value)
-        refuse_url(field, value)
+        refuse_url(field, value, mirrored=True)
         if value is None and field.default is dataclasses.MISSING:
             raise UserError(
                 f"--{field.name} is missing: expected {field.metadata['help']}"
             )
         values[field.name] = value
     config = config_class(**values)
-    check(config)
+    check(config, mirrored=True)
     return config
 
 
@@ -158,7 +160,7 @@ def command_text(program: str, config: Any) -> str:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if value != field.default:
-            words.append(_as_word(field.name, value))
+            words.append(_as_word(field.name, stores.address_of(value)))
     return " \\\n    ".join(words)
 
 

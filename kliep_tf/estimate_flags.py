@@ -63,6 +63,7 @@ class WeightFlags:
         "its class shares are much nearer to the truth",
         default="",
         read_as="the segmenter's backbone",
+        mirrored="input",
     )
     segmenter_steps: int = cli.flag(
         "training steps of the small segmenter that is trained where "
@@ -108,12 +109,15 @@ class EstimateConfig(WeightFlags, RunnerFlags):
         read_as="target records",
         from_store=True,
     )
-    weights_dir: str = cli.flag("where weights, report and figure go")
+    weights_dir: str = cli.flag(
+        "where weights, report and figure go", mirrored="output"
+    )
     embedding_weights: str = cli.flag(
         "weights of --embedding_backbone without its top layer, a local file; "
         "nothing is downloaded",
         default="",
         read_as="embedding weights",
+        mirrored="input",
     )
     embedding_backbone: str = cli.flag(
         "the network of --features=embedding",

@@ -86,7 +86,7 @@ class EvaluateConfig:
         read_as="records",
         from_store=True,
     )
-    output_dir: str = cli.flag("where the report goes")
+    output_dir: str = cli.flag("where the report goes", mirrored="output")
     scales: tuple[str, ...] = cli.flag(
         "sizes at which the segmenter sees each image, as factors of the "
         "stored one; the probabilities are averaged",
@@ -113,6 +113,7 @@ class EvaluateConfig:
         "images: its scores are shown beside, as the most to expect",
         default="",
         read_as="ceiling",
+        mirrored="input",
     )
     batch_size: int = cli.flag(
         "images passed to the segmenter at once",

@@ -23,11 +23,14 @@ _TRAINING_PROGRAM = "kliep_tf.train"
 class ExportConfig:
     """The flags of this program."""
 
-    run_dir: str = cli.flag("the run directory of kliep_tf.train")
+    run_dir: str = cli.flag(
+        "the run directory of kliep_tf.train", mirrored="output"
+    )
     output_dir: str = cli.flag(
         "where the SavedModel goes; by default saved_model/ in the run "
         "directory",
         default="",
+        mirrored="output",
     )
     step: int = cli.flag(
         "step of the checkpoint to export; 0 means the newest", default=0

@@ -14,15 +14,13 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from kliep_tf.errors import UserError
+from kliep_tf.stores.folders import FSSPEC_SCHEMES, TENSORFLOW_SCHEMES
 
 # Keras's generators take 32 bits, and each network of a model has its own.
 MAX_SEED = 2**30 - 1
 # A step of Adam moves every variable by about its rate. First weights are below
 # 1 in all networks here: at a larger rate one step is all that they hold.
 MAX_ADAM_RATE = 1
-# What TensorFlow reads by file systems of its own: Google's store and, for
-# tests, the memory of the process.
-_READABLE = ("gs", "ram")
 _URL = re.compile(r"\s*([A-Za-z][A-Za-z0-9+.-]*)://")
 _MOUNTED_BY = {
     "gs": "mount the bucket as a folder by Cloud Storage FUSE (gcsfuse)",
@@ -45,6 +43,7 @@ def flag(
     affects_output: bool = True,
     read_as: str = "",
     from_store: bool = False,
+    mirrored: str = "",
     adds: Callable[[str], type] | None = None,
 ) -> Any:
     """Returns a dataclass field that `run` turns into a flag.
@@ -64,6 +63,9 @@ def flag(
             another: relative or absolute, through a link, moved.
         from_store: whether it may lie in an object store that TensorFlow reads
             (gs://), as records may.
+        mirrored: "input" or "output" where it may lie in an object store
+            (gs://, s3://) because a program works on a folder here in its
+            place, which `kliep_tf.stores` brings from there and takes back.
         adds: takes the flag's value and returns a frozen dataclass whose
             fields are flags too, such as those of `--method=cyclegan`. Raises
             a UserError for a value that it does not know.
@@ -77,6 +79,7 @@ def flag(
             "affects_output": affects_output,
             "read_as": read_as,
             "from_store": from_store,
+            "mirrored": mirrored,
             "adds": adds,
         },
     )
@@ -103,33 +106,43 @@ def part_of(config: Any, part: type[_Part]) -> _Part:
     return part(**{name: getattr(config, name) for name in names})
 
 
-def check(config: Any) -> None:
+def check(config: Any, *, mirrored: bool = False) -> None:
     """Raises a UserError for the first value that its flag does not take.
 
     It is a number outside of the flag's range, or names a place that is no
     path.
+
+    Args:
+        config: a frozen dataclass.
+        mirrored: whether `kliep_tf.stores.configs.local` will make paths of
+            addresses in those flags that take part.
     """
     for field in dataclasses.fields(config):
         value, allowed = getattr(config, field.name), field.metadata["range"]
-        refuse_url(field, value)
+        refuse_url(field, value, mirrored=mirrored)
         if isinstance(value, int | float) and value not in allowed:
             raise UserError(f"--{field.name}={value}: expected {allowed}")
 
 
-def refuse_url(field: dataclasses.Field, value: Any) -> None:
+def refuse_url(field: dataclasses.Field, value: Any, *, mirrored: bool) -> None:
     """Raises a UserError for a flag that names an object store or a site.
 
     Outputs are locked and renamed, which object stores do not offer: their
     names would be taken for those of folders. Records are read from a store
-    that TensorFlow knows.
+    that TensorFlow knows, and some flags are mirrored: see `check`.
     """
-    readable = _READABLE if field.metadata.get("from_store") else ()
+    known: tuple[str, ...] = ()
+    if field.metadata.get("from_store"):
+        known = TENSORFLOW_SCHEMES
+    elif mirrored and field.metadata.get("mirrored"):
+        known = (*TENSORFLOW_SCHEMES, *FSSPEC_SCHEMES)
     for text in value if isinstance(value, tuple) else (value,):
         match = _URL.match(text) if isinstance(text, str) else None
-        if not match or match[1] in readable:
+        if not match or match[1] in known:
             continue
         way = _MOUNTED_BY.get(match[1].lower(), "download it")
-        others = f" or {_READABLE[0]}://" if readable else ""
+        shown = [f"{name}://" for name in ("gs", "s3") if name in known]
+        others = f" or {' or '.join(shown)}" if shown else ""
         raise UserError(
             f"--{field.name}={text}: expected a path of this machine{others}, "
             f"found {match[0]}, which is neither read nor written; {way}"

@@ -16,6 +16,7 @@ from typing import Any
 
 from kliep_tf import __version__
 from kliep_tf.json_files import Maybe, read_json
+from kliep_tf.stores.configs import address_of
 
 CONFIG = "config.json"
 WHOLE = "output"  # the part that is all of a directory
@@ -63,7 +64,10 @@ def new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
     """Returns the record of an output that is begun."""
     return {
         "program": program,
-        "arguments": dataclasses.asdict(config),
+        "arguments": {
+            name: address_of(value)
+            for name, value in dataclasses.asdict(config).items()
+        },
         "inputs": inputs,
         "versions": versions(),
         "status": "incomplete",
@@ -127,8 +131,8 @@ def difference(record: dict, fresh: dict, config: Any, directory: Path) -> str:
         # default.
         old = record["arguments"].get(field.name, field.default)
         old = list(old) if isinstance(old, tuple) else old
-        new = arguments[field.name]
-        if isinstance(new, str) and new and Path(new) == directory:
+        new, here = arguments[field.name], getattr(config, field.name)
+        if isinstance(here, str) and here and Path(here) == directory:
             continue  # where the record lies, however it came there
         # What an input holds is compared below, not how its path is spelled.
         name = field.metadata.get("read_as")

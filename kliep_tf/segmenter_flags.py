@@ -27,7 +27,9 @@ class SegmenterFlags:
     Keyword-only, so that a class that inherits them may have required flags.
     """
 
-    run_dir: str = cli.flag("where checkpoints, logs and the model go")
+    run_dir: str = cli.flag(
+        "where checkpoints, logs and the model go", mirrored="output"
+    )
     network: str = cli.flag(
         "the segmentation network", default="tiny", choices=NETWORKS
     )
@@ -37,6 +39,7 @@ class SegmenterFlags:
         "checkpoint of Xception-65. The default initializes at random.",
         default="",
         read_as="backbone_weights",
+        mirrored="input",
     )
     freeze_batch_norm: bool = cli.flag(
         "keep the batch normalisation that --backbone_weights loaded as it is; "
@@ -190,6 +193,7 @@ class TrainSegmenterConfig(SegmenterFlags):
         "The default uses image/importance_weight of the records.",
         default="",
         read_as="weights",
+        mirrored="input",
     )
 
 

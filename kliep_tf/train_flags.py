@@ -32,7 +32,9 @@ class TrainConfig(WeightFlags):
         read_as="target records",
         from_store=True,
     )
-    run_dir: str = cli.flag("where everything of this run goes")
+    run_dir: str = cli.flag(
+        "where everything of this run goes", mirrored="output"
+    )
     method: str = cli.flag(
         f"how to translate: {', '.join(METHODS)}. The flags that a method adds "
         "are shown by --method=NAME --help",
@@ -44,6 +46,7 @@ class TrainConfig(WeightFlags):
         "directory. Where it holds no weights they are estimated first",
         default="",
         read_as="weights",
+        mirrored="output",
     )
     weighting: str = cli.flag(
         "exponents: weights to the powers below. overlap: overlap weights, "

@@ -50,10 +50,13 @@ class TranslateConfig(RunnerFlags):
         read_as="source records",
         from_store=True,
     )
-    output_dir: str = cli.flag("where the translated records go")
+    output_dir: str = cli.flag(
+        "where the translated records go", mirrored="output"
+    )
     png_dir: str = cli.flag(
         "directory for images/ and labels/ as PNG files too, in GTA5's layout",
         default="",
+        mirrored="output",
     )
     image_format: str = cli.flag(
         "how translated images are encoded",
@@ -65,6 +68,7 @@ class TranslateConfig(RunnerFlags):
         "without it, weights that the records carry are kept",
         default="",
         read_as="weights",
+        mirrored="input",
     )
     batch_size: int = cli.flag(
         "images of equal size translated at once",

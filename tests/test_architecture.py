@@ -28,6 +28,8 @@ FLOORS = {
     "run_records": 0,
     "progress": 0,
     "ordered_map": 0,
+    "scratch": 0,
+    "stores": 0,
     "shard_runners": 0,
     "worker_processes": 0,
     "data": 1,
@@ -97,7 +99,7 @@ FILES = sorted(
 )
 LOCKS = ("requirements.lock", "requirements-cuda.lock")
 # Extras of setup.py that the packages import.
-OPTIONAL = ("beam", "dask")
+OPTIONAL = ("beam", "dask", "s3")
 
 
 @functools.cache

@@ -1,4 +1,7 @@
-"""Every flag of every program: a bucket is no folder."""
+"""Every flag of every program: a bucket is no folder.
+
+What is mirrored in a folder is tested in tests/stores.
+"""
 
 import dataclasses
 import json
@@ -58,13 +61,30 @@ def test_flags_refuse_a_bucket_in_one_line(program):
     required = list(required_words(config_class))
     fields = [*filter(takes_text, dataclasses.fields(config_class))]
     for field in fields:
-        url = ("s3" if field.metadata["from_store"] else "gs") + "://bucket/a"
+        mirrored = field.metadata["mirrored"]
+        stored = "s3" if field.metadata["from_store"] else "gs"
+        url = ("https" if mirrored else stored) + "://bucket/a"
         words = ["program", *required, f"--{field.name}={url}"]
         with pytest.raises(UserError) as error:
             cli.parse(config_class, words)
         start = f"--{field.name}={url}: expected a path of this machine"
         assert str(error.value).startswith(start)
         assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_what_programs_write_may_lie_in_a_store(program):
+    config_class = config_class_of(program)
+    words = list(required_words(config_class))
+    for field in dataclasses.fields(config_class):
+        if field.metadata["mirrored"]:
+            words.append(f"--{field.name}=s3://bucket/{field.name}")
+    config = cli.parse(config_class, ["program", *words])
+    outputs = {"run_dir", "output_dir"} & vars(config).keys()
+    experiments = program.startswith("kliep_tf.experiments.")
+    if not experiments and program != "tfrecords_tools.render_demo":
+        for name in outputs:
+            assert getattr(config, name) == f"s3://bucket/{name}"
 
 
 @dataclasses.dataclass(frozen=True)

@@ -33,7 +33,9 @@ class AttachWeightsConfig(RunnerFlags):
         affects_output=False,
     )
     weights_dir: str = cli.flag(
-        "the directory that estimate_weights wrote", affects_output=False
+        "the directory that estimate_weights wrote",
+        affects_output=False,
+        mirrored="input",
     )
     domain: str = cli.flag(
         "which domain's weights: source for rendered images, target for real "
@@ -45,6 +47,7 @@ class AttachWeightsConfig(RunnerFlags):
         "_weighted behind its name.",
         default="",
         affects_output=False,
+        mirrored="output",
     )
 
 

@@ -20,6 +20,7 @@ class ConversionConfig(RunnerFlags):
     output_dir: str = cli.flag(
         "where shards and dataset.json go. Several splits may share it.",
         affects_output=False,
+        mirrored="output",
     )
     split: str = cli.flag("which part to convert", default="train")
     shard_prefix: str = cli.flag(
@@ -86,6 +87,7 @@ class FolderConfig(ConversionConfig):
         "the dataset's own ids.",
         default="",
         read_as=LABEL_MAP,
+        mirrored="input",
     )
 
 

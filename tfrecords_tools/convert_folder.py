@@ -74,6 +74,7 @@ class ConvertFolderConfig(ConversionConfig):
         "as gta5, or a CSV or JSON file",
         default="",
         read_as=LABEL_MAP,
+        mirrored="input",
     )
     dataset: str = cli.flag(
         "the dataset's name in dataset.json. By default that of the folder.",

@@ -7,14 +7,10 @@ asked: it is slower to open a file, and workers do without it.
 import contextlib
 import glob
 import os
-import re
 from collections.abc import Iterable, Iterator
-from typing import Any, BinaryIO, NamedTuple
+from typing import BinaryIO, NamedTuple
 
-from kliep_tf.errors import one_line
-
-# Of an address in an object store, such as gs://bucket/records.
-_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+from kliep_tf.stores.folders import scheme_of, tensorflow_files
 
 
 class Status(NamedTuple):
@@ -31,7 +27,7 @@ class Status(NamedTuple):
 
 def is_address(path: str | os.PathLike) -> bool:
     """Whether a path leads into an object store."""
-    return bool(_ADDRESS.match(os.fspath(path)))
+    return bool(scheme_of(path))
 
 
 @contextlib.contextmanager
@@ -51,7 +47,7 @@ def reading(
         with open(path, "rb", buffering=buffering) as file:
             yield file
         return
-    with _store() as gfile, gfile.GFile(path, "rb") as stored:
+    with tensorflow_files() as gfile, gfile.GFile(path, "rb") as stored:
         yield stored
 
 
@@ -64,7 +60,7 @@ def status(path: str | os.PathLike) -> Status:
     if not is_address(path):
         found = os.stat(path)
         return Status(found.st_size, found.st_mtime_ns)
-    with _store() as gfile:
+    with tensorflow_files() as gfile:
         stored = gfile.stat(path)
         return Status(stored.length, stored.mtime_nsec)
 
@@ -73,7 +69,7 @@ def is_folder(path: str | os.PathLike) -> bool:
     """Whether a folder of that name is there."""
     if not is_address(path):
         return os.path.isdir(path)
-    with _store() as gfile:
+    with tensorflow_files() as gfile:
         return gfile.isdir(path)
 
 
@@ -81,7 +77,7 @@ def is_file(path: str | os.PathLike) -> bool:
     """Whether a file of that name is there."""
     if not is_address(path):
         return os.path.isfile(path)
-    with _store() as gfile:
+    with tensorflow_files() as gfile:
         return gfile.exists(path) and not gfile.isdir(path)
 
 
@@ -92,7 +88,7 @@ def find(pattern: str) -> list[str]:
         exact = os.path.isfile(pattern)
         found = glob.glob(glob.escape(pattern) if exact else pattern)
         return sorted(path for path in found if os.path.isfile(path))
-    with _store() as gfile:
+    with tensorflow_files() as gfile:
         return sorted(
             path for path in gfile.glob(pattern) if not gfile.isdir(path)
         )
@@ -111,7 +107,7 @@ def files_under(folder: str | os.PathLike) -> list[str]:
     if not is_address(folder):
         # A link to nothing is no file.
         return [*filter(os.path.isfile, _joined(os.walk(folder)))]
-    with _store() as gfile:
+    with tensorflow_files() as gfile:
         return _joined(gfile.walk(folder))
 
 
@@ -121,16 +117,3 @@ def _joined(walked: Iterable[tuple[str, list[str], list[str]]]) -> list[str]:
         for parent, _, names in walked
         for name in names
     ]
-
-
-@contextlib.contextmanager
-def _store() -> Iterator[Any]:
-    """Gives `tf.io.gfile`, whose errors become Python's."""
-    import tensorflow as tf  # only here: see the module
-
-    try:
-        yield tf.io.gfile
-    except tf.errors.NotFoundError as error:
-        raise FileNotFoundError(one_line(error.message)) from error
-    except tf.errors.OpError as error:
-        raise OSError(one_line(error.message)) from error

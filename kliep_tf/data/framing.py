@@ -18,8 +18,8 @@ from typing import BinaryIO
 import google_crc32c
 
 from kliep_tf.data import files
-from kliep_tf.data.scratch import scratch_folder
 from kliep_tf.errors import DataError
+from kliep_tf.scratch import scratch_folder
 
 _HEADER = struct.Struct("<QI")  # length, checksum of the length
 _CHECKSUM = struct.Struct("<I")

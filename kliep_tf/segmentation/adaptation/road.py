@@ -59,6 +59,7 @@ class RoadSettings:
         "(ImageNet), in a format of --backbone_weights: the frozen teacher.",
         default="",
         read_as="road files",
+        mirrored="input",
     )
     distillation_weight: float = flag_fields.flag(
         "Weight of the distance between the segmenter's features and the "

@@ -73,6 +73,7 @@ class UNITSettings:
         "image: objects may vanish",
         default="",
         read_as="unit files",
+        mirrored="input",
     )
     perceptual_weight: float = cli.flag(
         "weight of the perceptual loss, where there is a file for it",

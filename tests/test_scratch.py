@@ -5,7 +5,7 @@ import tempfile
 
 import pytest
 
-from kliep_tf.data.scratch import scratch_folder, sweep
+from kliep_tf.scratch import scratch_folder, sweep
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,1 @@
+"""Outputs in object stores: made in a folder here, and mirrored there."""

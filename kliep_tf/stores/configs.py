@@ -1,0 +1,281 @@
+"""Lets a program work on folders of object stores as on those of a disk.
+
+`local` gives the program a config whose addresses have become folders of this
+machine: inputs are brought here first, outputs are put into their store every
+minute and at the end. A flag says by `mirrored` that it takes part.
+"""
+
+import _thread
+import contextlib
+import dataclasses
+import os
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TextIO, cast
+
+from kliep_tf.errors import RefusedError, UserError
+from kliep_tf.scratch import scratch_folder
+from kliep_tf.stores.folders import open_folder, scheme_of
+from kliep_tf.stores.lease import Lease
+from kliep_tf.stores.mirror import Mirror
+
+INPUT, OUTPUT = "input", "output"
+_PREFIX = "kliep_tf_store_"
+_KEPT_PREFIX = "kliep_tf_unsaved_"
+_SECONDS = 60.0
+
+
+class LocalPath(str):
+    """The path of a folder here that stands for one of a store.
+
+    Attributes:
+        address: of the folder in its store.
+    """
+
+    address: str
+
+    def __new__(cls, path: str, address: str) -> "LocalPath":
+        """Makes one."""
+        made = super().__new__(cls, path)
+        made.address = address
+        return made
+
+    def __reduce__(self) -> tuple[type, tuple[str, str]]:
+        """Returns what makes it again in another process."""
+        return type(self), (str(self), self.address)
+
+
+def address_of(value: Any) -> Any:
+    """Returns the address that a path stands for, any other value as it is.
+
+    It is what reports and records say: the folder here is gone at the end.
+    """
+    return getattr(value, "address", value)
+
+
+@contextlib.contextmanager
+def local(config: Any) -> Iterator[Any]:
+    """Gives a config of folders of this machine.
+
+    What the program prints, and its errors, name the addresses. Without any
+    address in a mirrored flag, the config is given as it is.
+
+    Args:
+        config: a program's frozen dataclass.
+
+    Raises:
+        UserError: an input is not there, or the flags are of several machines.
+        RefusedError: another process writes into an output.
+        OSError: a store cannot be read or, at the end, written.
+    """
+    kinds = _addresses(config)
+    if not kinds:
+        yield config
+        return
+    _refuse_several_machines(config)
+    with scratch_folder(_PREFIX) as scratch:
+        folders = _folders(kinds, Path(scratch))
+        paths = {
+            field.name: LocalPath(folders[address], address)
+            for field in dataclasses.fields(config)
+            if (address := _address(field, config)) is not None
+        }
+        with _saying(folders), _mirrored(kinds, folders):
+            yield dataclasses.replace(config, **paths)
+
+
+def _address(field: dataclasses.Field, config: Any) -> str | None:
+    """Returns what a mirrored flag names in a store, without a last slash."""
+    value = getattr(config, field.name)
+    if not field.metadata.get("mirrored") or not isinstance(value, str):
+        return None
+    return value.rstrip("/") if scheme_of(value) else None
+
+
+def _addresses(config: Any) -> dict[str, str]:
+    """Returns INPUT or OUTPUT of each address."""
+    kinds: dict[str, str] = {}
+    for field in dataclasses.fields(config):
+        address = _address(field, config)
+        if address is not None and kinds.get(address) != OUTPUT:
+            kinds[address] = field.metadata["mirrored"]
+    # What holds an output is one.
+    for address in [one for one, kind in kinds.items() if kind == OUTPUT]:
+        for around in kinds:
+            if address.startswith(f"{around}/"):
+                kinds[around] = OUTPUT
+    return kinds
+
+
+def _refuse_several_machines(config: Any) -> None:
+    runner = getattr(config, "runner", "local")
+    if runner != "local":
+        raise UserError(
+            f"--runner={runner}: expected local where a flag names an object "
+            "store, whose files are brought to this machine alone"
+        )
+    if getattr(config, "distribution", "") == "multi_worker":
+        raise UserError(
+            "--distribution=multi_worker: expected a --run_dir that all "
+            "workers share, such as a mounted bucket, found an object store"
+        )
+
+
+def _folders(kinds: Mapping[str, str], scratch: Path) -> dict[str, str]:
+    """Returns a path for each address; one inside another lies inside it."""
+    folders: dict[str, str] = {}
+    for number, address in enumerate(sorted(kinds, key=len)):
+        outer = _outer(address, folders)
+        inside = address.removeprefix(outer).lstrip("/")
+        # The name is kept: a dataset is called as its folder.
+        start = folders[outer] if outer else scratch / str(number)
+        inside = inside if outer else address.rsplit("/", 1)[-1]
+        folders[address] = os.path.join(start, inside)
+    return folders
+
+
+def _outer(address: str, others: Mapping[str, str]) -> str:
+    """Returns the longest of the others that the address lies in, or ""."""
+    around = [other for other in others if address.startswith(f"{other}/")]
+    return max(around, key=len, default="")
+
+
+@contextlib.contextmanager
+def _mirrored(
+    kinds: Mapping[str, str], folders: Mapping[str, str]
+) -> Iterator[None]:
+    """Brings everything here, and outputs back: now and then, and at last."""
+    outputs = []
+    with contextlib.ExitStack() as leases:
+        for address in sorted(kinds, key=len):
+            if _outer(address, dict.fromkeys(kinds, "")):
+                continue  # comes and goes with the one around it
+            store, folder = open_folder(address), Path(folders[address])
+            mirror = Mirror(store, folder)
+            with _naming(address):
+                if kinds[address] == OUTPUT:
+                    lease = Lease(address, store)
+                    lease.take()
+                    leases.callback(lease.leave)
+                    outputs.append(_Output(address, folder, mirror, lease))
+                found = mirror.pull()
+            if found:
+                print(f"{address}: {found} files brought here", flush=True)
+        if not outputs:
+            yield
+            return
+        with _Saver(outputs):
+            yield
+
+
+@contextlib.contextmanager
+def _naming(address: str) -> Iterator[None]:
+    """Has errors of a store say which address they are about."""
+    try:
+        yield
+    except OSError as error:
+        if address in str(error):
+            raise
+        raise type(error)(f"{address}: {error.strerror or error}") from error
+
+
+@dataclasses.dataclass(frozen=True)
+class _Output:
+    address: str
+    folder: Path
+    mirror: Mirror
+    lease: Lease
+
+
+class _Saver:
+    """Puts outputs into their stores every minute, and at the end."""
+
+    def __init__(self, outputs: Sequence[_Output]):
+        self._outputs = outputs
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+
+    def __enter__(self) -> None:
+        self._thread.start()
+
+    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
+        self._ended.set()
+        self._thread.join()
+        for output in self._outputs:
+            try:
+                output.lease.renew()
+                put = output.mirror.push()
+            except (OSError, RefusedError) as reason:
+                kept = _keep(output.folder)
+                where = "" if output.address in str(reason) else output.address
+                raise RefusedError(
+                    f"{where}{': ' if where else ''}{reason}; what this "
+                    f"process has made is in {kept}"
+                ) from reason
+            if put:
+                print(f"{output.address}: {put} files put there", flush=True)
+
+    def _run(self) -> None:
+        while not self._ended.wait(_SECONDS):
+            for output in self._outputs:
+                try:
+                    output.lease.renew()
+                    output.mirror.push(at_rest=False)
+                except RefusedError:  # told at the end, which is now
+                    _thread.interrupt_main()
+                    return
+                except OSError as error:
+                    print(
+                        f"{output.address}: not written: {error}; tried again "
+                        f"in {_SECONDS:.0f} s",
+                        file=sys.stderr,
+                        flush=True,
+                    )
+
+
+def _keep(folder: Path) -> str:
+    """Moves a folder to where it is not swept, and returns its path."""
+    kept = tempfile.mkdtemp(prefix=_KEPT_PREFIX)
+    return shutil.move(str(folder), kept)
+
+
+class _Renaming:
+    """A stream in whose text folders bear their addresses."""
+
+    def __init__(self, stream: TextIO, folders: Mapping[str, str]):
+        self._stream, self._folders = stream, folders
+
+    def write(self, text: str) -> int:
+        self._stream.write(_renamed(text, self._folders))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextlib.contextmanager
+def _saying(folders: Mapping[str, str]) -> Iterator[None]:
+    """Has everything that is said name addresses."""
+    out, err = (
+        cast(TextIO, _Renaming(stream, folders))
+        for stream in (sys.stdout, sys.stderr)
+    )
+    try:
+        with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+            yield
+    except UserError as error:
+        raise type(error)(_renamed(str(error), folders)) from error
+    except OSError as error:
+        if error.filename is not None:
+            error.filename = _renamed(str(error.filename), folders)
+        raise
+
+
+def _renamed(text: str, folders: Mapping[str, str]) -> str:
+    for address in sorted(folders, key=len, reverse=True):
+        text = text.replace(folders[address], address)
+    return text

@@ -1,0 +1,213 @@
+"""Folders of object stores: names, contents, nothing else.
+
+`gs://` is TensorFlow's to read and write; for `s3://` fsspec is asked, by the
+extra s3. Neither offers renames or locks that hold between machines: what needs
+them is done on a disk (`kliep_tf.stores.mirror`).
+"""
+
+import contextlib
+import os
+import re
+from collections.abc import Iterator
+from typing import Any, Protocol
+
+from kliep_tf.errors import UserError, one_line
+
+# Of an address, such as gs://bucket/records.
+_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
+# Google's store and, for tests, the memory of the process.
+TENSORFLOW_SCHEMES = ("gs", "ram")
+# By fsspec, and the package that it asks. The second is for tests.
+FSSPEC_SCHEMES = {"s3": "s3fs", "memory": "fsspec"}
+
+
+class Folder(Protocol):
+    """A folder of a store; names are relative and may have slashes."""
+
+    def names(self) -> list[str]:
+        """Returns the files in it and in its folders; none if it is none."""
+
+    def is_file(self) -> bool:
+        """Whether the address is that of a file."""
+
+    def get(self, name: str, path: str) -> None:
+        """Copies a file of the folder to a path of this machine."""
+
+    def put(self, path: str, name: str) -> None:
+        """Copies a file of this machine; it is seen whole or not at all."""
+
+    def remove(self, name: str) -> None:
+        """Removes a file."""
+
+    def read(self, name: str) -> bytes | None:
+        """Returns what a small file holds, None if there is none."""
+
+    def write(self, name: str, content: bytes) -> None:
+        """Writes a small file."""
+
+
+def scheme_of(path: str | os.PathLike) -> str:
+    """Returns "gs" of gs://bucket/a, "" of a path of this machine."""
+    match = _ADDRESS.match(os.fspath(path))
+    return match[1].lower() if match else ""
+
+
+@contextlib.contextmanager
+def tensorflow_files() -> Iterator[Any]:
+    """Gives `tf.io.gfile`, whose errors become Python's."""
+    import tensorflow as tf  # only here: most files lie on a disk
+
+    try:
+        yield tf.io.gfile
+    except tf.errors.NotFoundError as error:
+        raise FileNotFoundError(one_line(error.message)) from error
+    except tf.errors.OpError as error:
+        raise OSError(one_line(error.message)) from error
+
+
+def open_folder(address: str) -> Folder:
+    """Returns a folder, or the file, of that address; it may be missing.
+
+    Raises:
+        UserError: its store is none that is known, or needs a package that is
+            not installed.
+    """
+    scheme = scheme_of(address)
+    if scheme in TENSORFLOW_SCHEMES:
+        return _TensorFlowFolder(address)
+    if scheme in FSSPEC_SCHEMES:
+        return _FsspecFolder(address, FSSPEC_SCHEMES[scheme])
+    raise UserError(f"{address}: expected an address of gs:// or s3://")
+
+
+class _TensorFlowFolder:
+    """A folder by `tf.io.gfile`."""
+
+    def __init__(self, address: str):
+        self._address = address
+
+    def names(self) -> list[str]:
+        with tensorflow_files() as gfile:
+            if not gfile.isdir(self._address):
+                return []
+            return sorted(
+                os.path.relpath(os.path.join(parent, name), self._address)
+                for parent, _, names in gfile.walk(self._address)
+                for name in names
+            )
+
+    def is_file(self) -> bool:
+        with tensorflow_files() as gfile:
+            return gfile.exists(self._address) and not gfile.isdir(
+                self._address
+            )
+
+    def get(self, name: str, path: str) -> None:
+        with tensorflow_files() as gfile:
+            gfile.copy(self._of(name), path, overwrite=True)
+
+    def put(self, path: str, name: str) -> None:
+        with tensorflow_files() as gfile:
+            self._make_room(gfile, name)
+            gfile.copy(path, self._of(name), overwrite=True)
+
+    def remove(self, name: str) -> None:
+        with (
+            contextlib.suppress(FileNotFoundError),
+            tensorflow_files() as gfile,
+        ):
+            gfile.remove(self._of(name))
+
+    def read(self, name: str) -> bytes | None:
+        with tensorflow_files() as gfile:
+            if not gfile.exists(self._of(name)):
+                return None
+            with gfile.GFile(self._of(name), "rb") as file:
+                return file.read()
+
+    def write(self, name: str, content: bytes) -> None:
+        with tensorflow_files() as gfile:
+            self._make_room(gfile, name)
+            with gfile.GFile(self._of(name), "wb") as file:
+                file.write(content)
+
+    def _make_room(self, gfile: Any, name: str) -> None:
+        """Does what TensorFlow's memory needs: a bucket replaces its files.
+
+        There are folders in it, and it writes behind what a file holds.
+        """
+        if scheme_of(self._address) != "ram":
+            return
+        gfile.makedirs(os.path.dirname(self._of(name)))
+        if gfile.exists(self._of(name)):
+            gfile.remove(self._of(name))
+
+    def _of(self, name: str) -> str:
+        return f"{self._address}/{name}" if name else self._address
+
+
+class _FsspecFolder:
+    """A folder by fsspec."""
+
+    def __init__(self, address: str, package: str):
+        try:
+            import fsspec.core
+
+            self._system, self._root = fsspec.core.url_to_fs(address)
+        except ImportError:
+            raise UserError(
+                f"{address}: expected the package {package}, found none; "
+                "install the extra s3: pip install 'kliep_tf[s3]'"
+            ) from None
+
+    def names(self) -> list[str]:
+        self._system.invalidate_cache()
+        with _fsspec_errors():
+            root = self._root.rstrip("/") + "/"
+            return sorted(
+                path[len(root) :]
+                for path in self._system.find(self._root)
+                if path.startswith(root)
+            )
+
+    def is_file(self) -> bool:
+        with _fsspec_errors():
+            return self._system.isfile(self._root)
+
+    def get(self, name: str, path: str) -> None:
+        with _fsspec_errors():
+            self._system.get_file(self._of(name), path)
+
+    def put(self, path: str, name: str) -> None:
+        with _fsspec_errors():
+            self._system.put_file(path, self._of(name))
+
+    def remove(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError), _fsspec_errors():
+            self._system.rm_file(self._of(name))
+
+    def read(self, name: str) -> bytes | None:
+        self._system.invalidate_cache()
+        with _fsspec_errors():
+            try:
+                return self._system.cat_file(self._of(name))
+            except FileNotFoundError:
+                return None
+
+    def write(self, name: str, content: bytes) -> None:
+        with _fsspec_errors():
+            self._system.pipe_file(self._of(name), content)
+
+    def _of(self, name: str) -> str:
+        return f"{self._root}/{name}" if name else self._root
+
+
+@contextlib.contextmanager
+def _fsspec_errors() -> Iterator[None]:
+    """Makes what libraries of stores raise an OSError: they agree on none."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise OSError(one_line(f"{type(error).__name__}: {error}")) from error
