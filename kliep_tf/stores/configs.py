@@ -210,12 +210,7 @@ class _Saver:
                 output.lease.renew()
                 put = output.mirror.push()
             except (OSError, RefusedError) as reason:
-                kept = _keep(output.folder)
-                where = "" if output.address in str(reason) else output.address
-                raise RefusedError(
-                    f"{where}{': ' if where else ''}{reason}; what this "
-                    f"process has made is in {kept}"
-                ) from reason
+                raise RefusedError(_lost(output, reason)) from reason
             if put:
                 print(f"{output.address}: {put} files put there", flush=True)
 
@@ -237,10 +232,16 @@ class _Saver:
                     )
 
 
-def _keep(folder: Path) -> str:
-    """Moves a folder to where it is not swept, and returns its path."""
+def _lost(output: _Output, reason: Exception) -> str:
+    """Returns why an output is not stored, and where it is left instead."""
+    named = output.address in str(reason)
+    message = f"{reason}" if named else f"{output.address}: {reason}"
+    if not output.folder.exists():
+        return message
+    # To where it is not swept.
     kept = tempfile.mkdtemp(prefix=_KEPT_PREFIX)
-    return shutil.move(str(folder), kept)
+    kept = shutil.move(str(output.folder), kept)
+    return f"{message}; what this process has made is in {kept}"
 
 
 class _Renaming:
