@@ -64,15 +64,18 @@ def new_record(program: str, config: Any, inputs: dict) -> dict[str, Any]:
     """Returns the record of an output that is begun."""
     return {
         "program": program,
-        "arguments": {
-            name: address_of(value)
-            for name, value in dataclasses.asdict(config).items()
-        },
+        "arguments": arguments_of(config),
         "inputs": inputs,
         "versions": versions(),
         "status": "incomplete",
         "started": now(),
     }
+
+
+def arguments_of(config: Any) -> dict[str, Any]:
+    """Returns a config's flags as a record keeps them, addresses for copies."""
+    arguments = dataclasses.asdict(config)
+    return {name: address_of(value) for name, value in arguments.items()}
 
 
 def read_records(directory: Path) -> dict[str, dict]:

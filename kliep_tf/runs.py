@@ -30,6 +30,7 @@ from kliep_tf.run_records import (
     read_records,
 )
 from kliep_tf.run_records import Fingerprint as Fingerprint
+from kliep_tf.run_records import arguments_of as arguments_of
 from kliep_tf.run_records import is_input as is_input
 from kliep_tf.run_records import versions as versions
 

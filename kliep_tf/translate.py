@@ -256,7 +256,7 @@ def _write_summaries(config: TranslateConfig, index: RecordIndex) -> None:
                 for path, names in by_shard.items()
                 if split_of(path) == split
             },
-            arguments=dataclasses.asdict(config),
+            arguments=runs.arguments_of(config),
             versions=runs.versions(),
         )
         summaries.write_summary(config.output_dir, summary)

@@ -78,6 +78,7 @@ OPEN_TO_TOOLS = (
     "ordered_map",
     "shard_runners",
     "worker_processes",
+    "stores",
     "data",
 )
 

@@ -18,9 +18,11 @@ from kliep_tf import cli, fingerprints, runs
 
 # isort: split
 from kliep_tf.data import records, summaries, weights
+from kliep_tf.data.files import is_address
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.shard_runners import LOCAL, RunnerFlags, check_runner, run_on_beam
+from kliep_tf.stores.configs import address_of
 from tfrecords_tools.weighted_shards import copy_apart, copy_with_weights
 
 
@@ -31,6 +33,7 @@ class AttachWeightsConfig(RunnerFlags):
     records: str = cli.flag(
         "the records of one split: a directory or a glob",
         affects_output=False,
+        from_store=True,
     )
     weights_dir: str = cli.flag(
         "the directory that estimate_weights wrote",
@@ -55,33 +58,24 @@ def attach_weights(config: AttachWeightsConfig) -> None:
     """Copies every shard with the weights attached."""
     check_runner(config)
     importance = weights.load_weights(config.weights_dir, config.domain)
-    shards = [
-        Path(path)
-        for path in records.resolve_records(config.records, "records")
-    ]
+    shards = records.resolve_records(config.records, "records")
     split = _only_split(shards, config)
-    input_dir = shards[0].parent
-    output_dir = Path(
-        config.output_dir or f"{os.path.abspath(input_dir)}_weighted"
-    )
-    if output_dir.resolve() == input_dir.resolve():
-        raise UserError(
-            f"--output_dir={output_dir}: expected another directory than that "
-            "of the records, which are not overwritten"
-        )
+    input_dir = os.path.dirname(shards[0])
+    output_dir = _output_dir(config, input_dir)
     summary = summaries.read_summary(input_dir, split)
-    if summary is not None and set(summary.shards) != {
-        shard.name for shard in shards
-    }:
+    if summary is not None and set(summary.shards) != set(
+        map(os.path.basename, shards)
+    ):
         print(
-            f"note: {input_dir / summaries.DATASET_JSON} describes other "
-            f"shards of {split} than --records names; none is written"
+            f"note: {os.path.join(input_dir, summaries.DATASET_JSON)} "
+            f"describes other shards of {split} than --records names; none is "
+            "written"
         )
         summary = None
     if summary is not None:
         # An example without a weight is named now, not hours later.
         for shard in shards:
-            importance.lookup(summary.shards[shard.name])
+            importance.lookup(summary.shards[os.path.basename(shard)])
     weights_file = weights.weights_path(config.weights_dir, config.domain)
     with runs.claim(
         output_dir,
@@ -94,7 +88,9 @@ def attach_weights(config: AttachWeightsConfig) -> None:
         part=split,
     ) as claim:
         missing = [
-            shard for shard in shards if not (output_dir / shard.name).exists()
+            shard
+            for shard in shards
+            if not (output_dir / os.path.basename(shard)).exists()
         ]
         if claim.finished and not missing:
             print(f"{output_dir}: {split} is already done")
@@ -117,14 +113,42 @@ def attach_weights(config: AttachWeightsConfig) -> None:
     print(f"{output_dir}: {len(shards)} shards of {split} with weights")
 
 
-def _only_split(shards: Sequence[Path], config: AttachWeightsConfig) -> str:
+def _output_dir(config: AttachWeightsConfig, input_dir: str) -> Path:
+    """Returns where the new shards go.
+
+    Raises:
+        UserError: it is where the records are, or must be given.
+    """
+    if is_address(input_dir):
+        if not config.output_dir:
+            raise UserError(
+                f"--output_dir is missing: expected one for {config.records}"
+            )
+        if address_of(config.output_dir).rstrip("/") != input_dir:
+            return Path(config.output_dir)
+    else:
+        output_dir = Path(
+            config.output_dir or f"{os.path.abspath(input_dir)}_weighted"
+        )
+        if output_dir.resolve() != Path(input_dir).resolve():
+            return output_dir
+    raise UserError(
+        f"--output_dir={config.output_dir}: expected another directory than "
+        "that of the records, which are not overwritten"
+    )
+
+
+def _only_split(shards: Sequence[str], config: AttachWeightsConfig) -> str:
     """Returns the shards' split.
 
     Raises:
         UserError: there are several, or several directories.
     """
     found = sorted(
-        {str(path.parent / records.split_of(path)) for path in shards}
+        {
+            os.path.join(os.path.dirname(path), records.split_of(path))
+            for path in shards
+        }
     )
     if len(found) > 1:
         raise UserError(
@@ -135,7 +159,7 @@ def _only_split(shards: Sequence[Path], config: AttachWeightsConfig) -> str:
 
 
 def _copy_shards(
-    shards: Sequence[Path],
+    shards: Sequence[str],
     output_dir: Path,
     importance: weights.ImportanceWeights,
 ) -> None:
@@ -153,7 +177,7 @@ def _amended(
         summary,
         arguments={
             **summary.arguments,
-            "attach_weights": dataclasses.asdict(config),
+            "attach_weights": runs.arguments_of(config),
         },
         versions=runs.versions(),
     )

@@ -262,7 +262,7 @@ def _summarise(
         class_pixel_shares=shares,
         classes=classes,
         skipped=list(skipped),
-        arguments=dataclasses.asdict(config),
+        arguments=runs.arguments_of(config),
         versions=runs.versions(),
     )
 

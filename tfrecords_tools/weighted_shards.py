@@ -1,5 +1,6 @@
 """One shard copied, each example with its importance weight."""
 
+import os
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -8,7 +9,7 @@ from kliep_tf.data import records, weights
 
 
 def copy_with_weights(
-    shard: Path,
+    shard: str,
     output_dir: Path,
     importance: weights.ImportanceWeights,
     attempt: str = "",
@@ -19,14 +20,14 @@ def copy_with_weights(
         UserError: an example has no weight, or is damaged.
     """
     records.write_shard(
-        output_dir / shard.name,
+        output_dir / os.path.basename(shard),
         _with_weights(shard, importance),
         attempt,
     )
 
 
 def copy_apart(
-    shard: Path, output_dir: Path, importance: weights.ImportanceWeights
+    shard: str, output_dir: Path, importance: weights.ImportanceWeights
 ) -> None:
     """Copies one shard, which others may be copying too."""
     attempt = f".{uuid.uuid4().hex}"
@@ -34,7 +35,7 @@ def copy_apart(
 
 
 def _with_weights(
-    shard: Path, importance: weights.ImportanceWeights
+    shard: str, importance: weights.ImportanceWeights
 ) -> Iterator[bytes]:
     for position, example in enumerate(records.read_shard(shard)):
         filename = records.filename_of(example, f"{shard}, record {position}")

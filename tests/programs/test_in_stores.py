@@ -14,6 +14,7 @@ import tensorflow as tf
 from kliep_tf.data import weights
 from kliep_tf.data.index import build_index
 from kliep_tf.data.records import resolve_records
+from kliep_tf.errors import UserError
 from kliep_tf.stores import configs, lease
 from kliep_tf.stores.folders import open_folder
 from kliep_tf.stores.mirror import Mirror
@@ -102,20 +103,26 @@ def test_weights_of_a_store_are_attached(
 ):
     write_weights(tmp_path / "weights")
     Mirror(open_folder(f"{BUCKET}/weights"), tmp_path / "weights").push()
+    Mirror(open_folder(f"{BUCKET}/records"), source_records).push()
 
-    def make(weights_dir, output):
+    def make(records, weights_dir, output):
         run(
             attach_weights,
             AttachWeightsConfig(
-                records=str(source_records),
+                records=str(records),
                 weights_dir=weights_dir,
                 domain="source",
                 output_dir=output,
             ),
         )
 
-    make(str(tmp_path / "weights"), str(tmp_path / "disk"))
-    make(f"{BUCKET}/weights", f"{BUCKET}/weighted")
+    make(source_records, str(tmp_path / "weights"), str(tmp_path / "disk"))
+    stored = f"{BUCKET}/records", f"{BUCKET}/weights"
+    make(*stored, f"{BUCKET}/weighted")
+    with pytest.raises(UserError, match="expected another directory than that"):
+        make(*stored, f"{BUCKET}/records/")
+    with pytest.raises(UserError, match="--output_dir is missing"):
+        make(*stored, "")
     fetch(f"{BUCKET}/weighted", tmp_path / "store")
     assert_same_shards(tmp_path / "disk", tmp_path / "store")
 
