@@ -5,28 +5,23 @@ machine: inputs are brought here first, outputs are put into their store every
 minute and at the end. A flag says by `mirrored` that it takes part.
 """
 
-import _thread
 import contextlib
 import dataclasses
 import os
-import shutil
 import sys
-import tempfile
-import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TextIO, cast
 
-from kliep_tf.errors import RefusedError, UserError
+from kliep_tf.errors import UserError
 from kliep_tf.scratch import scratch_folder
 from kliep_tf.stores.folders import open_folder, scheme_of
 from kliep_tf.stores.lease import Lease
 from kliep_tf.stores.mirror import Mirror
+from kliep_tf.stores.saver import Output, Saver
 
 INPUT, OUTPUT = "input", "output"
 _PREFIX = "kliep_tf_store_"
-_KEPT_PREFIX = "kliep_tf_unsaved_"
-_SECONDS = 60.0
 
 
 class LocalPath(str):
@@ -149,8 +144,7 @@ def _mirrored(
     kinds: Mapping[str, str], folders: Mapping[str, str]
 ) -> Iterator[None]:
     """Brings everything here, and outputs back: now and then, and at last."""
-    outputs = []
-    with contextlib.ExitStack() as leases:
+    with Saver() as saver:
         for address in sorted(kinds, key=len):
             if _outer(address, dict.fromkeys(kinds, "")):
                 continue  # comes and goes with the one around it
@@ -159,17 +153,12 @@ def _mirrored(
             with _naming(address):
                 if kinds[address] == OUTPUT:
                     lease = Lease(address, store)
-                    lease.take()
-                    leases.callback(lease.leave)
-                    outputs.append(_Output(address, folder, mirror, lease))
+                    saver.take(Output(address, folder, mirror, lease))
                 found = mirror.pull()
             if found:
                 print(f"{address}: {found} files brought here", flush=True)
-        if not outputs:
-            yield
-            return
-        with _Saver(outputs):
-            yield
+        saver.begin()
+        yield
 
 
 @contextlib.contextmanager
@@ -181,67 +170,6 @@ def _naming(address: str) -> Iterator[None]:
         if address in str(error):
             raise
         raise type(error)(f"{address}: {error.strerror or error}") from error
-
-
-@dataclasses.dataclass(frozen=True)
-class _Output:
-    address: str
-    folder: Path
-    mirror: Mirror
-    lease: Lease
-
-
-class _Saver:
-    """Puts outputs into their stores every minute, and at the end."""
-
-    def __init__(self, outputs: Sequence[_Output]):
-        self._outputs = outputs
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._run, daemon=True)
-
-    def __enter__(self) -> None:
-        self._thread.start()
-
-    def __exit__(self, kind: Any, error: Any, trace: Any) -> None:
-        self._ended.set()
-        self._thread.join()
-        for output in self._outputs:
-            try:
-                output.lease.renew()
-                put = output.mirror.push()
-            except (OSError, RefusedError) as reason:
-                raise RefusedError(_lost(output, reason)) from reason
-            if put:
-                print(f"{output.address}: {put} files put there", flush=True)
-
-    def _run(self) -> None:
-        while not self._ended.wait(_SECONDS):
-            for output in self._outputs:
-                try:
-                    output.lease.renew()
-                    output.mirror.push(at_rest=False)
-                except RefusedError:  # told at the end, which is now
-                    _thread.interrupt_main()
-                    return
-                except OSError as error:
-                    print(
-                        f"{output.address}: not written: {error}; tried again "
-                        f"in {_SECONDS:.0f} s",
-                        file=sys.stderr,
-                        flush=True,
-                    )
-
-
-def _lost(output: _Output, reason: Exception) -> str:
-    """Returns why an output is not stored, and where it is left instead."""
-    named = output.address in str(reason)
-    message = f"{reason}" if named else f"{output.address}: {reason}"
-    if not output.folder.exists():
-        return message
-    # To where it is not swept.
-    kept = tempfile.mkdtemp(prefix=_KEPT_PREFIX)
-    kept = shutil.move(str(output.folder), kept)
-    return f"{message}; what this process has made is in {kept}"
 
 
 class _Renaming:

@@ -13,7 +13,7 @@ import pytest
 
 from kliep_tf import cli, errors, runs
 from kliep_tf.errors import UserError
-from kliep_tf.stores import configs
+from kliep_tf.stores import configs, saver
 from kliep_tf.stores.configs import LocalPath, address_of
 from kliep_tf.stores.folders import open_folder
 from kliep_tf.stores.lease import FILE, Lease
@@ -118,7 +118,7 @@ def test_a_program_that_ends_early_goes_on_elsewhere(
 
 
 def test_what_is_finished_is_put_now_and_then(address, monkeypatch):
-    monkeypatch.setattr(configs, "_SECONDS", 0.01)
+    monkeypatch.setattr(saver, "_SECONDS", 0.01)
     there = threading.Event()
 
     def wait_for_the_store():
