@@ -24,7 +24,9 @@ class ExportConfig:
     """The flags of this program."""
 
     run_dir: str = cli.flag(
-        "the run directory of kliep_tf.train", mirrored="output"
+        "the run directory of kliep_tf.train",
+        # A training may be writing there.
+        mirrored=lambda config: "input" if config.output_dir else "output",
     )
     output_dir: str = cli.flag(
         "where the SavedModel goes; by default saved_model/ in the run "

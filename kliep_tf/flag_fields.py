@@ -43,7 +43,7 @@ def flag(
     affects_output: bool = True,
     read_as: str = "",
     from_store: bool = False,
-    mirrored: str = "",
+    mirrored: str | Callable[[Any], str] = "",
     adds: Callable[[str], type] | None = None,
 ) -> Any:
     """Returns a dataclass field that `run` turns into a flag.
@@ -63,9 +63,10 @@ def flag(
             another: relative or absolute, through a link, moved.
         from_store: whether it may lie in an object store that TensorFlow reads
             (gs://), as records may.
-        mirrored: "input" or "output" where it may lie in an object store
-            (gs://, s3://) because a program works on a folder here in its
-            place, which `kliep_tf.stores` brings from there and takes back.
+        mirrored: "input", "output" or "either" where it may lie in an object
+            store (gs://, s3://) because a program works on a folder here in its
+            place, which `kliep_tf.stores` brings from there and takes back. Or
+            a function that tells which of a config.
         adds: takes the flag's value and returns a frozen dataclass whose
             fields are flags too, such as those of `--method=cyclegan`. Raises
             a UserError for a value that it does not know.
@@ -138,7 +139,7 @@ def refuse_url(field: dataclasses.Field, value: Any, *, mirrored: bool) -> None:
         known = (*TENSORFLOW_SCHEMES, *FSSPEC_SCHEMES)
     for text in value if isinstance(value, tuple) else (value,):
         match = _URL.match(text) if isinstance(text, str) else None
-        if not match or match[1] in known:
+        if not match or (match[1] in known and not text[0].isspace()):
             continue
         way = _MOUNTED_BY.get(match[1].lower(), "download it")
         shown = [f"{name}://" for name in ("gs", "s3") if name in known]

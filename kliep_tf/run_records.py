@@ -189,7 +189,7 @@ def _paths(record: dict, config: Any, name: str) -> str:
     for field in dataclasses.fields(config):
         if field.metadata.get("read_as") == name:
             old = record["arguments"].get(field.name)
-            new = getattr(config, field.name)
+            new = address_of(getattr(config, field.name))
             if old != new:
                 return f" as those of --{field.name}={old}, found {new},"
     return ""

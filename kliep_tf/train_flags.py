@@ -46,7 +46,7 @@ class TrainConfig(WeightFlags):
         "directory. Where it holds no weights they are estimated first",
         default="",
         read_as="weights",
-        mirrored="output",
+        mirrored="either",
     )
     weighting: str = cli.flag(
         "exponents: weights to the powers below. overlap: overlap weights, "

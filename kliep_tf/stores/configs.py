@@ -15,41 +15,33 @@ from typing import Any, TextIO, cast
 
 from kliep_tf.errors import UserError
 from kliep_tf.scratch import scratch_folder
-from kliep_tf.stores.folders import open_folder, scheme_of
+from kliep_tf.stores import lease
+from kliep_tf.stores.folders import Folder, open_folder, scheme_of
 from kliep_tf.stores.lease import Lease
 from kliep_tf.stores.mirror import Mirror
 from kliep_tf.stores.saver import Output, Saver
 
-INPUT, OUTPUT = "input", "output"
+# EITHER is an input that the program makes where it is not there yet.
+INPUT, OUTPUT, EITHER = "input", "output", "either"
+CONFIG = "config.json"  # of every output: see `kliep_tf.runs`
 _PREFIX = "kliep_tf_store_"
 
 
-class LocalPath(str):
-    """The path of a folder here that stands for one of a store.
-
-    Attributes:
-        address: of the folder in its store.
-    """
-
-    address: str
-
-    def __new__(cls, path: str, address: str) -> "LocalPath":
-        """Makes one."""
-        made = super().__new__(cls, path)
-        made.address = address
-        return made
-
-    def __reduce__(self) -> tuple[type, tuple[str, str]]:
-        """Returns what makes it again in another process."""
-        return type(self), (str(self), self.address)
+# Of the folders that stand for addresses now; see `address_of`.
+_addresses_of_folders: dict[str, str] = {}
 
 
 def address_of(value: Any) -> Any:
-    """Returns the address that a path stands for, any other value as it is.
+    """Returns the address that a path here stands for; others as they are.
 
     It is what reports and records say: the folder here is gone at the end.
     """
-    return getattr(value, "address", value)
+    if isinstance(value, str):
+        for folder in sorted(_addresses_of_folders, key=len, reverse=True):
+            if value == folder or value.startswith(f"{folder}/"):
+                inside = value.removeprefix(folder)
+                return _addresses_of_folders[folder] + inside
+    return value
 
 
 @contextlib.contextmanager
@@ -75,12 +67,19 @@ def local(config: Any) -> Iterator[Any]:
     with scratch_folder(_PREFIX) as scratch:
         folders = _folders(kinds, Path(scratch))
         paths = {
-            field.name: LocalPath(folders[address], address)
+            field.name: folders[address]
             for field in dataclasses.fields(config)
             if (address := _address(field, config)) is not None
         }
         with _saying(folders), _mirrored(kinds, folders):
-            yield dataclasses.replace(config, **paths)
+            _addresses_of_folders.update(
+                {folder: address for address, folder in folders.items()}
+            )
+            try:
+                yield dataclasses.replace(config, **paths)
+            finally:
+                for folder in folders.values():
+                    del _addresses_of_folders[folder]
 
 
 def _address(field: dataclasses.Field, config: Any) -> str | None:
@@ -88,16 +87,23 @@ def _address(field: dataclasses.Field, config: Any) -> str | None:
     value = getattr(config, field.name)
     if not field.metadata.get("mirrored") or not isinstance(value, str):
         return None
-    return value.rstrip("/") if scheme_of(value) else None
+    if not scheme_of(value):
+        return None
+    if {".", ".."} & set(value.split("/")):
+        raise UserError(
+            f"--{field.name}={value}: expected an address without . and .."
+        )
+    return value.rstrip("/")
 
 
 def _addresses(config: Any) -> dict[str, str]:
-    """Returns INPUT or OUTPUT of each address."""
+    """Returns INPUT, OUTPUT or EITHER of each address."""
     kinds: dict[str, str] = {}
     for field in dataclasses.fields(config):
         address = _address(field, config)
         if address is not None and kinds.get(address) != OUTPUT:
-            kinds[address] = field.metadata["mirrored"]
+            kind = field.metadata["mirrored"]
+            kinds[address] = kind(config) if callable(kind) else kind
     # What holds an output is one.
     for address in [one for one, kind in kinds.items() if kind == OUTPUT]:
         for around in kinds:
@@ -151,14 +157,24 @@ def _mirrored(
             store, folder = open_folder(address), Path(folders[address])
             mirror = Mirror(store, folder)
             with _naming(address):
-                if kinds[address] == OUTPUT:
-                    lease = Lease(address, store)
-                    saver.take(Output(address, folder, mirror, lease))
+                if kinds[address] == OUTPUT or (
+                    kinds[address] == EITHER and not _is_complete(store)
+                ):
+                    right = Lease(address, store)
+                    saver.take(Output(address, folder, mirror, right))
                 found = mirror.pull()
             if found:
                 print(f"{address}: {found} files brought here", flush=True)
         saver.begin()
         yield
+
+
+def _is_complete(store: Folder) -> bool:
+    """Whether a folder holds a finished output, or what nobody claims."""
+    record = store.read(CONFIG)
+    if record is None:
+        return bool({*store.names()} - {lease.FILE})
+    return b'"incomplete"' not in record
 
 
 @contextlib.contextmanager
@@ -199,8 +215,9 @@ def _saying(folders: Mapping[str, str]) -> Iterator[None]:
     except UserError as error:
         raise type(error)(_renamed(str(error), folders)) from error
     except OSError as error:
-        if error.filename is not None:
-            error.filename = _renamed(str(error.filename), folders)
+        for name in ("filename", "strerror"):
+            if isinstance(text := getattr(error, name), str):
+                setattr(error, name, _renamed(text, folders))
         raise
 
 

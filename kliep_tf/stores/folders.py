@@ -88,19 +88,39 @@ class _TensorFlowFolder:
 
     def names(self) -> list[str]:
         with tensorflow_files() as gfile:
-            if not gfile.isdir(self._address):
+            found = self._stat(gfile, "")
+            if found is None or not found.is_directory:
                 return []
-            return sorted(
-                os.path.relpath(os.path.join(parent, name), self._address)
-                for parent, _, names in gfile.walk(self._address)
-                for name in names
-            )
+            return sorted(self._names_in(gfile, ""))
+
+    def _names_in(self, gfile: Any, folder: str) -> Iterator[str]:
+        for entry in gfile.listdir(self._of(folder)):
+            name = os.path.join(folder, entry.rstrip("/"))
+            # A bucket tells folders by the slash at their end.
+            is_folder = entry.endswith("/")
+            if not is_folder and scheme_of(self._address) == "ram":
+                is_folder = self._stat(gfile, name).is_directory
+            if is_folder:
+                yield from self._names_in(gfile, name)
+            elif entry:
+                yield name
+
+    def _stat(self, gfile: Any, name: str) -> Any:
+        """Returns what is known, None of what is not there.
+
+        `isdir` would say of a store that does not answer that it is empty.
+        """
+        import tensorflow as tf  # as in `tensorflow_files`
+
+        try:
+            return gfile.stat(self._of(name))
+        except tf.errors.NotFoundError:
+            return None
 
     def is_file(self) -> bool:
         with tensorflow_files() as gfile:
-            return gfile.exists(self._address) and not gfile.isdir(
-                self._address
-            )
+            found = self._stat(gfile, "")
+            return found is not None and not found.is_directory
 
     def get(self, name: str, path: str) -> None:
         with tensorflow_files() as gfile:
@@ -167,7 +187,8 @@ class _FsspecFolder:
             return sorted(
                 path[len(root) :]
                 for path in self._system.find(self._root)
-                if path.startswith(root)
+                # Consoles leave empty files for folders.
+                if path.startswith(root) and not path.endswith("/")
             )
 
     def is_file(self) -> bool:

@@ -12,6 +12,7 @@ import socket
 import time
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from kliep_tf.errors import DataError, RefusedError
@@ -21,7 +22,13 @@ from kliep_tf.stores.folders import Folder
 FILE = ".in_use.json"
 SECONDS = 600.0
 _SECONDS_TO_SETTLE = 2.0
-_SCHEMA = {"id": str, "host": str, "process": int, "renewed": float}
+_SCHEMA = {
+    "id": str,
+    "host": str,
+    "machine": str,
+    "process": int,
+    "renewed": float,
+}
 
 
 class Lease:
@@ -54,17 +61,22 @@ class Lease:
             RefusedError: another process has it.
         """
         self._refuse_others()
-        self._write()
-        self._sleep(_SECONDS_TO_SETTLE)
-        self._refuse_others()
+        try:
+            self._write()
+            self._sleep(_SECONDS_TO_SETTLE)
+            self._require_own()
+        except KeyboardInterrupt:
+            self.leave()
+            raise
 
     def renew(self) -> None:
         """Says that this process goes on.
 
         Raises:
-            RefusedError: another one took the lease in the meantime.
+            RefusedError: another one took the lease in the meantime, and may
+                have given it back.
         """
-        self._refuse_others()
+        self._require_own()
         self._write()
 
     def leave(self) -> None:
@@ -72,14 +84,27 @@ class Lease:
         if self._read().get("id") == self._id:
             self._folder.remove(FILE)
 
+    def _require_own(self) -> None:
+        found = self._read()
+        if found.get("id") == self._id:
+            return
+        if found:
+            raise self._in_use(found)
+        raise RefusedError(
+            f"{self._address}: expected the lease of this process in {FILE}, "
+            "found none: another process has been at work there"
+        )
+
     def _refuse_others(self) -> None:
         found = self._read()
-        if found.get("id", self._id) == self._id or _has_ended(found):
+        if not found or _has_ended(found):
             return
+        if self._now() - found["renewed"] <= SECONDS:
+            raise self._in_use(found)
+
+    def _in_use(self, found: dict[str, Any]) -> RefusedError:
         age = self._now() - found["renewed"]
-        if age > SECONDS:
-            return
-        raise RefusedError(
+        return RefusedError(
             f"{self._address}: in use by process {found['process']} of "
             f"{found['host']}, seen {max(age, 0):.0f} s ago; if it is gone, "
             f"wait {SECONDS / 60:.0f} minutes or remove "
@@ -100,6 +125,7 @@ class Lease:
             {
                 "id": self._id,
                 "host": socket.gethostname(),
+                "machine": _machine(),
                 "process": os.getpid(),
                 "renewed": float(self._now()),
             }
@@ -109,10 +135,8 @@ class Lease:
 
 def _has_ended(found: dict[str, Any]) -> bool:
     """Whether a lease is of a process of this machine that is no more."""
-    if found["host"] != socket.gethostname():
+    if found["machine"] != _machine():
         return False
-    if found["process"] == os.getpid():  # a container's, before it restarted
-        return True
     try:
         os.kill(found["process"], 0)
     except ProcessLookupError:
@@ -120,3 +144,15 @@ def _has_ended(found: dict[str, Any]) -> bool:
     except PermissionError:
         return False
     return False
+
+
+def _machine() -> str:
+    """Returns what tells apart machines whose processes have numbers alike.
+
+    Names do not: containers may share that of their host.
+    """
+    try:
+        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+        return f"{boot} {os.readlink('/proc/self/ns/pid')}"
+    except OSError:  # no Linux
+        return f"{socket.gethostname()} {uuid.getnode()}"

@@ -7,8 +7,10 @@ machine is lost, the store holds a state from which the program goes on.
 """
 
 import os
+import tempfile
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -16,6 +18,7 @@ from kliep_tf.stores import lease
 from kliep_tf.stores.folders import Folder
 
 _LOCK = ".lock"
+_GRAPH = "saved_model.pb"
 _PARTIAL = ".partial"
 # TensorFlow's, of checkpoints that are being written.
 _TEMPORARY_FOLDER = "_temp"
@@ -41,6 +44,7 @@ class Mirror:
         """
         self._store, self._folder = store, folder
         self._stored: dict[str, _State] = {}
+        self.stopped = threading.Event()  # once set, nothing is put
 
     def pull(self) -> int:
         """Copies all files here and returns their number.
@@ -72,27 +76,50 @@ class Mirror:
             OSError: the store cannot be written.
         """
         begin = time.time_ns()
+        if self._stored and not self._folder.is_dir():
+            raise FileNotFoundError(f"{self._folder} is gone")
         found = dict(self._scan())
-        changed = sorted(
-            (state.modified, name)
+        changed = [
+            name
             for name, state in found.items()
             if state != self._stored.get(name)
-            and (at_rest or state.modified < begin)
-        )
+        ]
+        # A SavedModel of old and new files would look whole.
+        for name in changed:
+            if self._stored.pop(name, None) and _is_graph(name):
+                self._store.remove(name)
         put = 0
-        for _, name in changed:
-            try:
-                self._store.put(str(self._folder / name), name)
-            except FileNotFoundError:
-                if (self._folder / name).exists():
-                    raise
-                continue  # removed in the meantime, as old checkpoints are
-            self._stored[name] = found[name]
+        for name in sorted(changed, key=_order(found)):
+            state = found[name]
+            if not at_rest and state.modified >= begin:
+                return put
+            if not self._put(name, state) and not at_rest:
+                return put  # what comes later may tell of what it is now
             put += 1
         for name in self._stored.keys() - found.keys():
             self._store.remove(name)
             del self._stored[name]
         return put
+
+    def _put(self, name: str, state: _State) -> bool:
+        """Puts a file as it was when it had that state, False if it has none.
+
+        Through a link of its own: in the meantime another file may be renamed
+        to its name, such as the next `config.json`.
+        """
+        if self.stopped.is_set():
+            raise InterruptedError(f"{name} is not written")
+        with tempfile.TemporaryDirectory(dir=self._folder.parent) as folder:
+            link = Path(folder) / "file"
+            try:
+                os.link(self._folder / name, link)
+            except FileNotFoundError:
+                return False  # removed, as old checkpoints are
+            if _state_of(link) != state:
+                return False
+            self._store.put(str(link), name)
+        self._stored[name] = state
+        return True
 
     def _scan(self) -> Iterator[tuple[str, _State]]:
         for parent, folders, names in os.walk(self._folder):
@@ -115,6 +142,33 @@ def _is_whole(name: str) -> bool:
         or last.startswith(_TEMPORARY_STATE)
         or any(part.endswith(_TEMPORARY_FOLDER) for part in (*folders, last))
     )
+
+
+def _is_graph(name: str) -> bool:
+    return os.path.basename(name) == _GRAPH
+
+
+def _order(
+    found: Mapping[str, _State],
+) -> Callable[[str], tuple[int, bool, str]]:
+    """Returns the key of a name by which files are put: as they were written.
+
+    A SavedModel's graph, without which it is none, comes after all of it.
+    """
+
+    def key(name: str) -> tuple[int, bool, str]:
+        modified = found[name].modified
+        if _is_graph(name):
+            folder = name.removesuffix(_GRAPH)
+            modified = max(
+                state.modified
+                for other, state in found.items()
+                if (other.startswith(folder) and not _is_graph(other))
+                or other == name
+            )
+        return modified, _is_graph(name), name
+
+    return key
 
 
 def _state_of(path: Path) -> _State:

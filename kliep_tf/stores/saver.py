@@ -11,6 +11,7 @@ import types
 from collections.abc import Callable
 from pathlib import Path
 
+from kliep_tf import errors
 from kliep_tf.errors import RefusedError
 from kliep_tf.stores.lease import Lease
 from kliep_tf.stores.mirror import Mirror
@@ -70,10 +71,17 @@ class Saver:
         trace: types.TracebackType | None,
     ) -> None:
         self._ended.set()
-        for thread in self._threads:
-            if thread.is_alive():
-                thread.join()
-        lost = [reason for output in self._outputs if (reason := _end(output))]
+        lost = []
+        try:
+            for thread in self._threads:
+                if thread.is_alive():
+                    thread.join()
+        except KeyboardInterrupt:  # by who does not want to wait
+            for output in self._outputs:
+                output.mirror.stopped.set()
+        for output in self._outputs:
+            if reason := _end(output):
+                lost.append(reason)
         if lost:
             raise RefusedError("; ".join(lost)) from error
 
@@ -81,10 +89,9 @@ class Saver:
         try:
             output.lease.renew()
         except RefusedError:  # told at the end, which is now
-            self._ended.set()
-            # A signal, unlike `interrupt_main`, wakes what waits.
-            main = threading.main_thread().ident
-            signal.pthread_kill(main, signal.SIGINT)  # type: ignore[arg-type]
+            if not self._ended.is_set():
+                self._ended.set()
+                _interrupt()
 
     def _push(self, output: Output) -> None:
         output.mirror.push(at_rest=False)
@@ -94,7 +101,7 @@ class Saver:
             for output in tuple(self._outputs):
                 try:
                     do(output)
-                except OSError as error:
+                except Exception as error:
                     print(
                         f"{output.address}: not written: {error}; tried again "
                         f"in {_SECONDS:.0f} s",
@@ -103,14 +110,24 @@ class Saver:
                     )
 
 
+def _interrupt() -> None:
+    """Ends the program as Ctrl-C does, or as SIGTERM where that is ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        if callable(signal.getsignal(number)):
+            # Unlike `interrupt_main`, it wakes what waits.
+            main = threading.main_thread().ident
+            signal.pthread_kill(main, number)  # type: ignore[arg-type]
+            return
+
+
 def _end(output: Output) -> str:
     """Puts what is left; returns what is to be said of a failure, or ""."""
     try:
         output.lease.renew()
         put = output.mirror.push()
-    except (OSError, RefusedError) as reason:
-        return _lost(output, str(reason))
-    except KeyboardInterrupt:  # a second one, by who does not want to wait
+    except Exception as reason:
+        return _lost(output, errors.reason_of(reason))
+    except KeyboardInterrupt:
         return _lost(output, "interrupted before it was written")
     finally:
         with contextlib.suppress(OSError):  # it ends by itself

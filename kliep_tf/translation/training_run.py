@@ -199,7 +199,7 @@ def _write_constants(
 ) -> None:
     with tf.summary.create_file_writer(directory).as_default():
         board.write_command(shown.program, shown.config)
-        board.write_config(dataclasses.asdict(shown.config))
+        board.write_config(runs.arguments_of(shown.config))
         board.write_hyperparameters(
             shown.run_name,
             shown.config,

@@ -1,9 +1,7 @@
 """Programs whose flags name folders of stores, run as `cli.run` runs them."""
 
-import copy
 import dataclasses
 import json
-import pickle
 import re
 import sys
 import threading
@@ -14,7 +12,7 @@ import pytest
 from kliep_tf import cli, errors, runs
 from kliep_tf.errors import UserError
 from kliep_tf.stores import configs, saver
-from kliep_tf.stores.configs import LocalPath, address_of
+from kliep_tf.stores.configs import address_of
 from kliep_tf.stores.folders import open_folder
 from kliep_tf.stores.lease import FILE, Lease
 
@@ -137,9 +135,7 @@ def test_what_is_finished_is_put_now_and_then(address, monkeypatch):
 def test_an_address_is_found_to_be_in_use(address, monkeypatch, capsys):
     other = Lease(address, open_folder(address))
     other.take()
-    with monkeypatch.context() as patch:
-        patch.setattr("kliep_tf.stores.lease.os.getpid", lambda: 1)
-        status = run(monkeypatch, f"--output_dir={address}")
+    status = run(monkeypatch, f"--output_dir={address}")
     assert status == errors.SYSTEM_STATUS
     assert f"error: {address}: in use by" in capsys.readouterr().err
     assert content(address).keys() == {FILE}
@@ -231,15 +227,86 @@ def test_a_function_called_without_a_mirror_refuses_an_address(address):
         cli.check(CountConfig(address))
 
 
-def test_a_path_knows_its_address_after_every_kind_of_copy():
-    path = LocalPath("/tmp/a", "gs://bucket/a")
-    for same in (
-        copy.deepcopy(path),
-        pickle.loads(pickle.dumps(path)),
-        dataclasses.asdict(CountConfig(path))["output_dir"],
-    ):
-        assert same == "/tmp/a" and same.address == "gs://bucket/a"
-    assert address_of(path) == "gs://bucket/a"
-    assert address_of("/tmp/a") == "/tmp/a"
-    text = cli.command_text("count", CountConfig(path))
-    assert text.endswith("--output_dir=gs://bucket/a")
+def test_paths_here_are_known_by_their_addresses(address):
+    with configs.local(CountConfig(f"{address}/run")) as here:
+        inside = f"{here.output_dir}/weights"
+        assert address_of(inside) == f"{address}/run/weights"
+        assert address_of(f"{here.output_dir}2") == f"{here.output_dir}2"
+        found = runs.arguments_of(dataclasses.replace(here, start_dir=inside))
+        assert found["output_dir"] == f"{address}/run"
+        assert found["start_dir"] == f"{address}/run/weights"
+        text = cli.command_text("count", here)
+        assert text.endswith(f"--output_dir={address}/run")
+    assert address_of(inside) == inside
+
+
+def test_an_impatient_end_empties_nothing(address, monkeypatch):
+    run(monkeypatch, f"--output_dir={address}")
+    before = content(address)
+
+    class Impatient(threading.Thread):
+        def join(self, timeout=None):
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(saver.threading, "Thread", Impatient)
+    status = run(monkeypatch, f"--output_dir={address}")
+    assert status == 0  # nothing was left to be put
+    assert content(address) == before
+
+
+@pytest.mark.parametrize("name", ["a/../b", "."])
+def test_addresses_lead_straight_to_a_folder(
+    address, monkeypatch, capsys, name
+):
+    words = f"--output_dir={address}/{name}"
+    assert run(monkeypatch, words) == errors.USER_STATUS
+    assert "expected an address without . and .." in capsys.readouterr().err
+
+
+def test_blanks_before_an_address_are_told():
+    words = ["count", "--output_dir= gs://bucket/a"]
+    with pytest.raises(UserError, match=r"--output_dir= gs://bucket/a: expec"):
+        cli.parse(CountConfig, words)
+
+
+@dataclasses.dataclass(frozen=True)
+class EitherConfig:
+    """Uses weights, or makes them."""
+
+    weights_dir: str = cli.flag("where", mirrored="either")
+
+
+def test_what_is_there_is_shared_and_what_is_missing_is_made(address):
+    config = EitherConfig(address)
+    with configs.local(config) as here:
+        count(CountConfig(here.weights_dir))
+        # Nobody else makes them now.
+        with pytest.raises(errors.RefusedError), configs.local(config):
+            pass
+    with configs.local(config) as here, configs.local(config) as there:
+        for path in (here.weights_dir, there.weights_dir):
+            assert Path(path, "number-3").read_text() == "3"
+
+
+@dataclasses.dataclass(frozen=True)
+class ReadingConfig:
+    """Reads a run, and writes into it where no other place is named."""
+
+    run_dir: str = cli.flag(
+        "which",
+        mirrored=lambda config: "input" if config.output_dir else "output",
+    )
+    output_dir: str = cli.flag("where", default="", mirrored="output")
+
+
+def test_a_run_that_goes_on_is_read(address):
+    run_dir = f"{address}/run"
+    Lease(run_dir, open_folder(run_dir)).take()
+    with configs.local(ReadingConfig(run_dir, f"{address}/other")):
+        pass
+    for output_dir in ("", f"{run_dir}/inside"):
+        with (
+            pytest.raises(errors.RefusedError),
+            configs.local(ReadingConfig(run_dir, output_dir)),
+        ):
+            pass

@@ -1,6 +1,7 @@
 """A folder of a store, as a dictionary of files would behave."""
 
 import pytest
+import tensorflow as tf
 
 from kliep_tf.errors import UserError
 from kliep_tf.stores.folders import open_folder, scheme_of
@@ -69,3 +70,17 @@ def test_scheme_of_an_address(path, scheme):
 def test_unknown_stores_are_one_line():
     with pytest.raises(UserError, match=r"ftp://a: expected .* gs:// or s3://"):
         open_folder("ftp://a")
+
+
+def test_a_store_that_does_not_answer_is_not_empty(monkeypatch):
+    gfile = tf.io.gfile
+
+    def fail(path):
+        raise tf.errors.UnavailableError(None, None, "503")
+
+    monkeypatch.setattr(gfile, "stat", fail)
+    folder = open_folder("gs://bucket/run")
+    with pytest.raises(OSError, match="503"):
+        folder.names()
+    with pytest.raises(OSError, match="503"):
+        folder.is_file()

@@ -84,6 +84,25 @@ def test_a_lease_ends_where_nobody_renews_it(make, clock):
         make("three").take()
 
 
+def test_a_lease_that_was_taken_and_given_back_is_lost(make, clock):
+    first, second = make("one"), make("two")
+    first.take()
+    clock.seconds += lease.SECONDS + 1
+    second.take()
+    second.leave()
+    with pytest.raises(RefusedError, match="another process has been at work"):
+        first.renew()
+
+
+def test_who_is_interrupted_while_it_takes_a_lease_leaves_none(make, folder):
+    def interrupt(seconds):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make("one", sleep=interrupt).take()
+    assert folder.names() == []
+
+
 def test_of_two_that_begin_together_one_goes_on(make):
     second = make("two")
     first = make("one", sleep=lambda seconds: second.take())
@@ -99,9 +118,13 @@ def test_a_process_of_this_machine_that_is_gone_leaves_no_lease(make, folder):
         os._exit(0)
     os.waitpid(child, 0)
     found = {"id": "a", "host": "one", "process": child, "renewed": 1e9}
-    folder.write(lease.FILE, json.dumps(found).encode())
-    with pytest.raises(RefusedError):
-        make("two").take()
+    # Another machine of that name, such as a container of the same host.
+    for machine in ("another", lease._machine()):
+        text = json.dumps({**found, "machine": machine})
+        folder.write(lease.FILE, text.encode())
+        if machine == "another":
+            with pytest.raises(RefusedError):
+                make("one").take()
     make("one").take()
 
 

@@ -119,3 +119,87 @@ def test_a_missing_folder_is_none_here_either(store, folder):
     assert Mirror(store, folder).pull() == 0
     assert not folder.exists()
     assert Mirror(store, folder).push() == 0
+
+
+def test_a_file_that_changes_ends_the_round(store, folder):
+    write(folder, "ckpt-1.data", "checkpoint", content=b"names ckpt-1")
+    put = store.put
+
+    def save_meanwhile(path, name):
+        put(path, name)
+        if name == "ckpt-1.data":
+            write(folder, "ckpt-2.data", "checkpoint", content=b"names ckpt-2")
+            (folder / "old").unlink(missing_ok=True)
+
+    write(folder, "old")
+    mirror = Mirror(store, folder)
+    mirror.push()
+    for name in store.names():
+        store.remove(name)
+    mirror = Mirror(store, folder)
+    store.put = save_meanwhile
+    mirror.push(at_rest=False)
+    # "checkpoint" waits: it names a file that is not there yet.
+    assert set(store.names()) <= {"ckpt-1.data", "old"}
+    mirror.push(at_rest=False)
+    assert store.read("checkpoint") == b"names ckpt-2"
+    assert {"ckpt-1.data", "ckpt-2.data"} <= set(store.names())
+
+
+def test_nothing_is_removed_while_something_waits(store, folder):
+    write(folder, "ckpt-1", "checkpoint")
+    mirror = Mirror(store, folder)
+    mirror.push()
+    (folder / "ckpt-1").unlink()
+    write(folder, "ckpt-2", "checkpoint", content=b"22")
+    os.utime(folder / "checkpoint", (4e9, 4e9))  # after the call began
+    mirror.push(at_rest=False)
+    assert store.names() == ["checkpoint", "ckpt-1", "ckpt-2"]
+    assert store.read("checkpoint") == b"1"
+    mirror.push()
+    assert store.names() == ["checkpoint", "ckpt-2"]
+
+
+def test_a_graph_comes_last_of_its_saved_model(store, folder):
+    write(folder, "m/saved_model.pb", "m/variables/v", "m/assets/a", "after")
+    mirror = Mirror(store, folder)
+    mirror.push()
+    assert store.put_names == [
+        "m/variables/v",
+        "m/assets/a",
+        "m/saved_model.pb",
+        "after",
+    ]
+    # Made anew, it is none until all of it is there.
+    write(folder, "m/saved_model.pb", "m/variables/v", content=b"22")
+    put = store.put
+
+    def look(path, name):
+        assert name == "m/saved_model.pb" or "m/saved_model.pb" not in (
+            store.names()
+        )
+        put(path, name)
+
+    store.put = look
+    assert mirror.push() == 2
+    assert store.read("m/saved_model.pb") == b"22"
+
+
+def test_a_folder_that_is_gone_empties_nothing(store, folder):
+    write(folder, "a")
+    mirror = Mirror(store, folder)
+    mirror.push()
+    (folder / "a").unlink()
+    folder.rmdir()
+    with pytest.raises(FileNotFoundError):
+        mirror.push()
+    assert store.names() == ["a"]
+
+
+def test_who_was_stopped_puts_nothing(store, folder):
+    write(folder, "a")
+    mirror = Mirror(store, folder)
+    mirror.stopped.set()
+    with pytest.raises(OSError, match="a is not written"):
+        mirror.push()
+    assert store.names() == []
