@@ -29,6 +29,7 @@ _SHORT = {
     "building": "build.",
     "sidewalk": "walk",
 }
+_PANEL = -2.0, 102.0  # per cent, the most that a panel of a plot shows
 
 
 def measures_table(numbers: Numbers, measures: Mapping[str, str]) -> Table:
@@ -144,6 +145,8 @@ def draw_measures(numbers: Numbers, measures: Mapping[str, str]) -> bytes:
         for axis, (key, title) in zip(axes, measures.items(), strict=True):
             for height, row in enumerate(rows):
                 _draw_row(axis, height, numbers[row][key])
+            # An interval of two seeds may lead far beyond what there can be.
+            axis.set_xlim(*np.clip(axis.get_xlim(), *_PANEL))
             axis.set_title(title)
             axis.set_xlabel("per cent")
         axes[0].set_yticks(range(len(rows)), rows)

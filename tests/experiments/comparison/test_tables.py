@@ -61,3 +61,14 @@ def test_a_panel_for_each_measure_stands_beside_the_others():
     )
     assert wide[0] > 1.5 * narrow[0]
     assert wide[1] == narrow[1]
+
+
+def test_no_interval_leads_a_panel_beyond_what_there_can_be(monkeypatch):
+    figures = []
+    monkeypatch.setattr(tables, "to_png", figures.append)
+    # Of two seeds 60 points apart Student's interval has a half width of 381.
+    measures = {"apart": [0.2, 0.8], "near": [0.5, 0.52]}
+    tables.draw_measures({"row": measures}, {"apart": "", "near": ""})
+    apart, near = (axes.get_xlim() for axes in figures[0].axes)
+    assert apart == (-2, 102)
+    assert 30 < near[0] < 50 and 52 < near[1] < 72
