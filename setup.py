@@ -70,6 +70,9 @@ EXTRAS = {
         "densratio==0.4.0",
         "adapt==0.4.5",
         "cityscapesscripts==2.3.0",
+        # A store in memory, beside TensorFlow's; s3fs, of the extra s3, is
+        # another one of its kind.
+        "fsspec>=2026.2,<2027",
         # Two cores: two processes, each with files of its own.
         "pytest-xdist>=3.6,<4",
         # Minor releases of ruff may format differently.

@@ -1,20 +1,13 @@
 """Two stores in the memory of the process: TensorFlow's and fsspec's."""
 
-import importlib.util
-
 import pytest
 import tensorflow as tf
 
 from kliep_tf.stores import lease
 from kliep_tf.stores.folders import open_folder
 
-NEEDS_FSSPEC = pytest.mark.skipif(
-    importlib.util.find_spec("fsspec") is None,
-    reason="needs fsspec, of the extra [s3]",
-)
 
-
-@pytest.fixture(params=["ram", pytest.param("memory", marks=NEEDS_FSSPEC)])
+@pytest.fixture(params=["ram", "memory"])
 def address(request):
     """The address of a folder that is not there yet."""
     bucket = f"{request.param}://bucket"
