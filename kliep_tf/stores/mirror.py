@@ -86,8 +86,9 @@ class Mirror:
         ]
         # A SavedModel of old and new files would look whole.
         for name in changed:
-            if self._stored.pop(name, None) and _is_graph(name):
+            if _is_graph(name) and name in self._stored:
                 self._store.remove(name)
+                del self._stored[name]
         put = 0
         for name in sorted(changed, key=_order(found)):
             state = found[name]

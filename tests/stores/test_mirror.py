@@ -203,3 +203,15 @@ def test_who_was_stopped_puts_nothing(store, folder):
     with pytest.raises(OSError, match="a is not written"):
         mirror.push()
     assert store.names() == []
+
+
+def test_what_changes_and_then_goes_is_removed_there_too(store, folder):
+    write(folder, "partial.npz")
+    mirror = Mirror(store, folder)
+    mirror.push()
+    write(folder, "partial.npz", content=b"22")
+    os.utime(folder / "partial.npz", (4e9, 4e9))  # after the call began
+    mirror.push(at_rest=False)
+    (folder / "partial.npz").unlink()
+    mirror.push()
+    assert store.names() == []
