@@ -46,7 +46,8 @@ from kliep_tf.startup import (
     settle_keras,
     tell_early_interrupts,
 )
-from kliep_tf.stores import configs as stores
+from kliep_tf.stores.addresses import address_of
+from kliep_tf.stores.configs import local
 
 __all__ = [
     "MAX_ADAM_RATE",
@@ -85,7 +86,7 @@ def run(main: Callable[[Any], object], config_class: type) -> NoReturn:
         if {"--help", "-help", "-h", "--helpfull"} & set(argv):
             _print_help(main, config_class, argv)
         else:
-            with stores.local(parse(config_class, argv)) as config:
+            with local(parse(config_class, argv)) as config:
                 main(config)
     except UserError as error:
         _end(str(error), error.exit_status)
@@ -160,7 +161,7 @@ def command_text(program: str, config: Any) -> str:
     for field in dataclasses.fields(config):
         value = getattr(config, field.name)
         if value != field.default:
-            words.append(_as_word(field.name, stores.address_of(value)))
+            words.append(_as_word(field.name, address_of(value)))
     return " \\\n    ".join(words)
 
 

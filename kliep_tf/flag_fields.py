@@ -14,7 +14,7 @@ from collections.abc import Callable, Collection
 from typing import Any, TypeVar
 
 from kliep_tf.errors import UserError
-from kliep_tf.stores.folders import FSSPEC_SCHEMES, TENSORFLOW_SCHEMES
+from kliep_tf.stores.addresses import FSSPEC_SCHEMES, TENSORFLOW_SCHEMES
 
 # Keras's generators take 32 bits, and each network of a model has its own.
 MAX_SEED = 2**30 - 1

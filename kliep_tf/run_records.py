@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from kliep_tf import __version__
-from kliep_tf.json_files import Maybe, read_json
-from kliep_tf.stores.configs import address_of
+from kliep_tf.json_files import Maybe, parse_json
+from kliep_tf.stores.addresses import address_of
 
 CONFIG = "config.json"
 WHOLE = "output"  # the part that is all of a directory
@@ -84,12 +84,22 @@ def read_records(directory: Path) -> dict[str, dict]:
     Raises:
         DataError: config.json holds something else.
     """
+    path = directory / CONFIG
     try:
-        found = read_json(
-            directory / CONFIG, "the record of a run", _RECORDS, allow_nan=True
-        )
+        return parse_records(path.read_bytes(), str(path))
     except FileNotFoundError:
         return {}
+
+
+def parse_records(content: bytes, where: str) -> dict[str, dict]:
+    """Returns the records that a config.json holds; `where` is its name.
+
+    Raises:
+        DataError: it holds something else.
+    """
+    found = parse_json(
+        content, where, "the record of a run", _RECORDS, allow_nan=True
+    )
     return found["parts"]
 
 

@@ -13,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf import cli, fingerprints
-from kliep_tf.data import records
+from kliep_tf.data import files, records
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.data.index import build_index
 from kliep_tf.data.pipeline import make_image_dataset
@@ -221,3 +221,13 @@ def test_what_is_wrong_in_a_store_is_one_line(stored):
     tf.io.gfile.remove(path)
     with pytest.raises(FileNotFoundError):
         build_index([path])
+
+
+def test_a_store_that_does_not_answer_is_not_taken_for_empty(monkeypatch):
+    def fail(path):
+        raise tf.errors.UnavailableError(None, None, "503")
+
+    monkeypatch.setattr(tf.io.gfile, "stat", fail)
+    for ask in (files.is_folder, files.is_file, files.files_under):
+        with pytest.raises(OSError, match="503"):
+            ask("gs://bucket/records")

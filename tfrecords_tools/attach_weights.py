@@ -22,7 +22,7 @@ from kliep_tf.data.files import is_address
 from kliep_tf.errors import UserError
 from kliep_tf.progress import ProgressBar
 from kliep_tf.shard_runners import LOCAL, RunnerFlags, check_runner, run_on_beam
-from kliep_tf.stores.configs import address_of
+from kliep_tf.stores.addresses import address_of
 from tfrecords_tools.weighted_shards import copy_apart, copy_with_weights
 
 
@@ -119,23 +119,25 @@ def _output_dir(config: AttachWeightsConfig, input_dir: str) -> Path:
     Raises:
         UserError: it is where the records are, or must be given.
     """
-    if is_address(input_dir):
-        if not config.output_dir:
-            raise UserError(
-                f"--output_dir is missing: expected one for {config.records}"
-            )
-        if address_of(config.output_dir).rstrip("/") != input_dir:
-            return Path(config.output_dir)
-    else:
-        output_dir = Path(
-            config.output_dir or f"{os.path.abspath(input_dir)}_weighted"
+    stored = is_address(input_dir)
+    if stored and not config.output_dir:
+        raise UserError(
+            f"--output_dir is missing: expected one for {config.records}"
         )
-        if output_dir.resolve() != Path(input_dir).resolve():
-            return output_dir
-    raise UserError(
-        f"--output_dir={config.output_dir}: expected another directory than "
-        "that of the records, which are not overwritten"
+    output_dir = Path(
+        config.output_dir or f"{os.path.abspath(input_dir)}_weighted"
     )
+    same = (
+        address_of(config.output_dir) == input_dir
+        if stored
+        else output_dir.resolve() == Path(input_dir).resolve()
+    )
+    if same:
+        raise UserError(
+            f"--output_dir={output_dir}: expected another directory than that "
+            "of the records, which are not overwritten"
+        )
+    return output_dir
 
 
 def _only_split(shards: Sequence[str], config: AttachWeightsConfig) -> str:

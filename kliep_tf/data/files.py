@@ -7,10 +7,15 @@ asked: it is slower to open a file, and workers do without it.
 import contextlib
 import glob
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import BinaryIO, NamedTuple
 
-from kliep_tf.stores.folders import scheme_of, tensorflow_files
+from kliep_tf.stores.addresses import scheme_of
+from kliep_tf.stores.folders import (
+    open_folder,
+    status_in_store,
+    tensorflow_files,
+)
 
 
 class Status(NamedTuple):
@@ -69,16 +74,15 @@ def is_folder(path: str | os.PathLike) -> bool:
     """Whether a folder of that name is there."""
     if not is_address(path):
         return os.path.isdir(path)
-    with tensorflow_files() as gfile:
-        return gfile.isdir(path)
+    found = status_in_store(path)
+    return found is not None and found.is_directory
 
 
 def is_file(path: str | os.PathLike) -> bool:
     """Whether a file of that name is there."""
     if not is_address(path):
         return os.path.isfile(path)
-    with tensorflow_files() as gfile:
-        return gfile.exists(path) and not gfile.isdir(path)
+    return open_folder(os.fspath(path)).is_file()
 
 
 def find(pattern: str) -> list[str]:
@@ -105,15 +109,11 @@ def files_under(folder: str | os.PathLike) -> list[str]:
     """Returns all files of a folder and its folders; none if there is none."""
     folder = os.fspath(folder)
     if not is_address(folder):
-        # A link to nothing is no file.
-        return [*filter(os.path.isfile, _joined(os.walk(folder)))]
-    with tensorflow_files() as gfile:
-        return _joined(gfile.walk(folder))
-
-
-def _joined(walked: Iterable[tuple[str, list[str], list[str]]]) -> list[str]:
-    return [
-        os.path.join(parent, name)
-        for parent, _, names in walked
-        for name in names
-    ]
+        paths = (
+            os.path.join(parent, name)
+            for parent, _, names in os.walk(folder)
+            for name in names
+        )
+        return [*filter(os.path.isfile, paths)]  # a link to nothing is none
+    names = open_folder(folder.rstrip("/")).names()
+    return [os.path.join(folder, name) for name in names]

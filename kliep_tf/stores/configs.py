@@ -14,34 +14,18 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from kliep_tf.errors import UserError
+from kliep_tf.run_records import CONFIG, parse_records
 from kliep_tf.scratch import scratch_folder
 from kliep_tf.stores import lease
-from kliep_tf.stores.folders import Folder, open_folder, scheme_of
+from kliep_tf.stores.addresses import scheme_of, standing_for
+from kliep_tf.stores.folders import Folder, open_folder
 from kliep_tf.stores.lease import Lease
 from kliep_tf.stores.mirror import Mirror
 from kliep_tf.stores.saver import Output, Saver
 
 # EITHER is an input that the program makes where it is not there yet.
 INPUT, OUTPUT, EITHER = "input", "output", "either"
-CONFIG = "config.json"  # of every output: see `kliep_tf.runs`
 _PREFIX = "kliep_tf_store_"
-
-
-# Of the folders that stand for addresses now; see `address_of`.
-_addresses_of_folders: dict[str, str] = {}
-
-
-def address_of(value: Any) -> Any:
-    """Returns the address that a path here stands for; others as they are.
-
-    It is what reports and records say: the folder here is gone at the end.
-    """
-    if isinstance(value, str):
-        for folder in sorted(_addresses_of_folders, key=len, reverse=True):
-            if value == folder or value.startswith(f"{folder}/"):
-                inside = value.removeprefix(folder)
-                return _addresses_of_folders[folder] + inside
-    return value
 
 
 @contextlib.contextmanager
@@ -71,15 +55,13 @@ def local(config: Any) -> Iterator[Any]:
             for field in dataclasses.fields(config)
             if (address := _address(field, config)) is not None
         }
-        with _saying(folders), _mirrored(kinds, folders):
-            _addresses_of_folders.update(
-                {folder: address for address, folder in folders.items()}
-            )
-            try:
-                yield dataclasses.replace(config, **paths)
-            finally:
-                for folder in folders.values():
-                    del _addresses_of_folders[folder]
+        addresses = {folder: address for address, folder in folders.items()}
+        with (
+            _saying(folders),
+            _mirrored(kinds, folders),
+            standing_for(addresses),
+        ):
+            yield dataclasses.replace(config, **paths)
 
 
 def _address(field: dataclasses.Field, config: Any) -> str | None:
@@ -174,7 +156,8 @@ def _is_complete(store: Folder) -> bool:
     record = store.read(CONFIG)
     if record is None:
         return bool({*store.names()} - {lease.FILE})
-    return b'"incomplete"' not in record
+    parts = parse_records(record, CONFIG).values()
+    return all(part.get("status") == "complete" for part in parts)
 
 
 @contextlib.contextmanager

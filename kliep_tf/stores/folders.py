@@ -7,18 +7,15 @@ them is done on a disk (`kliep_tf.stores.mirror`).
 
 import contextlib
 import os
-import re
 from collections.abc import Iterator
 from typing import Any, Protocol
 
 from kliep_tf.errors import UserError, one_line
-
-# Of an address, such as gs://bucket/records.
-_ADDRESS = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://")
-# Google's store and, for tests, the memory of the process.
-TENSORFLOW_SCHEMES = ("gs", "ram")
-# By fsspec, and the package that it asks. The second is for tests.
-FSSPEC_SCHEMES = {"s3": "s3fs", "memory": "fsspec"}
+from kliep_tf.stores.addresses import (
+    FSSPEC_SCHEMES,
+    TENSORFLOW_SCHEMES,
+    scheme_of,
+)
 
 
 class Folder(Protocol):
@@ -46,12 +43,6 @@ class Folder(Protocol):
         """Writes a small file."""
 
 
-def scheme_of(path: str | os.PathLike) -> str:
-    """Returns "gs" of gs://bucket/a, "" of a path of this machine."""
-    match = _ADDRESS.match(os.fspath(path))
-    return match[1].lower() if match else ""
-
-
 @contextlib.contextmanager
 def tensorflow_files() -> Iterator[Any]:
     """Gives `tf.io.gfile`, whose errors become Python's."""
@@ -63,6 +54,16 @@ def tensorflow_files() -> Iterator[Any]:
         raise FileNotFoundError(one_line(error.message)) from error
     except tf.errors.OpError as error:
         raise OSError(one_line(error.message)) from error
+
+
+def status_in_store(address: str | os.PathLike) -> Any:
+    """Returns what `tf.io.gfile.stat` does, None of what is not there.
+
+    `gfile.isdir` would say of a store that does not answer that it is empty.
+    """
+    with contextlib.suppress(FileNotFoundError), tensorflow_files() as gfile:
+        return gfile.stat(address)
+    return None
 
 
 def open_folder(address: str) -> Folder:
@@ -87,10 +88,10 @@ class _TensorFlowFolder:
         self._address = address
 
     def names(self) -> list[str]:
+        found = status_in_store(self._address)
+        if found is None or not found.is_directory:
+            return []
         with tensorflow_files() as gfile:
-            found = self._stat(gfile, "")
-            if found is None or not found.is_directory:
-                return []
             return sorted(self._names_in(gfile, ""))
 
     def _names_in(self, gfile: Any, folder: str) -> Iterator[str]:
@@ -99,28 +100,15 @@ class _TensorFlowFolder:
             # A bucket tells folders by the slash at their end.
             is_folder = entry.endswith("/")
             if not is_folder and scheme_of(self._address) == "ram":
-                is_folder = self._stat(gfile, name).is_directory
+                is_folder = status_in_store(self._of(name)).is_directory
             if is_folder:
                 yield from self._names_in(gfile, name)
             elif entry:
                 yield name
 
-    def _stat(self, gfile: Any, name: str) -> Any:
-        """Returns what is known, None of what is not there.
-
-        `isdir` would say of a store that does not answer that it is empty.
-        """
-        import tensorflow as tf  # as in `tensorflow_files`
-
-        try:
-            return gfile.stat(self._of(name))
-        except tf.errors.NotFoundError:
-            return None
-
     def is_file(self) -> bool:
-        with tensorflow_files() as gfile:
-            found = self._stat(gfile, "")
-            return found is not None and not found.is_directory
+        found = status_in_store(self._address)
+        return found is not None and not found.is_directory
 
     def get(self, name: str, path: str) -> None:
         with tensorflow_files() as gfile:
@@ -163,7 +151,7 @@ class _TensorFlowFolder:
             gfile.remove(self._of(name))
 
     def _of(self, name: str) -> str:
-        return f"{self._address}/{name}" if name else self._address
+        return _inside(self._address, name)
 
 
 class _FsspecFolder:
@@ -220,7 +208,11 @@ class _FsspecFolder:
             self._system.pipe_file(self._of(name), content)
 
     def _of(self, name: str) -> str:
-        return f"{self._root}/{name}" if name else self._root
+        return _inside(self._root, name)
+
+
+def _inside(folder: str, name: str) -> str:
+    return f"{folder}/{name}" if name else folder
 
 
 @contextlib.contextmanager

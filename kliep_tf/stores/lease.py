@@ -139,10 +139,8 @@ def _has_ended(found: dict[str, Any]) -> bool:
         return False
     try:
         os.kill(found["process"], 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return False
+    except OSError as error:  # it may be another user's
+        return isinstance(error, ProcessLookupError)
     return False
 
 

@@ -94,9 +94,10 @@ class Mirror:
             state = found[name]
             if not at_rest and state.modified >= begin:
                 return put
-            if not self._put(name, state) and not at_rest:
+            if self._put(name, state):
+                put += 1
+            elif not at_rest:
                 return put  # what comes later may tell of what it is now
-            put += 1
         for name in self._stored.keys() - found.keys():
             self._store.remove(name)
             del self._stored[name]
@@ -164,8 +165,7 @@ def _order(
             modified = max(
                 state.modified
                 for other, state in found.items()
-                if (other.startswith(folder) and not _is_graph(other))
-                or other == name
+                if other.startswith(folder)
             )
         return modified, _is_graph(name), name
 

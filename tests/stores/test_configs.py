@@ -12,7 +12,7 @@ import pytest
 from kliep_tf import cli, errors, runs
 from kliep_tf.errors import UserError
 from kliep_tf.stores import configs, saver
-from kliep_tf.stores.configs import address_of
+from kliep_tf.stores.addresses import address_of
 from kliep_tf.stores.folders import open_folder
 from kliep_tf.stores.lease import FILE, Lease
 

@@ -4,7 +4,8 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.errors import UserError
-from kliep_tf.stores.folders import open_folder, scheme_of
+from kliep_tf.stores.addresses import scheme_of
+from kliep_tf.stores.folders import open_folder
 
 
 @pytest.fixture
