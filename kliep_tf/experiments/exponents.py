@@ -83,7 +83,7 @@ def make_jobs(
     ]
     names = [*(row.name for row in compared), _JUDGE]
     rows.require_own_names(names, "--methods")
-    jobs = rows.judgements(setting, compared, config.num_seeds)
+    jobs = rows.judgements(setting, compared, config.seeds)
     jobs[_JUDGE, 0] = recipes.validation(
         setting, setting.judge, "the judge on new frames of the target"
     )
@@ -125,7 +125,11 @@ def _sections(
         ),
         Section(
             "Every seed",
-            [tables.seeds_table(trained, measures, list(trained))],
+            [
+                tables.seeds_table(
+                    trained, measures, list(trained), config.seeds
+                )
+            ],
         ),
     ]
 

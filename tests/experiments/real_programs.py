@@ -90,10 +90,10 @@ def _run(jobs: Iterable[Job], root: Path, board: Board | None) -> None:
             board.ends(job, time.monotonic() - started, 0)
 
 
-def jobs_of(study, setting, num_seeds: int) -> list[Job]:
+def jobs_of(study, setting, seeds: Sequence[int]) -> list[Job]:
     """Returns all jobs of a table, makers first."""
-    scored = rows.segmentations(setting, study.rows, num_seeds)
-    judged = rows.judgements(setting, study.rows, num_seeds)
+    scored = rows.segmentations(setting, study.rows, seeds)
+    judged = rows.judgements(setting, study.rows, seeds)
     return in_order([*scored.values(), *judged.values()])
 
 

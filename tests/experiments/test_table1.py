@@ -38,7 +38,7 @@ def test_every_row_is_scored_whichever_programs_it_takes(
     config = table1.Table1Config(output_dir=str(tmp_path / "out"), **tiny_table)
     study, setting = make_study(config)
     cache = Path(config.cache_dir)
-    jobs = jobs_of(study, setting, num_seeds=1)
+    jobs = jobs_of(study, setting, seeds=[0])
     modules = collections.Counter(job.module for job in jobs)
     assert set(modules) == {*MODULES, ADAPT_SEGMENTER}
     # The row of both has the CycleGAN of the row without AdaptSegNet.
@@ -106,7 +106,7 @@ def test_given_translations_and_published_rows_join_the_table(
 
 def test_every_command_has_the_flags_of_its_program(common):
     config = table1.Table1Config(output_dir="x", **common)
-    jobs = jobs_of(*make_study(config), config.num_seeds)
+    jobs = jobs_of(*make_study(config), config.seeds)
     for job in jobs:
         parse_command(job, Path("cache"))
     assert {job.module for job in jobs} == MODULES
@@ -115,7 +115,7 @@ def test_every_command_has_the_flags_of_its_program(common):
 def test_the_judge_is_the_first_oracle(common):
     config = table1.Table1Config(output_dir="x", **common)
     study, setting = make_study(config)
-    scored = rows.segmentations(setting, study.rows, config.num_seeds)
+    scored = rows.segmentations(setting, study.rows, config.seeds)
     assert scored["oracle", 0].needs[0].digest == setting.judge.digest
     assert scored["oracle", 1].needs[0].digest != setting.judge.digest
 

@@ -19,7 +19,6 @@ from kliep_tf.segmentation.inference import (
 
 _NUM_FRAMES = 4
 _NUM_COLUMNS = 7  # of rows, in one picture
-_SHOWN_SEED = 0
 
 
 def picture_sections(
@@ -41,12 +40,13 @@ def picture_sections(
         val_scale: at which segmenters see validation images.
     """
     label = setting.watched.label
+    shown_seed = min(seed for _, seed in scored)
     translations = {
-        row.name: _pattern(rows.images_of(setting, row, _SHOWN_SEED), cache)
+        row.name: _pattern(rows.images_of(setting, row, shown_seed), cache)
         for row in rows.of_own_images(compared)
     }
     segmenters = {
-        row.name: scored[row.name, _SHOWN_SEED].flags["segmenter"]
+        row.name: scored[row.name, shown_seed].flags["segmenter"]
         for row in compared
     }
     models = {

@@ -161,7 +161,7 @@ def require_own_names(names: Iterable[str], flags: str) -> None:
 
 
 def judgements(
-    setting: Setting, rows: Sequence[Row], num_seeds: int
+    setting: Setting, rows: Sequence[Row], seeds: Sequence[int]
 ) -> dict[tuple[str, int], Job]:
     """Returns the judge's work by row and seed.
 
@@ -171,7 +171,7 @@ def judgements(
     jobs: dict[tuple[str, int], Job] = {}
     for row in of_own_images(rows):
         seen = set()
-        for seed in range(num_seeds):
+        for seed in seeds:
             images = images_of(setting, row, seed)
             job = recipes.judgement(setting, images, f"{row.name}, seed {seed}")
             if job.digest not in seen:
@@ -181,12 +181,12 @@ def judgements(
 
 
 def segmentations(
-    setting: Setting, rows: Sequence[Row], num_seeds: int
+    setting: Setting, rows: Sequence[Row], seeds: Sequence[int]
 ) -> dict[tuple[str, int], Job]:
     """Returns training and scoring of the segmenters by row and seed."""
     jobs = {}
     for row in rows:
-        for seed in range(num_seeds):
+        for seed in seeds:
             images = images_of(setting, row, seed)
             if row.adaptation:
                 trained = recipes.adaptation(

@@ -107,6 +107,10 @@ class SettingConfig:
         default=SKY_TO_VEGETATION.prediction,
     )
     num_seeds: int = cli.flag("trainings of each row", default=3)
+    first_seed: int = cli.flag(
+        "seed of the first training of each row; the others follow it",
+        default=0,
+    )
     parallel: int = cli.flag(
         "programs that run at once; they share the CPU cores",
         default=1,
@@ -131,6 +135,11 @@ class SettingConfig:
         affects_output=False,
     )
 
+    @property
+    def seeds(self) -> range:
+        """The seeds of each row's trainings."""
+        return range(self.first_seed, self.first_seed + self.num_seeds)
+
 
 def check_setting(config: SettingConfig) -> None:
     """Raises a UserError for a value out of its range."""
@@ -142,6 +151,11 @@ def check_setting(config: SettingConfig) -> None:
     if config.executor != "dask" and config.dask_scheduler:
         raise UserError("--dask_scheduler: expected --executor=dask too")
     cli.require_positive(config, "num_seeds", "parallel", "features_steps")
+    if not 0 <= config.first_seed <= cli.MAX_SEED - config.num_seeds:
+        raise UserError(
+            f"--first_seed={config.first_seed}: expected 0 to "
+            f"{cli.MAX_SEED - config.num_seeds}"
+        )
     if not 0 < config.val_scale < float("inf"):
         raise UserError(
             f"--val_scale={config.val_scale}: expected a number above 0"

@@ -71,8 +71,8 @@ class Study:
 
 def run_study(study: Study, setting: Setting, config: StudyConfig) -> None:
     """Runs what is missing and writes the report."""
-    scored = rows.segmentations(setting, study.rows, config.num_seeds)
-    judged = rows.judgements(setting, study.rows, config.num_seeds)
+    scored = rows.segmentations(setting, study.rows, config.seeds)
+    judged = rows.judgements(setting, study.rows, config.seeds)
     # Before the first job: a slip must not show after days.
     check_commands([*scored.values(), *judged.values()], setting.judge)
     reference, inputs = None, _given_images(study)

@@ -100,13 +100,16 @@ def _comparisons(
 
 
 def seeds_table(
-    numbers: Numbers, measures: Mapping[str, str], rows: Sequence[str]
+    numbers: Numbers,
+    measures: Mapping[str, str],
+    rows: Sequence[str],
+    seeds: Sequence[int],
 ) -> Table:
-    """Returns every seed's values of some rows."""
+    """Returns the values of some rows, a line a seed."""
     lines = []
     for row in rows:
         values = [numbers[row][key] for key in measures]
-        for seed, scores in enumerate(zip(*values, strict=True)):
+        for seed, *scores in zip(seeds, *values, strict=True):
             lines.append([row, str(seed), *map(_percent, scores)])
     return Table(["", "seed", *measures.values()], lines)
 

@@ -20,7 +20,7 @@ def every_job(config: table1.Table1Config) -> dict[str, list[Job]]:
     setting = make_setting(config)
     study = table1.make_study(config, setting)
     found: dict[str, list[Job]] = {}
-    for job in jobs_of(study, setting, config.num_seeds):
+    for job in jobs_of(study, setting, config.seeds):
         found.setdefault(job.module.rpartition(".")[2], []).append(job)
     return found
 
@@ -33,8 +33,8 @@ def test_validation_images_of_twice_the_size_are_seen_at_half(common):
     config = table1.Table1Config(output_dir="x", val_scale=0.5, **common)
     setting = make_setting(config)
     study = table1.make_study(config, setting)
-    scored = rows.segmentations(setting, study.rows, config.num_seeds)
-    judged = rows.judgements(setting, study.rows, config.num_seeds)
+    scored = rows.segmentations(setting, study.rows, config.seeds)
+    judged = rows.judgements(setting, study.rows, config.seeds)
     assert all(job.flags["scales"] == 0.5 for job in scored.values())
     # The judge sees the source's images as they are.
     assert not any("scales" in job.flags for job in judged.values())

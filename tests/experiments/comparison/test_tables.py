@@ -37,7 +37,7 @@ def test_differences_show_sign_interval_and_p():
 
 
 def test_every_seed_is_shown():
-    table = tables.seeds_table(NUMBERS, MEASURES, ["plain"])
+    table = tables.seeds_table(NUMBERS, MEASURES, ["plain"], [4, 5])
     assert table.rows == [
         ["plain", "0", "10.0", "90.0"],
         ["plain", "1", "20.0", "90.0"],
