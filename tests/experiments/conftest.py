@@ -97,8 +97,8 @@ def ran(tiny_table) -> list[Job]:
     config = table1.Table1Config(output_dir="x", **tiny_table)
     setting = make_setting(config)
     compared = table1.make_study(config, setting).rows
-    scored = rows.segmentations(setting, compared, 1)
-    judged = rows.judgements(setting, compared, 1)
+    scored = rows.segmentations(setting, compared, [0])
+    judged = rows.judgements(setting, compared, [0])
     wanted = [scored["both", 0], judged["weighted", 0]]
     run_here(wanted, Path(config.cache_dir))
     return in_order(wanted)

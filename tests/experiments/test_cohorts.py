@@ -21,8 +21,8 @@ def test_each_cohort_trains_on_its_third_and_translates_everything(
     config = cohorts.CohortsConfig(output_dir=str(tmp_path / "out"), **tiny)
     setting = make_setting(config)
     study = cohorts.make_study(config, setting)
-    scored = rows.segmentations(setting, study.rows, 1)
-    judged = rows.judgements(setting, study.rows, 1)
+    scored = rows.segmentations(setting, study.rows, [0])
+    judged = rows.judgements(setting, study.rows, [0])
     cache = Path(config.cache_dir)
     jobs = in_order([*scored.values(), *judged.values()])
     parsed = [(job.module, parse_command(job, cache)) for job in jobs]

@@ -52,7 +52,7 @@ def test_every_row_is_scored_whichever_programs_it_takes(
     scores = numbers["segmentation"]
     rows_shown = ["no adaptation", "weighted", "adapted", "both", "oracle"]
     assert list(scores) == rows_shown
-    scored = rows.segmentations(setting, study.rows, 1)
+    scored = rows.segmentations(setting, study.rows, [0])
     for (row, _), job in scored.items():
         expected = sky_iou(confusion_of(job, cache))
         assert scores[row]["sky"]["values"] == [pytest.approx(expected)]
@@ -85,12 +85,12 @@ def test_given_translations_and_published_rows_join_the_table(
         **tiny,
     )
     study, setting = make_study(config)
-    leave_scores(jobs_of(study, setting, 1), Path(config.cache_dir), like=ran)
+    leave_scores(jobs_of(study, setting, [0]), Path(config.cache_dir), like=ran)
     table1.table1(config)
     numbers = read_json(tmp_path / "out", "table1.json")
     scores = numbers["segmentation"]
     # The same images and seed: the same segmenter, trained once.
-    scored = rows.segmentations(setting, study.rows, 1)
+    scored = rows.segmentations(setting, study.rows, [0])
     assert scored["copied", 0].digest == scored["no adaptation", 0].digest
     assert scores["copied"] == scores["no adaptation"]
     assert numbers["reference"]["theirs"]["sky"]["values"] == [0.125]
@@ -118,6 +118,28 @@ def test_the_judge_is_the_first_oracle(common):
     scored = rows.segmentations(setting, study.rows, config.seeds)
     assert scored["oracle", 0].needs[0].digest == setting.judge.digest
     assert scored["oracle", 1].needs[0].digest != setting.judge.digest
+
+
+def test_seeds_that_ran_apart_are_those_of_one_run(common):
+    config = table1.Table1Config(output_dir="x", **common)
+
+    def scores(first: int, number: int) -> dict:
+        apart = dataclasses.replace(config, first_seed=first, num_seeds=number)
+        study, setting = make_study(apart)
+        found = rows.segmentations(setting, study.rows, apart.seeds)
+        return {key: job.digest for key, job in found.items()}
+
+    assert scores(0, 1) | scores(1, 2) == scores(0, 3)
+    assert {seed for _, seed in scores(1, 2)} == {1, 2}
+
+
+@pytest.mark.parametrize(
+    "change", [{"first_seed": -1}, {"first_seed": 2**30 - 2}]
+)
+def test_seeds_that_no_generator_takes_are_refused(common, change):
+    config = table1.Table1Config(output_dir="x", **common | change)
+    with pytest.raises(UserError, match=r"--first_seed=.*: expected 0 to"):
+        make_study(config)
 
 
 @pytest.mark.parametrize("flag", ["source_records", "val_records"])

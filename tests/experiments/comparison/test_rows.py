@@ -13,7 +13,7 @@ from tests.experiments.real_programs import SKY, VEGETATION
 
 def judged(setting, matrix, cache):
     """Returns the numbers of an untranslated row with this matrix."""
-    jobs = rows.judgements(setting, [rows.Row("source")], 1)
+    jobs = rows.judgements(setting, [rows.Row("source")], [0])
     directory = jobs["source", 0].output_dir(cache)
     directory.mkdir(parents=True)
     (directory / "report.json").write_text(

@@ -23,7 +23,7 @@ def scored(common, *texts: str, **flags) -> dict[str, Job]:
     config = Table1Config(**NO_METHODS, **common, rows=texts, **flags)
     setting = make_setting(config)
     study = table1.make_study(config, setting)
-    jobs = rows.segmentations(setting, study.rows, 1)
+    jobs = rows.segmentations(setting, study.rows, [0])
     return {row: job.flags["segmenter"].job for (row, _), job in jobs.items()}
 
 

@@ -37,11 +37,11 @@ def test_differences_show_sign_interval_and_p():
 
 
 def test_every_seed_is_shown():
-    table = tables.seeds_table(NUMBERS, MEASURES, ["plain"], [4, 5])
+    table = tables.seeds_table(NUMBERS, MEASURES, ["plain"], [4, 5, 6])
     assert table.rows == [
-        ["plain", "0", "10.0", "90.0"],
-        ["plain", "1", "20.0", "90.0"],
-        ["plain", "2", "30.0", "90.0"],
+        ["plain", "4", "10.0", "90.0"],
+        ["plain", "5", "20.0", "90.0"],
+        ["plain", "6", "30.0", "90.0"],
     ]
 
 
