@@ -83,7 +83,7 @@ def jobs_of(config, source, target) -> list[Job]:
     module = table1 if isinstance(config, Table1Config) else cohorts
     setting = make_setting(config)
     study = module.make_study(config, setting)
-    return all_jobs(study, setting, config.num_seeds)
+    return all_jobs(study, setting, config.seeds)
 
 
 @pytest.mark.parametrize("name", TABLES)
