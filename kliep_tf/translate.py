@@ -8,7 +8,7 @@ continues with the shards that are missing.
 
 import dataclasses
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,8 @@ from kliep_tf.worker_processes import map_in_workers
 PROGRAM = "kliep_tf.translate"
 # Of images for which the generator is made anew.
 _MAX_SIZES = 4
+_MAX_BATCH = 8
+_BATCH_PIXELS = _MAX_BATCH * 128 * 128
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,9 +72,11 @@ class TranslateConfig(RunnerFlags):
         read_as="weights",
         mirrored="input",
     )
-    batch_size: int = cli.flag(
-        "images of equal size translated at once",
-        default=1,
+    batch_size: int | None = cli.flag(
+        "images of equal size translated at once. By default up to eight "
+        "where all are of one small size (together no more than eight of "
+        "128x128), else 1",
+        default=None,
         minimum=1,
         affects_output=False,
     )
@@ -189,15 +193,29 @@ def _manner(config: TranslateConfig, index: RecordIndex) -> Manner:
         )
     # To trace each of many sizes would take longer than it saves; and on GPUs
     # a SavedModel is as fast as what is made of it.
-    sizes = set()
-    if not config.tile_height and not visible_gpus():
-        sizes = image_sizes(index)
+    sizes = set() if config.tile_height else image_sizes(index)
+    is_remade = not visible_gpus() and len(sizes) <= _MAX_SIZES
     return Manner(
-        batch_size=config.batch_size,
+        batch_size=config.batch_size or usual_batch_size(sizes),
         tile_height=config.tile_height,
         precision=config.precision,
-        sizes=frozenset(sizes if len(sizes) <= _MAX_SIZES else ()),
+        sizes=frozenset(sizes if is_remade else ()),
     )
+
+
+def usual_batch_size(sizes: Collection[tuple[int, int]]) -> int:
+    """Returns how many images are translated at once, unless somebody says.
+
+    Small images leave threads waiting for each other; of several sizes few
+    neighbours would be equal.
+
+    Args:
+        sizes: (height, width) of all images.
+    """
+    if len(sizes) != 1:
+        return 1
+    ((height, width),) = sizes
+    return min(max(_BATCH_PIXELS // (height * width), 1), _MAX_BATCH)
 
 
 def _weights(

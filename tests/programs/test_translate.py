@@ -13,7 +13,11 @@ from kliep_tf import runs
 from kliep_tf.data import records, weights
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 from kliep_tf.errors import UserError
-from kliep_tf.translate import TranslateConfig, translate
+from kliep_tf.translate import (
+    TranslateConfig,
+    translate,
+    usual_batch_size,
+)
 from tests import processes
 from tests.conftest import SIZE, respelled
 from tests.data.test_records import DEEPLAB_KEYS
@@ -101,6 +105,23 @@ def test_translation_is_what_the_saved_model_computes(
     # A batch is normalised by another kernel than a single image.
     difference = np.abs(found.numpy().astype(int) - expected[0].numpy())
     assert difference.max() <= 1
+
+
+@pytest.mark.parametrize(
+    ("sizes", "expected"),
+    [
+        ([(64, 64)], 8),
+        ([(128, 128)], 8),
+        ([(128, 256)], 4),
+        ([(256, 256)], 2),
+        ([(256, 512)], 1),
+        ([(1024, 2048)], 1),
+        ([(64, 64), (64, 128)], 1),
+        ([], 1),
+    ],
+)
+def test_so_many_images_are_translated_at_once(sizes, expected):
+    assert usual_batch_size(set(sizes)) == expected
 
 
 def test_tiles_make_the_same_images(
