@@ -15,18 +15,15 @@ import inspect
 import io
 import os
 import shlex
-import signal
 import sys
 import textwrap
-import threading
-import traceback
-import types
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 from absl import flags
 
-from kliep_tf import errors, flagfiles
+from kliep_tf import flagfiles
+from kliep_tf.endings import end, hear_signals
 from kliep_tf.errors import UserError
 from kliep_tf.flag_fields import (
     MAX_ADAM_RATE,
@@ -77,36 +74,18 @@ def run(main: Callable[[Any], object], config_class: type) -> NoReturn:
     """Parses the command line, calls `main(config)` and exits the process.
 
     What is no bug ends in one line on stderr, without a traceback; each kind
-    has its exit status (`kliep_tf.errors`). SIGTERM ends the program as Ctrl-C
-    does.
+    has its exit status (`kliep_tf.endings`).
     """
     argv = sys.argv
-    _hear_sigterm()
+    signals = hear_signals()
     try:
         if {"--help", "-help", "-h", "--helpfull"} & set(argv):
             _print_help(main, config_class, argv)
         else:
             with local(parse(config_class, argv)) as config:
                 main(config)
-    except UserError as error:
-        _end(str(error), error.exit_status)
-    except errors.Terminated:
-        _end(
-            "terminated; the same command again continues",
-            errors.TERMINATED_STATUS,
-        )
-    except KeyboardInterrupt:
-        _end(
-            "interrupted; the same command again continues",
-            errors.INTERRUPTED_STATUS,
-        )
-    except OSError as error:
-        # A full disk or a missing permission is no bug of ours, and its
-        # message already names the file.
-        _end(errors.describe_os_error(error), errors.status_of_os_error(error))
-    except Exception:
-        traceback.print_exc()
-        sys.exit(errors.BUG_STATUS)
+    except (Exception, KeyboardInterrupt) as error:
+        end(error, signals)
     sys.exit(0)
 
 
@@ -201,24 +180,6 @@ def _print_help(
         print(help_text(main, config_class), flush=True)
     except BrokenPipeError:  # `--help | head` has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _hear_sigterm() -> None:
-    """Turns the first SIGTERM into an exception; a second one kills."""
-
-    def end(number: int, frame: types.FrameType | None) -> NoReturn:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
-        raise errors.Terminated
-
-    # Whoever started the program may have it ignored.
-    default = signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
-    if default and threading.current_thread() is threading.main_thread():
-        signal.signal(signal.SIGTERM, end)
-
-
-def _end(message: str, status: int) -> NoReturn:
-    print(f"error: {message}", file=sys.stderr, flush=True)
-    sys.exit(status)
 
 
 def _with_added_flags(config_class: type, argv: Sequence[str]) -> type:

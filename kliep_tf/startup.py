@@ -220,9 +220,10 @@ def _left_out() -> Iterator[None]:
 @contextlib.contextmanager
 def _uninterrupted() -> Iterator[None]:
     """Lets a Ctrl-C wait for the end of the import, which it would abort."""
+    hears = signal.getsignal(signal.SIGINT)
     if (
         threading.current_thread() is not threading.main_thread()
-        or signal.getsignal(signal.SIGINT) is not signal.default_int_handler
+        or not callable(hears)
     ):
         yield
         return
@@ -231,9 +232,9 @@ def _uninterrupted() -> Iterator[None]:
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, hears)
     if came:
-        raise KeyboardInterrupt
+        hears(signal.SIGINT, None)
 
 
 @contextlib.contextmanager

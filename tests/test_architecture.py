@@ -19,6 +19,7 @@ SUBJECTS = ("density_ratio", "translation", "segmentation", "realism")
 FLOORS = {
     "": 0,  # kliep_tf itself: its version
     "errors": 0,
+    "endings": 0,
     "startup": 0,
     "flag_fields": 0,
     "flagfiles": 0,

@@ -177,24 +177,64 @@ def test_a_bug_keeps_its_traceback(monkeypatch, capsys):
     assert text.endswith("KeyError: 'forgotten'\n")
 
 
-def test_sigterm_ends_a_program_as_an_interrupt_does(monkeypatch, capsys):
+@pytest.fixture
+def signals_restored():
+    """Puts back what the test process itself does on signals."""
+    kinds = (signal.SIGINT, signal.SIGTERM)
+    before = [signal.getsignal(kind) for kind in kinds]
+    # What runs in the background has Ctrl-C ignored.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    yield
+    for kind, handler in zip(kinds, before, strict=True):
+        signal.signal(kind, handler)
+
+
+SIGNALS = [
+    (signal.SIGINT, 130, "interrupted"),
+    (signal.SIGTERM, 143, "terminated"),
+]
+
+
+@pytest.mark.parametrize(("kind", "status", "word"), SIGNALS)
+@pytest.mark.usefixtures("signals_restored")
+def test_signals_end_a_program_in_one_line(
+    monkeypatch, capsys, kind, status, word
+):
     cleaned = []
 
     def main(config):
         try:
-            os.kill(os.getpid(), signal.SIGTERM)
+            os.kill(os.getpid(), kind)
             time.sleep(60)
         finally:
             cleaned.append(True)
 
-    before = signal.getsignal(signal.SIGTERM)
-    try:
-        assert run_main(monkeypatch, main, "--records=x") == 143
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    assert run_main(monkeypatch, main, "--records=x") == status
     assert cleaned
     assert capsys.readouterr().err == (
-        "error: terminated; the same command again continues\n"
+        f"error: {word}; the same command again continues\n"
+    )
+
+
+@pytest.mark.parametrize("other", [RuntimeError, DataError])
+@pytest.mark.parametrize(("kind", "status", "word"), SIGNALS)
+@pytest.mark.usefixtures("signals_restored")
+def test_a_signal_counts_that_another_exception_hides(
+    monkeypatch, capsys, kind, status, word, other
+):
+    """As C++ does that calls Python back: it makes an exception of its own."""
+
+    def main(config):
+        try:
+            os.kill(os.getpid(), kind)
+            time.sleep(60)
+        except KeyboardInterrupt as error:
+            raise other(f"{type(error).__name__}: At: <frozen runpy>") from None
+
+    assert run_main(monkeypatch, main, "--records=x") == status
+    assert capsys.readouterr().err == (
+        f"error: {word}; the same command again continues\n"
     )
 
 
@@ -329,6 +369,19 @@ def test_size_with_an_absent_flag_is_refused():
     message = "--crop_height=None --crop_width=9: expected both above 0"
     with pytest.raises(UserError, match=message):
         cli.size_flags(Sizes(crop_width=9), "crop")
+
+
+@pytest.mark.usefixtures("signals_restored")
+def test_what_was_refused_after_a_signal_is_told(monkeypatch, capsys):
+    def main(config):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            raise OSError(errno.ENOSPC, "No space left on device", "/full")
+
+    assert run_main(monkeypatch, main, "--records=x") == 74
+    assert capsys.readouterr().err == "error: /full: No space left on device\n"
 
 
 def test_line_breaks_of_what_was_found_are_shown_in_one_line():

@@ -48,7 +48,7 @@ def count(config: CountConfig, at: dict | None = None) -> None:
 def run(monkeypatch, *words, main=count):
     """Runs a program to its end and returns its exit status."""
     monkeypatch.setattr(sys, "argv", ["count", *words])
-    monkeypatch.setattr(cli, "_hear_sigterm", lambda: None)
+    monkeypatch.setattr(cli, "hear_signals", list)
     with pytest.raises(SystemExit) as end:
         cli.run(main, CountConfig)
     return end.value.code
