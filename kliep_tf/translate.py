@@ -34,6 +34,7 @@ from kliep_tf.worker_processes import map_in_workers
 PROGRAM = "kliep_tf.translate"
 # Of images for which the generator is made anew.
 _MAX_SIZES = 4
+# Translated at once, of small images.
 _MAX_BATCH = 8
 _BATCH_PIXELS = _MAX_BATCH * 128 * 128
 
@@ -191,9 +192,9 @@ def _manner(config: TranslateConfig, index: RecordIndex) -> Manner:
             f"--tile_height={config.tile_height}: expected "
             f"--precision=float32, found {config.precision}"
         )
+    sizes = set() if config.tile_height else image_sizes(index)
     # To trace each of many sizes would take longer than it saves; and on GPUs
     # a SavedModel is as fast as what is made of it.
-    sizes = set() if config.tile_height else image_sizes(index)
     is_remade = not visible_gpus() and len(sizes) <= _MAX_SIZES
     return Manner(
         batch_size=config.batch_size or usual_batch_size(sizes),

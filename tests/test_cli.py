@@ -238,6 +238,19 @@ def test_a_signal_counts_that_another_exception_hides(
     )
 
 
+@pytest.mark.usefixtures("signals_restored")
+def test_what_was_refused_after_a_signal_is_told(monkeypatch, capsys):
+    def main(config):
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+        finally:
+            raise OSError(errno.ENOSPC, "No space left on device", "/full")
+
+    assert run_main(monkeypatch, main, "--records=x") == 74
+    assert capsys.readouterr().err == "error: /full: No space left on device\n"
+
+
 def test_help_names_every_flag_and_what_it_does(monkeypatch, capsys):
     assert run_main(monkeypatch, lambda config: None, "--help") == 0
     text = capsys.readouterr().out
@@ -369,19 +382,6 @@ def test_size_with_an_absent_flag_is_refused():
     message = "--crop_height=None --crop_width=9: expected both above 0"
     with pytest.raises(UserError, match=message):
         cli.size_flags(Sizes(crop_width=9), "crop")
-
-
-@pytest.mark.usefixtures("signals_restored")
-def test_what_was_refused_after_a_signal_is_told(monkeypatch, capsys):
-    def main(config):
-        try:
-            os.kill(os.getpid(), signal.SIGTERM)
-            time.sleep(60)
-        finally:
-            raise OSError(errno.ENOSPC, "No space left on device", "/full")
-
-    assert run_main(monkeypatch, main, "--records=x") == 74
-    assert capsys.readouterr().err == "error: /full: No space left on device\n"
 
 
 def test_line_breaks_of_what_was_found_are_shown_in_one_line():
