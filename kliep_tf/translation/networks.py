@@ -21,6 +21,8 @@ SIZE_MULTIPLE = 4
 GENERATOR_SIZES = ImageSizes(SIZE_MULTIPLE, least=2 * SIZE_MULTIPLE)
 # Below this the 70x70 discriminator has no output left.
 MIN_SIZE = 24
+# What a logit sees by layers of stride 2: 16, 34 or 70 pixels.
+MAX_DISCRIMINATOR_LAYERS = 3
 UPSAMPLINGS = ("transposed", "resize")
 # With fewer, what is cheap beside the products is so no longer.
 _MIN_WINOGRAD_CHANNELS = 128
@@ -72,17 +74,21 @@ def make_generator(
 def make_discriminator(
     *,
     filters: int = 64,
+    num_layers: int = 3,
     spectral_norm: bool = False,
     dtype: str = "float32",
     seed: int = 0,
     name: str = "discriminator",
 ) -> keras.Model:
-    """Returns a 70x70 PatchGAN of [N, H, W, 3] to logits [N, H', W', 1].
+    """Returns a PatchGAN of [N, H, W, 3] to logits [N, H', W', 1].
 
-    With the defaults it has 2,764,737 parameters.
+    With the defaults a logit sees 70x70 pixels, and there are 2,764,737
+    parameters (Isola et al. 2017, appendix 6.1.2).
 
     Args:
         filters: channels of the first convolution; 2x, 4x and 8x follow.
+        num_layers: convolutions of stride 2; with 1, 2 and 3 a logit sees 16,
+            34 and 70 pixels.
         spectral_norm: hold every kernel's largest singular value at 1
             (Miyato et al. 2018) instead of normalising activations by
             instance, which would undo any scale of the kernels.
@@ -94,8 +100,9 @@ def make_discriminator(
     patch_conv = functools.partial(layer.patch_conv, spectral=spectral_norm)
     inputs = keras.Input((None, None, 3), dtype="float32")
     x = layer.leaky_relu(patch_conv(filters, strides=2)(inputs))
-    for factor, strides in ((2, 2), (4, 2), (8, 1)):
-        x = patch_conv(factor * filters, strides=strides)(x)
+    for number in range(1, num_layers + 1):
+        strides = 2 if number < num_layers else 1
+        x = patch_conv(2**number * filters, strides=strides)(x)
         x = layer.leaky_relu(x if spectral_norm else layer.norm()(x))
     x = patch_conv(1, strides=1)(x)
     outputs = keras.layers.Activation("linear", dtype="float32")(x)

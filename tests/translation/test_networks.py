@@ -37,8 +37,12 @@ def test_discriminator_has_a_70_pixel_field():
     assert discriminator(tf.zeros([1, 256, 256, 3])).shape == (1, 30, 30, 1)
 
 
-def test_one_logit_sees_exactly_70_by_70_pixels():
-    discriminator = make_discriminator(filters=2)
+# Isola et al. 2017, appendix 6.1.2.
+@pytest.mark.parametrize(
+    ("num_layers", "pixels"), [(1, 16), (2, 34), (3, 70)]
+)
+def test_one_logit_sees_a_patch_of_the_published_size(num_layers, pixels):
+    discriminator = make_discriminator(filters=2, num_layers=num_layers)
     # Without the norm's global statistics the receptive field is visible.
     convolutions = [
         layer
@@ -52,8 +56,21 @@ def test_one_logit_sees_exactly_70_by_70_pixels():
             x = layer(x)
         logit = x[0, 15, 15, 0]
     touched = np.abs(tape.gradient(logit, image)[0]).sum(-1) > 0
-    assert touched.any(0).sum() == 70
-    assert touched.any(1).sum() == 70
+    assert touched.any(0).sum() == pixels
+    assert touched.any(1).sum() == pixels
+
+
+@pytest.mark.parametrize(
+    ("num_layers", "parameters"),
+    [
+        # 4x4 kernels: 3-64-128-1 and, with one layer more, 3-64-128-256-1.
+        (1, 16 * (3 * 64 + 64 * 128 + 128) + 64 + 128 + 1),
+        (2, 16 * (3 * 64 + 64 * 128 + 128 * 256 + 256) + 64 + 128 + 256 + 1),
+    ],
+)
+def test_fewer_layers_leave_the_widest_out(num_layers, parameters):
+    discriminator = make_discriminator(num_layers=num_layers)
+    assert discriminator.count_params() == parameters
 
 
 def test_mixed_precision_networks_return_float32():

@@ -38,6 +38,7 @@ def make_discriminators(
     of_target, of_source = (
         make_discriminator(
             filters=settings.discriminator_filters,
+            num_layers=settings.discriminator_layers,
             spectral_norm=settings.spectral_norm,
             dtype=setup.dtype,
             seed=4 * setup.seed + number,

@@ -6,7 +6,10 @@ from kliep_tf import cli
 from kliep_tf.errors import UserError
 from kliep_tf.translation.losses import ADVERSARIAL_LOSSES
 from kliep_tf.translation.method import Setup
-from kliep_tf.translation.networks import UPSAMPLINGS
+from kliep_tf.translation.networks import (
+    MAX_DISCRIMINATOR_LAYERS,
+    UPSAMPLINGS,
+)
 
 CONVOLUTIONS = ("auto", "direct", "winograd")
 
@@ -24,6 +27,13 @@ class CycleGANSettings:
         "channels of the discriminators' first layer",
         default=64,
         minimum=1,
+    )
+    discriminator_layers: int = cli.flag(
+        "discriminators' convolutions of stride 2: 1, 2 and 3 judge patches of "
+        "16, 34 and 70 pixels. Patches as large as an image judge its layout",
+        default=3,
+        minimum=1,
+        maximum=MAX_DISCRIMINATOR_LAYERS,
     )
     num_residual_blocks: int = cli.flag(
         "residual blocks of each generator", default=9, minimum=0
