@@ -144,6 +144,13 @@ class EstimateConfig(WeightFlags, RunnerFlags):
         default=0,
         minimum=0,
     )
+    max_fit_images: int = cli.flag(
+        "images of each domain, drawn by --seed, that the ratio is fitted on "
+        "at most; it is then taken of all. 0 fits on all, whose memory grows "
+        "with their number",
+        default=200_000,
+        minimum=0,
+    )
     bandwidth: str = cli.flag(
         "auto, or the width of the kernel", default="auto"
     )

@@ -96,6 +96,7 @@ def _write_weights(
         features.scaling if config.scaling == "auto" else config.scaling,
         fit_settings(config),
         ESTIMATORS[config.estimator],
+        config.max_fit_images or None,
     )
     if features.both_labelled:
         head.insert(0, _judge(config, features, source, target))

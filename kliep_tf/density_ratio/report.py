@@ -120,7 +120,7 @@ def draw(
 
 def _figures(source: FittedWeights, target: FittedWeights) -> list[str]:
     rows: list[tuple[str, Callable[[FittedWeights], str]]] = [
-        ("images", lambda f: f"{len(f.weights.weights)}"),
+        ("images", _describe_images),
         ("features", _describe_features),
         ("estimator", lambda f: f.weights.summary["estimator"]),
         ("effective sample size", lambda f: f"{100 * f.ess:.1f} %"),
@@ -161,6 +161,12 @@ def _figures_of(
         for name, key, form in rows
         if key in summary
     ]
+
+
+def _describe_images(fitted: FittedWeights) -> str:
+    number = len(fitted.weights.weights)
+    some = fitted.weights.summary["images_fitted"]
+    return f"{number}, {some} fitted" if some < number else f"{number}"
 
 
 def _describe_features(fitted: FittedWeights) -> str:

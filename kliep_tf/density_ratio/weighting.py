@@ -1,6 +1,7 @@
 """Both directions' weights from both domains' features."""
 
 import dataclasses
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,6 +11,7 @@ from kliep_tf.data.weightings import effective_sample_size
 from kliep_tf.data.weights import ImportanceWeights
 from kliep_tf.density_ratio.estimates import Estimate, Estimator
 from kliep_tf.density_ratio.estimators import ESTIMATORS, KLIEP
+from kliep_tf.density_ratio.inputs import draw_rows
 from kliep_tf.density_ratio.options import FitSettings
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.scaling import FeatureScaling, fit_scaling
@@ -42,8 +44,12 @@ def fit_both_directions(
     scaling_kind: str,
     settings: FitSettings,
     estimator: Estimator = KLIEP,
+    max_images: int | None = None,
 ) -> tuple[FittedWeights, FittedWeights]:
     """Returns w over the source (eq. 5) and psi over the target.
+
+    A fit keeps kernels of all its images in memory. So of a larger domain it
+    takes `max_images`, drawn with the settings' seed; every image is weighted.
 
     Args:
         source: features of the source domain.
@@ -51,16 +57,28 @@ def fit_both_directions(
         scaling_kind: one of `scaling.SCALINGS`, fitted on both together.
         settings: of the estimator.
         estimator: one of `estimators.ESTIMATORS`.
+        max_images: of each domain, that are fitted on; None for all.
     """
     scaling = fit_scaling(source.values, target.values, scaling_kind)
-    scaled_source = scaling.apply(source.values)
-    scaled_target = scaling.apply(target.values)
-    forward, reverse = estimator.fit(scaled_source, scaled_target, settings)
-    name = estimator.name
-    return (
-        _weights("source", source, scaled_source, scaling, forward, name),
-        _weights("target", target, scaled_target, scaling, reverse, name),
+    domains = {"source": source, "target": target}
+    scaled = [scaling.apply(domain.values) for domain in domains.values()]
+    fitted_on = [_drawn(rows, max_images, settings.seed) for rows in scaled]
+    found = estimator.fit(*fitted_on, settings)
+    forward, reverse = (
+        _weights(
+            domain,
+            domains[domain],
+            rows,
+            scaling,
+            # Of other images the mean is not 1 as it is.
+            one if len(some) == len(rows) else _not_normalised(one),
+            {"estimator": estimator.name, "images_fitted": len(some)},
+        )
+        for domain, rows, some, one in zip(
+            domains, scaled, fitted_on, found, strict=True
+        )
     )
+    return forward, reverse
 
 
 def equal_weights(
@@ -126,6 +144,17 @@ def ratio_at(weights: ImportanceWeights, features: Features) -> np.ndarray:
     return ratio / (weights.summary.get("mean_ratio") or 1.0)
 
 
+def _drawn(rows: np.ndarray, number: int | None, seed: int) -> np.ndarray:
+    """Returns that many rows, or the very array where it has no more."""
+    if number is None or number >= len(rows):
+        return rows
+    return rows[draw_rows(len(rows), number, seed)]
+
+
+def _not_normalised(found: Estimate) -> Estimate:
+    return dataclasses.replace(found, normalised=False)
+
+
 def _ends(names: list[str]) -> str:
     return f"{names[0]!r} to {names[-1]!r}" if names else "without names"
 
@@ -136,7 +165,7 @@ def _weights(
     scaled: np.ndarray,
     scaling: FeatureScaling,
     found: Estimate,
-    estimator: str,
+    figures: Mapping[str, Any],
 ) -> FittedWeights:
     """Returns the weights of the images, of mean 1."""
     ratio = found.ratio(scaled)
@@ -144,7 +173,7 @@ def _weights(
     values = (ratio / mean).astype(np.float32)
     summary: dict[str, Any] = {
         "images": len(scaled),
-        "estimator": estimator,
+        **figures,
         "mixture": found.mixture,
         "mean_ratio": mean,
         "effective_sample_size": effective_sample_size(values),

@@ -33,6 +33,23 @@ def _fit(scaling: str, **settings):
     )
 
 
+def _normal(number: int, mean: float, seed: int) -> Features:
+    rng = np.random.default_rng(seed)
+    names = np.array([f"{seed}_{row}" for row in range(number)])
+    return Features(names, rng.normal(mean, 1.0, (number, 1)), np.array(["x"]))
+
+
+def _fit_some(max_images: int | None):
+    """Weights of N(0, 1) towards N(.5, 1) and back."""
+    return fit_both_directions(
+        _normal(3000, 0.0, 1),
+        _normal(1200, 0.5, 2),
+        "raw",
+        FitSettings(num_centers=50, bandwidth=1.0),
+        max_images=max_images,
+    )
+
+
 def _by_hand(path, values: np.ndarray) -> np.ndarray:
     """The ratio from a weights file by its arrays and NumPy alone."""
     model = {
@@ -81,6 +98,28 @@ def test_features_of_another_kind_are_refused():
     )
     with pytest.raises(UserError, match=r"'sky' to 'car', found 3, 'red' to"):
         ratio_at(fitted.weights, other)
+
+
+def test_a_fit_on_some_images_weighs_all_of_them():
+    fitted = _fit_some(max_images=1000)
+    for one, mean in zip(fitted, (0.0, 0.5), strict=True):
+        assert one.weights.weights.mean() == pytest.approx(1.0, abs=1e-5)
+        # Both are normal with one spread, so that the log ratio is a line.
+        images = _normal(4000, mean, seed=9)
+        ratio = ratio_at(one.weights, images)
+        log_ratio = 0.5 * images.values[:, 0] - 0.125
+        truth = np.exp(log_ratio if mean == 0.0 else -log_ratio)
+        assert np.corrcoef(ratio, truth)[0, 1] > 0.9
+    text = report.describe(*fitted, None)
+    assert "3000, 1000 fitted" in text
+    assert "1200, 1000 fitted" in text
+
+
+def test_a_fit_takes_all_images_of_a_domain_that_has_no_more():
+    every = _fit_some(max_images=None)
+    for one, same in zip(every, _fit_some(max_images=3000), strict=True):
+        np.testing.assert_array_equal(one.weights.weights, same.weights.weights)
+    assert "fitted" not in report.describe(*every, None)
 
 
 def test_report_says_what_decided_the_width_and_the_floor_s_warning():
