@@ -34,6 +34,19 @@ def test_squared_mmd_has_the_kernel_of_scikit_learn():
     assert squared_mmd(first, second) == pytest.approx(expected)
 
 
+def _features(number: int, shift: float) -> np.ndarray:
+    grid = np.arange(number * 6.0).reshape(number, 6)
+    return np.sin(grid**2 + shift) + shift * np.cos(grid)
+
+
+def test_both_distances_are_those_of_torch_fidelity():
+    # As torch-fidelity 0.4.0 computed them of these two samples of features:
+    # kid_features_to_metric with one subset of all, fid_statistics_to_metric.
+    first, second = _features(50, 0.0), _features(50, 0.7)
+    assert squared_mmd(first, second) == pytest.approx(0.0773774840369974)
+    assert frechet_distance(first, second) == pytest.approx(0.8194530297560929)
+
+
 def test_kernel_distance_is_unbiased_and_a_thousand_times_mmd():
     rng = np.random.default_rng(1)
     first, second = rng.normal(size=(40, 3)), rng.normal(0.5, size=(60, 3))
