@@ -38,9 +38,7 @@ def test_discriminator_has_a_70_pixel_field():
 
 
 # Isola et al. 2017, appendix 6.1.2.
-@pytest.mark.parametrize(
-    ("num_layers", "pixels"), [(1, 16), (2, 34), (3, 70)]
-)
+@pytest.mark.parametrize(("num_layers", "pixels"), [(1, 16), (2, 34), (3, 70)])
 def test_one_logit_sees_a_patch_of_the_published_size(num_layers, pixels):
     discriminator = make_discriminator(filters=2, num_layers=num_layers)
     # Without the norm's global statistics the receptive field is visible.
