@@ -1,7 +1,6 @@
 """Both directions' weights from both domains' features."""
 
 import dataclasses
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -60,25 +59,25 @@ def fit_both_directions(
         max_images: of each domain, that are fitted on; None for all.
     """
     scaling = fit_scaling(source.values, target.values, scaling_kind)
-    domains = {"source": source, "target": target}
-    scaled = [scaling.apply(domain.values) for domain in domains.values()]
-    fitted_on = [_drawn(rows, max_images, settings.seed) for rows in scaled]
-    found = estimator.fit(*fitted_on, settings)
-    forward, reverse = (
-        _weights(
-            domain,
-            domains[domain],
-            rows,
-            scaling,
-            # Of other images the mean is not 1 as it is.
-            one if len(some) == len(rows) else _not_normalised(one),
-            {"estimator": estimator.name, "images_fitted": len(some)},
-        )
-        for domain, rows, some, one in zip(
-            domains, scaled, fitted_on, found, strict=True
-        )
+    scaled_source = scaling.apply(source.values)
+    scaled_target = scaling.apply(target.values)
+    forward, reverse = estimator.fit(
+        _drawn(scaled_source, max_images, settings.seed),
+        _drawn(scaled_target, max_images, settings.seed),
+        settings,
     )
-    return forward, reverse
+    name = estimator.name
+
+    def weights(
+        domain: str, features: Features, scaled: np.ndarray, found: Estimate
+    ) -> FittedWeights:
+        number = min(len(scaled), max_images or len(scaled))
+        return _weights(domain, features, scaled, scaling, found, name, number)
+
+    return (
+        weights("source", source, scaled_source, forward),
+        weights("target", target, scaled_target, reverse),
+    )
 
 
 def equal_weights(
@@ -151,10 +150,6 @@ def _drawn(rows: np.ndarray, number: int | None, seed: int) -> np.ndarray:
     return rows[draw_rows(len(rows), number, seed)]
 
 
-def _not_normalised(found: Estimate) -> Estimate:
-    return dataclasses.replace(found, normalised=False)
-
-
 def _ends(names: list[str]) -> str:
     return f"{names[0]!r} to {names[-1]!r}" if names else "without names"
 
@@ -165,15 +160,19 @@ def _weights(
     scaled: np.ndarray,
     scaling: FeatureScaling,
     found: Estimate,
-    figures: Mapping[str, Any],
+    estimator: str,
+    images_fitted: int,
 ) -> FittedWeights:
     """Returns the weights of the images, of mean 1."""
     ratio = found.ratio(scaled)
-    mean = 1.0 if found.normalised else float(ratio.mean())
+    # Of more images than were fitted on, the mean is not 1 as it is.
+    normalised = found.normalised and images_fitted == len(scaled)
+    mean = 1.0 if normalised else float(ratio.mean())
     values = (ratio / mean).astype(np.float32)
     summary: dict[str, Any] = {
         "images": len(scaled),
-        **figures,
+        "images_fitted": images_fitted,
+        "estimator": estimator,
         "mixture": found.mixture,
         "mean_ratio": mean,
         "effective_sample_size": effective_sample_size(values),
