@@ -1,6 +1,7 @@
 """Both directions' weights from both domains' features."""
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -61,22 +62,17 @@ def fit_both_directions(
     scaling = fit_scaling(source.values, target.values, scaling_kind)
     scaled_source = scaling.apply(source.values)
     scaled_target = scaling.apply(target.values)
-    forward, reverse = estimator.fit(
-        _drawn(scaled_source, max_images, settings.seed),
-        _drawn(scaled_target, max_images, settings.seed),
-        settings,
+    some_source, some_target = (
+        rows[draw_rows(len(rows), max_images, settings.seed)]
+        for rows in (scaled_source, scaled_target)
     )
-    name = estimator.name
-
-    def weights(
-        domain: str, features: Features, scaled: np.ndarray, found: Estimate
-    ) -> FittedWeights:
-        number = min(len(scaled), max_images or len(scaled))
-        return _weights(domain, features, scaled, scaling, found, name, number)
-
+    forward, reverse = estimator.fit(some_source, some_target, settings)
+    weights = functools.partial(
+        _weights, scaling=scaling, estimator=estimator.name
+    )
     return (
-        weights("source", source, scaled_source, forward),
-        weights("target", target, scaled_target, reverse),
+        weights("source", source, scaled_source, len(some_source), forward),
+        weights("target", target, scaled_target, len(some_target), reverse),
     )
 
 
@@ -143,13 +139,6 @@ def ratio_at(weights: ImportanceWeights, features: Features) -> np.ndarray:
     return ratio / (weights.summary.get("mean_ratio") or 1.0)
 
 
-def _drawn(rows: np.ndarray, number: int | None, seed: int) -> np.ndarray:
-    """Returns that many rows, or the very array where it has no more."""
-    if number is None or number >= len(rows):
-        return rows
-    return rows[draw_rows(len(rows), number, seed)]
-
-
 def _ends(names: list[str]) -> str:
     return f"{names[0]!r} to {names[-1]!r}" if names else "without names"
 
@@ -158,10 +147,10 @@ def _weights(
     domain: str,
     features: Features,
     scaled: np.ndarray,
-    scaling: FeatureScaling,
-    found: Estimate,
-    estimator: str,
     images_fitted: int,
+    found: Estimate,
+    scaling: FeatureScaling,
+    estimator: str,
 ) -> FittedWeights:
     """Returns the weights of the images, of mean 1."""
     ratio = found.ratio(scaled)
