@@ -33,6 +33,7 @@ from tfrecords_tools.city.rendering import MIN_SIDE, CityFrame, write_frame
 # Frames alternate between two made-up towns, so that a frame's name does not
 # depend on how many there are.
 _TOWNS = {"train": ("demoburg", "demostadt"), "val": ("demohafen",)}
+SOURCE_LOOKS = ("flat", "textured")
 _SPLIT_MAT_KEYS = {"train": "trainIds", "val": "valIds", "test": "testIds"}
 # Starting a worker takes about as long as drawing this many small frames.
 _FRAMES_WORTH_A_WORKER = 16
@@ -60,6 +61,12 @@ class RenderDemoConfig:
     )
     image_height: int = cli.flag("height of all frames in pixels", default=128)
     image_width: int = cli.flag("width of all frames in pixels", default=256)
+    source_look: str = cli.flag(
+        "of the rendered frames: flat, plain areas in bright colours, or "
+        "textured, nearer to a present-day engine: leaves, clouds, shadows",
+        default="flat",
+        choices=SOURCE_LOOKS,
+    )
     seed: int = cli.flag("another seed gives another city", default=0)
     num_workers: int | None = cli.flag(
         "number of worker processes; 0 works in the program's own. By default "
@@ -100,6 +107,7 @@ def source_frames(config: RenderDemoConfig) -> list[CityFrame]:
         CityFrame(
             stem=f"{index + 1:05d}",
             domain=SOURCE,
+            look=config.source_look,
             stream="source",
             index=index,
             seed=config.seed,
@@ -134,6 +142,7 @@ def _target_frame(
     return CityFrame(
         stem=stem,
         domain=TARGET,
+        look="camera",
         stream=split,
         index=index,
         seed=config.seed,

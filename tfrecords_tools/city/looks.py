@@ -1,6 +1,6 @@
-"""The two looks of the city: a game engine's and a camera's.
+"""The looks of the city: a plain engine's, a textured engine's and a camera's.
 
-A look is a palette and a finish. Both see the same shapes and labels; only
+A look is a palette and a finish. All see the same shapes and labels; only
 what a surface looks like differs, never where it is.
 """
 
@@ -8,10 +8,14 @@ import dataclasses
 from collections.abc import Callable
 
 import numpy as np
-from PIL import Image, ImageFilter
 
-from tfrecords_tools.city.palettes import CAMERA_PALETTE, ENGINE_PALETTE
-from tfrecords_tools.city.sketch import LABEL_IDS, Shape
+from tfrecords_tools.city import daylight, surfaces
+from tfrecords_tools.city.palettes import (
+    CAMERA_PALETTE,
+    ENGINE_PALETTE,
+    mix,
+)
+from tfrecords_tools.city.sketch import Shape
 
 Color = tuple[int, int, int]
 Finish = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
@@ -58,15 +62,14 @@ def _finish_camera(
 ) -> np.ndarray:
     """Adds surface texture, haze, a lens, and a sensor."""
     scene = picture.astype(np.float32) / 255
-    scene *= 1 + _texture(labels, generator)[..., np.newaxis]
-    scene = _add_haze(scene, labels, generator)
-    scene = _soften(scene, generator)
+    texture = surfaces.texture(labels, _TEXTURE_TABLE, generator)
+    scene *= 1 + texture[..., np.newaxis]
+    scene = surfaces.add_haze(scene, labels, _HAZE, generator)
+    scene = surfaces.soften(scene, _LENS_BLUR, generator)
     scene *= _vignette(labels.shape, generator)[..., np.newaxis]
     return _expose(scene, generator)
 
 
-# Strength of each kind of noise on each surface: grain of one pixel, blotches
-# of a few pixels, large stains, and vertical streaks.
 _TEXTURES = {
     "road": (0.07, 0.04, 0.05, 0.0),
     "sidewalk": (0.06, 0.06, 0.05, 0.0),
@@ -80,74 +83,9 @@ _TEXTURES = {
     "rider": (0.06, 0.06, 0.0, 0.0),
 }
 _OTHER_TEXTURE = (0.04, 0.04, 0.04, 0.0)
-
-
-def _texture_table() -> np.ndarray:
-    table = np.zeros((256, 4), np.float32)
-    for name, label_id in LABEL_IDS.items():
-        table[label_id] = _TEXTURES.get(name, _OTHER_TEXTURE)
-    return table
-
-
-_TEXTURE_TABLE = _texture_table()
-
-
-def _texture(labels: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Returns float32 [H, W]: relative brightness of the surfaces' texture."""
-    height, width = labels.shape
-    strength = _TEXTURE_TABLE[labels]
-    shapes = (
-        (height, width),
-        (height // 3, width // 3),
-        (height // 14, width // 14),
-        (height // 16, width // 2),
-    )
-    total = np.zeros((height, width), np.float32)
-    for i, (rows, columns) in enumerate(shapes):
-        noise = _noise(max(rows, 2), max(columns, 2), labels.shape, generator)
-        total += strength[..., i] * noise
-    return np.maximum(total, -0.8)
-
-
-def _noise(
-    rows: int,
-    columns: int,
-    shape: tuple[int, int],
-    generator: np.random.Generator,
-) -> np.ndarray:
-    """Returns smooth normal noise, float32 `shape`, of rows x columns cells."""
-    cells = generator.standard_normal((rows, columns), np.float32)
-    if cells.shape == shape:
-        return cells
-    size = (shape[1], shape[0])
-    return np.asarray(
-        Image.fromarray(cells).resize(size, Image.Resampling.BICUBIC)
-    )
-
-
-def _add_haze(
-    scene: np.ndarray, labels: np.ndarray, generator: np.random.Generator
-) -> np.ndarray:
-    """Fades what is seen near the horizon, where things are far away."""
-    ground = np.isin(labels, _GROUND_IDS).any(axis=1)
-    horizon = int(np.argmax(ground)) if ground.any() else len(labels) // 2
-    rows = np.arange(len(labels), dtype=np.float32)
-    distance = np.exp(-np.abs(rows - horizon) / (0.09 * len(labels)))
-    amount = generator.uniform(0.1, 0.3) * distance[:, np.newaxis, np.newaxis]
-    return scene * (1 - amount) + amount * np.array(
-        (0.72, 0.74, 0.76), np.float32
-    )
-
-
-_GROUND_IDS = [LABEL_IDS["road"], LABEL_IDS["sidewalk"]]
-
-
-def _soften(scene: np.ndarray, generator: np.random.Generator) -> np.ndarray:
-    """Blurs as a lens does, by about half a pixel."""
-    image = Image.fromarray((np.clip(scene, 0, 1) * 255 + 0.5).astype(np.uint8))
-    radius = generator.uniform(0.4, 0.7)
-    blurred = image.filter(ImageFilter.GaussianBlur(radius))
-    return np.asarray(blurred, np.float32) / 255
+_TEXTURE_TABLE = surfaces.texture_table(_TEXTURES, _OTHER_TEXTURE)
+_HAZE = (0.72, 0.74, 0.76)
+_LENS_BLUR = (0.4, 0.7)
 
 
 def _vignette(
@@ -174,4 +112,11 @@ def _expose(scene: np.ndarray, generator: np.random.Generator) -> np.ndarray:
 
 
 ENGINE = Look(ENGINE_PALETTE, contrast=1.0, finish=_finish_engine)
+# Colours of a present-day engine lie between a toy's and a camera's.
+TEXTURED = Look(
+    mix(ENGINE_PALETTE, CAMERA_PALETTE, 0.6),
+    contrast=1.0,
+    finish=daylight.finish,
+)
 CAMERA = Look(CAMERA_PALETTE, contrast=0.6, finish=_finish_camera)
+LOOKS = {"flat": ENGINE, "textured": TEXTURED, "camera": CAMERA}

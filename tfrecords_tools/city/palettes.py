@@ -129,3 +129,20 @@ CAMERA_PALETTE: Palette = {
     "motorcycle": ((131, 45, 41), (46, 49, 56), (49, 67, 119)),
     "bin": ((63, 89, 65),),
 }  # fmt: skip
+
+
+def mix(first: Palette, second: Palette, share: float) -> Palette:
+    """Returns colours between two palettes; `share` is the second's."""
+    return {
+        material: tuple(
+            (
+                round(red + share * (other[0] - red)),
+                round(green + share * (other[1] - green)),
+                round(blue + share * (other[2] - blue)),
+            )
+            for (red, green, blue), other in zip(
+                colors, second[material], strict=True
+            )
+        )
+        for material, colors in first.items()
+    }

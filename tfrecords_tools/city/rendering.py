@@ -39,6 +39,7 @@ class CityFrame:
     Attributes:
         stem: its name in the dataset, which becomes image/filename.
         domain: SOURCE or TARGET.
+        look: a key of looks.LOOKS.
         stream: which sequence of streets it belongs to: "source" or, of the
             target, "train" or "val".
         index: its position in that sequence, from 0.
@@ -51,6 +52,7 @@ class CityFrame:
 
     stem: str
     domain: str
+    look: str
     stream: str
     index: int
     seed: int
@@ -96,7 +98,7 @@ def render_frame(frame: CityFrame) -> tuple[np.ndarray, np.ndarray]:
         SUPERSAMPLING * frame.width,
         SUPERSAMPLING * frame.height,
     )
-    look = looks.ENGINE if frame.domain == SOURCE else looks.CAMERA
+    look = looks.LOOKS[frame.look]
     picture, labels = paint(
         sketch.shapes(), look.color, frame.width, frame.height
     )
