@@ -64,6 +64,7 @@ PROGRAMS = {
     "table1_city.flags": Table1Config,
     "table1_cityscapes.flags": Table1Config,
     "table1_cityscapes_long.flags": Table1Config,
+    "table1_cityscapes_textured.flags": Table1Config,
     "table1_deeplab_v2.flags": Table1Config,
     "table1_deeplab_v3plus.flags": Table1Config,
     "table1_drn_c_26.flags": Table1Config,
