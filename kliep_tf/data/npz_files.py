@@ -16,8 +16,6 @@ import numpy as np
 
 from kliep_tf.errors import DataError, reason_of
 
-# Every Exception of zipfile, zlib and numpy.lib.format is damage: they raise
-# some ten kinds, from NotImplementedError to tokenize.TokenError.
 _KINDS = {"number": "biuf", "count": "iu", "text": "U"}
 _PLURALS = {"number": "numbers", "count": "whole numbers", "text": "text"}
 
@@ -67,6 +65,8 @@ def read_npz(
         except MemoryError:
             _refuse(path, expected, "arrays larger than the memory")
         except Exception as error:
+            # Damage, all of it: zipfile, zlib and numpy.lib.format raise some
+            # ten kinds, from NotImplementedError to tokenize.TokenError.
             _refuse(path, expected, f"something else ({reason_of(error)})")
     _require(arrays, schema or {}, path, expected)
     return arrays
