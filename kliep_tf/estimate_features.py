@@ -8,35 +8,20 @@ domain, which is trusted only where it shows no sign of doubt.
 
 import dataclasses
 import functools
-import os
-from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
 from kliep_tf.data.class_sets import ClassSet
-from kliep_tf.data.features import Features, load_features, save_features
-from kliep_tf.data.index import build_index
-from kliep_tf.data.reading import make_example_dataset
+from kliep_tf.data.features import Features
 from kliep_tf.data.tensors import read_tensors
-from kliep_tf.density_ratio.doubt import (
-    Sign,
-    compare,
-    observe,
-    read_signs,
-    save_signs,
-)
-from kliep_tf.density_ratio.extraction import (
-    ExtractionSettings,
-    Extractor,
-    Network,
-)
+from kliep_tf.density_ratio.doubt import Sign
+from kliep_tf.density_ratio.extraction import Extractor, Network
 from kliep_tf.density_ratio.extractors import EXTRACTORS, require_inputs
 from kliep_tf.density_ratio.image_features import SEGMENTER_HISTOGRAM
-from kliep_tf.density_ratio.label_features import (
-    CLASS_HISTOGRAM,
-)
+from kliep_tf.density_ratio.label_features import CLASS_HISTOGRAM
 from kliep_tf.errors import UserError
+from kliep_tf.estimate_extraction import OTHER, FeatureFiles
 from kliep_tf.estimate_flags import AUTO, EstimateConfig
 from kliep_tf.estimate_segmenters import (
     Shards,
@@ -44,21 +29,12 @@ from kliep_tf.estimate_segmenters import (
     offer_inputs,
     teacher_model,
     train_teacher,
-    working_size,
-)
-from kliep_tf.estimate_shards import (
-    LABEL_SHARES,
-    FeatureWork,
-    network_files,
-    shards_of,
 )
 from kliep_tf.segmentation.inference import load_segmenter
 
 # Fewer labelled images teach a segmenter nothing that can be relied on.
 LEAST_LABELLED = 5
 
-_SIGNS = "signs.json"
-_OTHER = {"source": "target", "target": "source"}
 # Whose segmenter it is where neither domain has taught it.
 _GIVEN = "given"
 
@@ -121,36 +97,27 @@ def find_features(
 
 
 class _Finder:
-    """Extracts features into the weights directory, or finds them there."""
+    """Decides what describes each domain, and has it extracted."""
 
     def __init__(
         self, config: EstimateConfig, shards: Shards, classes: ClassSet
     ):
         self._config = config
         self._shards = shards
-        self._parts = {
-            name: shards_of(build_index(paths))
-            for name, paths in shards.items()
-        }
-        self._numbers = {
-            name: sum(part.num_examples for part in parts)
-            for name, parts in self._parts.items()
-        }
-        size = config.image_height, config.image_width
-        if not config.image_height:
-            size = working_size(build_index(shards["source"]))
-        self._settings = ExtractionSettings(classes=classes, image_size=size)
+        self._files = FeatureFiles(config, shards, classes)
 
     def as_asked(self) -> FoundFeatures:
         """Returns the features that --features names."""
         extractor = EXTRACTORS[self._config.features]
         inputs = offer_inputs(self._config, self._shards)
         network = functools.cache(
-            lambda: extractor.prepare(inputs, self._settings.image_size)
+            lambda: extractor.prepare(inputs, self._files.image_size)
         )
+        # Only SEGMENTER_HISTOGRAM looks at it, and takes the one given.
+        segmenter = self._segmenter_of("source")
         source, target = (
-            self._features(name, extractor, network, "source")
-            for name in _OTHER
+            self._files.features(name, extractor, network, segmenter)
+            for name in OTHER
         )
         predicted = extractor is SEGMENTER_HISTOGRAM
         return FoundFeatures(
@@ -159,7 +126,7 @@ class _Finder:
             extractor.scaling,
             (f"Both domains are compared by {extractor.name}, as asked.",),
             self._shares_beside(extractor, source, target),
-            self._signs(network, "target") if predicted else (),
+            self._files.signs(network, "target") if predicted else (),
         )
 
     def _shares_beside(
@@ -167,9 +134,9 @@ class _Finder:
     ) -> dict[str, Features]:
         """Returns class shares by labels; features that are these serve."""
         if extractor is not CLASS_HISTOGRAM:
-            return {name: self._label_shares(name) for name in _OTHER}
+            return {name: self._files.label_shares(name) for name in OTHER}
         return {
-            name: self._kept(
+            name: self._files.kept(
                 f"{name}_label_shares", functools.partial(_same, features)
             )
             for name, features in (("source", source), ("target", target))
@@ -177,7 +144,7 @@ class _Finder:
 
     def automatic(self) -> FoundFeatures:
         """Returns class shares, each domain's by the best way there is."""
-        shares = {name: self._label_shares(name) for name in _OTHER}
+        shares = {name: self._files.label_shares(name) for name in OTHER}
         found: dict[str, Features] = {}
         how: list[str] = []
         # Of both, the target: its predictions meet labels of the source.
@@ -185,19 +152,22 @@ class _Finder:
         for domain, known in shares.items():
             if num_labelled(known) == len(known.values):
                 how.append(f"The {domain} is described by its labels.")
-                found[domain] = self._kept(
+                found[domain] = self._files.kept(
                     f"{domain}_features", functools.partial(_same, known)
                 )
                 continue
             teacher = self._teacher(domain, shares)
             network = functools.cache(functools.partial(self._learned, teacher))
             how.append(self._describe(domain, teacher, known))
-            found[domain] = self._features(
-                domain, SEGMENTER_HISTOGRAM, network, teacher
+            found[domain] = self._files.features(
+                domain,
+                SEGMENTER_HISTOGRAM,
+                network,
+                self._segmenter_of(teacher),
             )
             if teacher != domain:
                 doubted = domain, network
-        signs = self._signs(doubted[1], doubted[0]) if doubted else ()
+        signs = self._files.signs(doubted[1], doubted[0]) if doubted else ()
         return FoundFeatures(
             found["source"],
             found["target"],
@@ -211,7 +181,7 @@ class _Finder:
         """Returns whose segmenter describes a domain: its own where it can."""
         if self._config.segmenter:
             return _GIVEN
-        for teacher in (domain, _OTHER[domain]):
+        for teacher in (domain, OTHER[domain]):
             if num_labelled(shares[teacher]) >= LEAST_LABELLED:
                 return teacher
         raise UserError(
@@ -226,9 +196,9 @@ class _Finder:
 
     def _learned(self, teacher: str) -> Network:
         if teacher != _GIVEN:
-            train_teacher(self._config, teacher, self._settings.image_size)
+            train_teacher(self._config, teacher, self._files.image_size)
         path = self._segmenter_of(teacher)
-        return load_segmenter(path, self._settings.classes)
+        return load_segmenter(path, self._files.classes)
 
     def _segmenter_of(self, teacher: str) -> str:
         """Returns where the segmenter is, given or trained."""
@@ -249,95 +219,6 @@ class _Finder:
             f"The {domain} has {has} among {len(known.values)}: it is "
             f"described by {way}."
         )
-
-    def _features(
-        self,
-        domain: str,
-        extractor: Extractor,
-        network: Callable[[], Network],
-        teacher: str,
-    ) -> Features:
-        def extract() -> Features:
-            number = self._numbers[domain]
-            print(f"{extractor.name} of {number} {domain} images")
-            settings = self._settings_of(domain, network())
-            segmenter = self._segmenter_of(teacher)
-            return self._extract(domain, extractor.name, settings, segmenter)
-
-        return self._kept(f"{domain}_features", extract)
-
-    def _label_shares(self, domain: str) -> Features:
-        """Returns class shares by labels, NaN for images without."""
-
-        paths = self._shards[domain]
-
-        def extract() -> Features:
-            if not may_have_labels(paths):
-                return self._without_labels(paths)
-            settings = self._settings_of(domain)
-            return self._extract(domain, LABEL_SHARES, settings)
-
-        return self._kept(f"{domain}_label_shares", extract)
-
-    def _extract(
-        self,
-        domain: str,
-        features: str,
-        settings: ExtractionSettings,
-        segmenter: str = "",
-    ) -> Features:
-        """Extracts shard by shard, on the runner that is asked for."""
-        config = self._config
-        kind = features.replace(" ", "_")
-        work = FeatureWork(
-            features=features,
-            settings=settings,
-            files=network_files(config, segmenter),
-            parts=os.path.join(config.weights_dir, f"{domain}_{kind}.parts"),
-        )
-        return work.extract_all(self._parts[domain], config)
-
-    def _without_labels(self, paths: Sequence[str]) -> Features:
-        """Returns NaN for every image and class; no record is read."""
-        filenames = build_index(paths).filenames
-        names = np.asarray(self._settings.classes.names)
-        unknown = np.full((len(filenames), len(names)), np.nan, np.float32)
-        return Features(filenames, unknown, names)
-
-    def _signs(
-        self, network: Callable[[], Network], domain: str
-    ) -> tuple[Sign, ...]:
-        """Returns the signs of doubt in what is predicted for a domain."""
-        path = Path(self._config.weights_dir, _SIGNS)
-        if not path.exists():
-            seen = [
-                observe(
-                    network(),
-                    make_example_dataset(self._shards[name]),
-                    self._numbers[name],
-                    self._settings_of(name),
-                )
-                for name in (_OTHER[domain], domain)
-            ]
-            save_signs(path, compare(*seen))
-        return read_signs(path)
-
-    def _settings_of(
-        self, domain: str, network: Network | None = None
-    ) -> ExtractionSettings:
-        return dataclasses.replace(
-            self._settings,
-            flag=f"{domain}_records",
-            network=network,
-            paths=tuple(self._shards[domain]),
-        )
-
-    def _kept(self, name: str, make: Callable[[], Features]) -> Features:
-        """Returns the features of a file, which is written if missing."""
-        path = Path(self._config.weights_dir, f"{name}.npz")
-        if not path.exists():
-            save_features(path, make())
-        return load_features(path)
 
 
 def num_labelled(shares: Features) -> int:
