@@ -33,21 +33,21 @@ from kliep_tf.segmentation.adaptation.method import (
     Setup,
     Step,
     accuracy,
-    classifier_input,
     log_loss,
 )
-from kliep_tf.segmentation.layers import LayerFactory
+from kliep_tf.segmentation.adaptation.road_parts import (
+    GRID,
+    cells,
+    distance,
+    domain_classifiers,
+    last_features,
+    over_cells,
+    reverse_gradient,
+)
 from kliep_tf.segmentation.networks import NETWORKS
-from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.segmentation.pretrained import load_backbone
 from kliep_tf.segmentation.train_step import cross_entropy, pixel_accuracies
 from kliep_tf.training.distribution import all_reduce_sum
-from kliep_tf.training.keras_compat import outputs_where_called
-
-_GRID = 3  # cells a side
-# Below this squared distance the gradient of the distance is taken for 0: at 0
-# it does not exist.
-_TINY = 1e-12
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -152,14 +152,14 @@ class Road:
         on_source = self._classifiers(cells(reverse_gradient(of_source)))
         on_target = self._classifiers(cells(reverse_gradient(of_target)))
         told = mean(
-            _over_cells(on_source, lambda cell: log_loss(cell, called=True)),
+            over_cells(on_source, lambda cell: log_loss(cell, called=True)),
             batch.source_weight,
         ) + mean(
-            _over_cells(on_target, lambda cell: log_loss(cell, called=False)),
+            over_cells(on_target, lambda cell: log_loss(cell, called=False)),
             batch.target_weight,
         )
-        right = _over_cells(on_source, lambda cell: accuracy(cell, True))
-        right += _over_cells(on_target, lambda cell: accuracy(cell, False))
+        right = over_cells(on_source, lambda cell: accuracy(cell, True))
+        right += over_cells(on_target, lambda cell: accuracy(cell, False))
         even = tf.ones_like(batch.source_weight)
         hits = pixel_accuracies(label, logits, ignore_label)
         loss = entropy + settings.spatial_weight * told
@@ -177,17 +177,6 @@ class Road:
         return loss, scalars
 
 
-def last_features(network: keras.Model) -> tf.Tensor:
-    """Returns the segmenter's last features, [N, h, w, C], symbolic.
-
-    Those of its backbone, or what its last convolution reads where it has none.
-    """
-    backbone = backbone_of(network)
-    if backbone is None:
-        return classifier_input(network)
-    return outputs_where_called(backbone)[-1]
-
-
 def frozen_teacher(settings: RoadSettings, setup: Setup) -> keras.Model:
     """Returns the pretrained backbone, of images to its last features.
 
@@ -203,84 +192,12 @@ def frozen_teacher(settings: RoadSettings, setup: Setup) -> keras.Model:
     return teacher
 
 
-def domain_classifiers(
-    channels: int, filters: int, seed: int, dtype: str = "float32"
-) -> keras.Model:
-    """Returns one classifier a cell: lists of features to lists of logits.
-
-    A logit is that of "source", [N, h, w, 1].
-
-    Args:
-        channels: of the features.
-        filters: between the two convolutions of a classifier.
-        seed: of the initial weights.
-        dtype: a Keras dtype policy.
-    """
-    make = LayerFactory(seed, dtype)
-    inputs, outputs = [], []
-    for _ in range(_GRID**2):
-        cell = keras.Input((None, None, channels), dtype=make_dtype(dtype))
-        x = make.relu(make.convolve(cell, filters, 1, use_bias=True))
-        inputs.append(cell)
-        outputs.append(make.convolve(x, 1, 1, use_bias=True))
-    return keras.Model(inputs, outputs, name="domain_classifiers")
-
-
-def make_dtype(policy: str) -> str:
-    """Returns what layers of a policy compute in."""
-    return keras.DTypePolicy(policy).compute_dtype
-
-
-def cells(features: tf.Tensor) -> list[tf.Tensor]:
-    """Returns the features [B, h, w, C] of each cell of the grid, by rows.
-
-    The cells' heights differ by one at most, and so do their widths.
-    """
-    height, width = tf.unstack(tf.shape(features)[1:3])
-    return [
-        features[
-            :,
-            row * height // _GRID : (row + 1) * height // _GRID,
-            column * width // _GRID : (column + 1) * width // _GRID,
-        ]
-        for row in range(_GRID)
-        for column in range(_GRID)
-    ]
-
-
-@tf.custom_gradient
-def reverse_gradient(
-    x: tf.Tensor,
-) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
-    """Returns x; its gradient is the one from above, negated."""
-    return tf.identity(x), lambda gradient: -gradient
-
-
-def distance(features: tf.Tensor, others: tf.Tensor) -> tf.Tensor:
-    """Returns float32 [B]: the mean over places of the L2 distance.
-
-    Args:
-        features: [B, h, w, C].
-        others: likewise.
-    """
-    difference = tf.cast(features, tf.float32) - tf.cast(others, tf.float32)
-    squares = tf.reduce_sum(tf.square(difference), -1)
-    return tf.reduce_mean(tf.sqrt(tf.maximum(squares, _TINY)), [1, 2])
-
-
-def _over_cells(
-    logits: list[tf.Tensor], measure: Callable[[tf.Tensor], tf.Tensor]
-) -> tf.Tensor:
-    """Returns float32 [B]: the mean of a measure over the cells."""
-    return tf.reduce_mean(tf.stack([measure(cell) for cell in logits]), 0)
-
-
 def _check_grid(network: keras.Model, setup: Setup) -> None:
     side = setup.least_side
     _, (_, height, width, _) = network.compute_output_shape((1, side, side, 3))
-    if min(height, width) < _GRID:
+    if min(height, width) < GRID:
         raise UserError(
-            f"--method=road: expected images whose features have {_GRID} rows "
+            f"--method=road: expected images whose features have {GRID} rows "
             f"and columns or more, found {min(height, width)} of {side} pixels"
         )
 

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.errors import UserError
-from kliep_tf.segmentation.adaptation import road
+from kliep_tf.segmentation.adaptation import road, road_parts
 from kliep_tf.segmentation.drn import drn_c_26
 from kliep_tf.segmentation.optimizers import backbone_of
 from kliep_tf.segmentation.train_step import cross_entropy
@@ -23,7 +23,7 @@ from tests.segmentation.small_network import normalized, small
 def test_cells_are_a_3x3_grid_over_the_frame():
     rows, columns = np.mgrid[:7, :12]
     features = tf.constant((100 * rows + columns)[None, ..., None])
-    found = road.cells(features)
+    found = road_parts.cells(features)
     # Rows 0-1, 2-3, 4-6; columns 0-3, 4-7, 8-11.
     assert [cell.shape[1:3] for cell in found] == [
         (2, 4), (2, 4), (2, 4), (2, 4), (2, 4), (2, 4), (3, 4), (3, 4), (3, 4)
@@ -35,7 +35,7 @@ def test_cells_are_a_3x3_grid_over_the_frame():
 def test_distance_by_hand():
     features = np.zeros((2, 1, 2, 2), np.float32)
     features[0, 0, 0] = (3, 4)  # 5 from 0, and 0: mean 2.5
-    found = road.distance(tf.constant(features), tf.zeros_like(features))
+    found = road_parts.distance(tf.constant(features), tf.zeros_like(features))
     np.testing.assert_allclose(found, [2.5, 0], atol=1e-5)
 
 
@@ -43,7 +43,7 @@ def test_equal_features_have_a_distance_without_gradient():
     features = tf.ones([1, 2, 2, 3])
     with tf.GradientTape() as tape:
         tape.watch(features)
-        loss = road.distance(features, tf.ones([1, 2, 2, 3]))
+        loss = road_parts.distance(features, tf.ones([1, 2, 2, 3]))
     np.testing.assert_array_equal(tape.gradient(loss, features), 0)
 
 
@@ -51,20 +51,20 @@ def test_gradient_is_reversed():
     x = tf.constant(2.0)
     with tf.GradientTape() as tape:
         tape.watch(x)
-        y = 3.0 * road.reverse_gradient(x)
+        y = 3.0 * road_parts.reverse_gradient(x)
     assert float(y) == 6.0 and float(tape.gradient(y, x)) == -3.0
 
 
 def test_domain_classifiers_have_the_parameters_of_their_definition():
-    model = road.domain_classifiers(512, 256, seed=0)
+    model = road_parts.domain_classifiers(512, 256, seed=0)
     # Nine of 512-256-1 with biases.
     expected = 9 * (512 * 256 + 256 + 256 + 1)
     assert model.count_params() == expected
 
 
 def test_last_features_are_those_of_the_backbone_or_before_the_classifier():
-    assert road.last_features(drn_c_26(19, 0)).shape[-1] == 512
-    assert road.last_features(small(3, 0)).shape[-1] == 8
+    assert road_parts.last_features(drn_c_26(19, 0)).shape[-1] == 512
+    assert road_parts.last_features(small(3, 0)).shape[-1] == 8
 
 
 def test_step_is_that_of_the_losses_written_out():
