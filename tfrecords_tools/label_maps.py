@@ -41,9 +41,8 @@ from kliep_tf.data.class_sets import (
 )
 from kliep_tf.errors import DataError, UserError
 from kliep_tf.json_files import parse_json
+from tfrecords_tools.label_map_rows import COLOR, ID, MAX_ID, RED, Row
 
-ID, RED, COLOR = "id", "red", "color"
-_MAX_ID = 2**16 - 1
 _NUM_COLORS = 2**24
 _UNKNOWN = -1
 _FOLDER = "maps"
@@ -177,7 +176,7 @@ def parse_rows(rows: Any, name: str) -> LabelMap:
         )
     return _build(
         [
-            _Row.of(row, keys[0], f"{name}, row {i}")
+            Row.of(row, keys[0], f"{name}, row {i}")
             for i, row in enumerate(rows, 1)
         ],
         keys[0],
@@ -185,23 +184,7 @@ def parse_rows(rows: Any, name: str) -> LabelMap:
     )
 
 
-@dataclasses.dataclass(frozen=True)
-class _Row:
-    value: int | None
-    class_name: str
-    color: int | None
-
-    @classmethod
-    def of(cls, row: dict, key: str, where: str) -> "_Row":
-        color = _parse_color(row.get(COLOR), where)
-        value = color
-        if key != COLOR:
-            value = _parse_id(row.get(key), where)
-        name = row.get("class")
-        return cls(value, "" if name is None else str(name).strip(), color)
-
-
-def _build(rows: Sequence[_Row], key: str, name: str) -> LabelMap:
+def _build(rows: Sequence[Row], key: str, name: str) -> LabelMap:
     names = list(dict.fromkeys(row.class_name for row in rows))
     names = [one for one in names if one]
     classes = _class_set(rows, names, key, name)
@@ -227,7 +210,7 @@ def _build(rows: Sequence[_Row], key: str, name: str) -> LabelMap:
 
 
 def _class_set(
-    rows: Sequence[_Row], names: Sequence[str], key: str, name: str
+    rows: Sequence[Row], names: Sequence[str], key: str, name: str
 ) -> ClassSet:
     if tuple(names) == CITYSCAPES_CLASSES.names:
         return CITYSCAPES_CLASSES
@@ -264,44 +247,10 @@ def _read_csv(text: str) -> list[dict[str, Any]]:
     ]
 
 
-def _parse_id(value: Any, where: str) -> int | None:
-    if value is None or str(value).strip() == "":
-        return None
-    try:
-        number = int(value)
-    except (TypeError, ValueError):
-        number = -1
-    if not 0 <= number <= _MAX_ID:
-        raise UserError(
-            f"{where}: expected an id from 0 to {_MAX_ID}, found {value!r}"
-        )
-    return number
-
-
-def _parse_color(value: Any, where: str) -> int | None:
-    """Returns 0xRRGGBB of "#rrggbb", "R G B" or [R, G, B]; None of nothing."""
-    if value is None or str(value).strip() == "":
-        return None
-    text = str(value).strip()
-    try:
-        if text.startswith("#") and len(text) == 7:
-            return int(text[1:], 16)
-        parts = value if isinstance(value, list) else text.split()
-        red, green, blue = (int(part) for part in parts)
-    except (TypeError, ValueError):
-        red, green, blue = -1, 0, 0
-    if not all(0 <= part <= 255 for part in (red, green, blue)):
-        raise UserError(
-            f"{where}: expected a color such as 128 64 128 or #804080, found "
-            f"{value!r}"
-        )
-    return red << 16 | green << 8 | blue
-
-
 @functools.lru_cache(maxsize=8)
 def _table(label_map: LabelMap) -> np.ndarray:
     """Returns int16 [number of values]: value to train id or _UNKNOWN."""
-    size = _NUM_COLORS if label_map.key == COLOR else _MAX_ID + 1
+    size = _NUM_COLORS if label_map.key == COLOR else MAX_ID + 1
     table = np.full(size, _UNKNOWN, np.int16)
     for value, train_id in label_map.values:
         table[value] = train_id

@@ -13,7 +13,8 @@ from PIL import Image
 
 from kliep_tf.data import png
 from kliep_tf.errors import DataError
-from tfrecords_tools.label_maps import ID, RED, LabelMap
+from tfrecords_tools.label_map_rows import ID, RED
+from tfrecords_tools.label_maps import LabelMap
 
 _SIXTEEN_BITS = ("I;16", "I;16B", "I;16L", "I")
 _BITS_PER_SAMPLE = 258  # a tag of TIFF

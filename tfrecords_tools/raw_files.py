@@ -22,7 +22,7 @@ from tfrecords_tools.encoding import (
     RawFrame,
     decode_image,
 )
-from tfrecords_tools.label_maps import ID
+from tfrecords_tools.label_map_rows import ID
 from tfrecords_tools.labels import palette_train_ids
 from tfrecords_tools.polygons import is_polygons, polygons_size
 
