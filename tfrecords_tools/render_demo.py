@@ -4,7 +4,8 @@ No licensed data is needed to try the whole way from raw folders to a report:
 `<output_dir>/gta5` looks like a folder of "Playing for Data" (images/, labels/
 as palette PNGs, split.mat), `<output_dir>/cityscapes` like one of Cityscapes
 (leftImg8bit/, gtFine/). All 19 classes occur. The target's streets show less
-sky and more trees than the source's, as real streets do.
+sky and more trees than the source's, as real streets do. `--source_look` paints
+the source plainly or nearer to a present-day engine; labels stay the same.
 
 How much less is known exactly. Beside each tree scenes.csv has one row a frame:
 filename, split, the street's parameters, realised shares of sky and vegetation,
@@ -27,13 +28,13 @@ from kliep_tf import cli, runs
 from kliep_tf import worker_processes as workers
 from kliep_tf.errors import UserError
 from kliep_tf.progress import progress
+from tfrecords_tools.city.looks import SOURCE_LOOKS, TARGET_LOOK
 from tfrecords_tools.city.parameters import SOURCE, TARGET
 from tfrecords_tools.city.rendering import MIN_SIDE, CityFrame, write_frame
 
 # Frames alternate between two made-up towns, so that a frame's name does not
 # depend on how many there are.
 _TOWNS = {"train": ("demoburg", "demostadt"), "val": ("demohafen",)}
-SOURCE_LOOKS = ("flat", "textured")
 _SPLIT_MAT_KEYS = {"train": "trainIds", "val": "valIds", "test": "testIds"}
 # Starting a worker takes about as long as drawing this many small frames.
 _FRAMES_WORTH_A_WORKER = 16
@@ -142,7 +143,7 @@ def _target_frame(
     return CityFrame(
         stem=stem,
         domain=TARGET,
-        look="camera",
+        look=TARGET_LOOK,
         stream=split,
         index=index,
         seed=config.seed,
@@ -168,6 +169,10 @@ def _check(config: RenderDemoConfig) -> None:
         "seed": 0,
         "num_workers": 0,
     }
+    if config.source_look not in SOURCE_LOOKS:
+        raise UserError(f"--source_look: expected one of "
+                        f"{', '.join(SOURCE_LOOKS)}, "
+                        f"found {config.source_look}")  # fmt: skip
     for name, minimum in least.items():
         value = getattr(config, name)
         if value is not None and value < minimum:

@@ -1,1 +1,1 @@
-"""Draws a small city: streets, their labels, and two looks."""
+"""Draws a small city: streets, their labels, and their looks."""

@@ -1,10 +1,10 @@
 """What a present-day engine adds to a painted street: sky, sun, and air.
 
-The finish of the textured look (looks.TEXTURED). It knows the picture and its
-labels alone, not the shapes, so light is approximate: what a player would
-notice at a glance (skies that pale towards the horizon, clouds, leaves, stained
-walls, the shadows of trees and houses on the street) is there; what physics
-would have is not.
+The finish of the textured look (looks.TEXTURED). It knows the picture, its
+labels and the camera, not the shapes, so light is approximate: what a player
+would notice at a glance (skies that pale towards the horizon, clouds, leaves,
+stained walls, the shadows of trees and houses on the street) is there; what
+physics would have is not. Strengths were set by eye, on frames of 64x128.
 """
 
 import dataclasses
@@ -12,7 +12,7 @@ import dataclasses
 import numpy as np
 
 from tfrecords_tools.city import surfaces
-from tfrecords_tools.city.sketch import CAMERA_HEIGHT, LABEL_IDS
+from tfrecords_tools.city.sketch import LABEL_IDS, Camera
 
 _TEXTURE_TABLE = surfaces.texture_table(
     {
@@ -42,124 +42,135 @@ _SHADE = np.array((0.42, 0.46, 0.54), np.float32)
 
 
 @dataclasses.dataclass(frozen=True)
-class _Day:
-    """What one picture's weather and hour are.
+class Day:
+    """The weather and the exposure of one picture.
 
     Attributes:
-        cover: how much of the sky is cloud, from 0 (clear) to 1 (overcast).
-        exposure: brightness of the whole.
-        warmth: of the light; above 0 redder.
-        contrast: exponent of the tone curve.
+        cover: how much of the sky is cloud, from 0 (clear) to 1 (overcast,
+            without shadows).
+        exposure: factor of the brightness.
+        warmth: of the light, a share of the red; below 0 it is bluer.
+        gamma: exponent of the tones; above 1 contrast is harder.
     """
 
     cover: float
-    exposure: float
-    warmth: float
-    contrast: float
-
-    @property
-    def sun(self) -> float:
-        """How hard shadows are; an overcast day has none."""
-        return 1 - self.cover
+    exposure: float = 1.0
+    warmth: float = 0.0
+    gamma: float = 1.0
 
 
 def finish(
-    picture: np.ndarray, labels: np.ndarray, generator: np.random.Generator
+    picture: np.ndarray,
+    labels: np.ndarray,
+    camera: Camera,
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """Adds clouds, textures, shadows, haze, and the tones of a day.
 
     Args:
         picture: uint8 [H, W, 3].
         labels: label ids, uint8 [H, W].
+        camera: of H x W pixels.
         generator: of the day and of every texture.
 
     Returns:
         uint8 [H, W, 3].
     """
-    day = _Day(
+    day = Day(
         cover=generator.random(),
         exposure=2.0 ** generator.uniform(-0.5, 0.3),
         warmth=generator.uniform(-0.06, 0.08),
-        contrast=generator.uniform(0.95, 1.25),
+        gamma=generator.uniform(0.95, 1.25),
     )
-    scene = picture.astype(np.float32) / 255
-    scene = _light_sky(scene, labels, day, generator)
-    texture = surfaces.texture(labels, _TEXTURE_TABLE, generator)
-    scene *= 1 + texture[..., np.newaxis]
+    scene = surfaces.textured(picture, labels, _TEXTURE_TABLE, generator)
+    scene = light_sky(scene, labels, day, generator)
     scene *= np.where(labels == _LEAVES, _AMONG_LEAVES, 1)[..., np.newaxis]
-    scene *= _light_on_ground(labels, day, generator)
+    scene *= light_on_ground(labels, camera, day, generator)
     scene = surfaces.add_haze(scene, labels, _HAZE, generator)
     scene = surfaces.soften(scene, _LENS_BLUR, generator)
-    return _tones(scene, day)
+    return tones(scene, day)
 
 
-def _light_sky(
+def light_sky(
     scene: np.ndarray,
     labels: np.ndarray,
-    day: _Day,
+    day: Day,
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Pales the sky towards the horizon and covers it with clouds."""
-    height, width = labels.shape
-    rows = np.arange(height, dtype=np.float32)[:, np.newaxis, np.newaxis]
-    low = np.clip(rows / max(surfaces.horizon_row(labels), 1), 0, 1)
-    # Clouds are wider than high, and smaller ones ride on larger ones.
-    clouds = np.zeros(labels.shape, np.float32)
-    for size, weight in ((20, 1.0), (9, 0.5), (4, 0.25)):
-        cells = max(height // size, 2), max(width // (2 * size), 2)
-        clouds += weight * surfaces.noise(*cells, labels.shape, generator)
-    amount = _smooth_step(clouds + 3.2 * day.cover - 1.6)[..., np.newaxis]
-    light = scene + 0.45 * low * (_CLOUD - scene)
-    shaded_cloud = _CLOUD * (1 - 0.12 * np.tanh(clouds)[..., np.newaxis])
-    light = light + amount * (shaded_cloud - light)
-    return np.where((labels == _SKY)[..., np.newaxis], light, scene)
+    """Pales the sky towards the horizon and covers it with clouds.
 
-
-def _light_on_ground(
-    labels: np.ndarray, day: _Day, generator: np.random.Generator
-) -> np.ndarray:
-    """Returns float32 [H, W, 3]: 1 in the sun, darker and bluer in shadows.
-
-    Trees throw dappled shadows, houses a strip along one side.
-    """
-    x, z, ground = ground_coordinates(labels)
-    cells = generator.standard_normal((64, 64)).astype(np.float32)
-    dapples = _sample(cells, x / 2.5, z / 2.5) + 0.6 * _sample(
-        cells, x / 0.9 + 17, z / 0.9
-    )
-    trees = _smooth_step(2.5 * (dapples - generator.uniform(0.2, 1.8)))
-    side, edge = generator.choice((-1.0, 1.0)), generator.uniform(0.0, 7.0)
-    houses = _smooth_step(4 * (side * x - edge))
-    shadow = day.sun * ground * np.maximum(trees, houses)
-    return 1 - shadow[..., np.newaxis] * (1 - _SHADE)
-
-
-def ground_coordinates(
-    labels: np.ndarray,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns where on the ground each pixel lies, and whether it is ground.
+    Args:
+        scene: float32 [H, W, 3] in [0, 1].
+        labels: label ids, uint8 [H, W].
+        day: how much is clouded.
+        generator: of the clouds' shapes.
 
     Returns:
-        x and z in metres, right of and ahead of the camera, and a mask; all
-        float32 [H, W]. Above the horizon x and z mean nothing.
+        float32 [H, W, 3]; all but the sky as it was.
     """
-    height, width = labels.shape
-    focal_length = 0.85 * np.sqrt(width * height)
-    rows = np.arange(height)[:, np.newaxis] + 0.5
-    below = np.maximum(rows - surfaces.horizon_row(labels), 0.5)
-    z = np.broadcast_to(focal_length * CAMERA_HEIGHT / below, labels.shape)
-    x = (np.arange(width) + 0.5 - width / 2) * z / focal_length
-    return (
-        x.astype(np.float32),
-        z.astype(np.float32),
-        np.isin(labels, _GROUND).astype(np.float32),
-    )
+    rows = np.arange(len(labels), dtype=np.float32)[:, np.newaxis, np.newaxis]
+    low = np.clip(rows / max(surfaces.horizon_row(labels), 1), 0, 1)
+    sky = scene + 0.45 * low * (_CLOUD - scene)
+    clouds = _clouds(labels.shape, generator)
+    # The noise has a deviation of 1.1: hardly any of it is above 1.6 on a
+    # clear day, or below -1.6 on an overcast one.
+    amount = _smooth_step(clouds + 3.2 * day.cover - 1.6)[..., np.newaxis]
+    cloud = _CLOUD * (1 - 0.12 * np.tanh(clouds)[..., np.newaxis])
+    sky = sky + amount * (cloud - sky)
+    return np.where((labels == _SKY)[..., np.newaxis], sky, scene)
+
+
+def _clouds(
+    shape: tuple[int, int], generator: np.random.Generator
+) -> np.ndarray:
+    """Returns float32 `shape`: noise in which smaller clouds ride on larger."""
+    height, width = shape
+    clouds = np.zeros(shape, np.float32)
+    for rows, weight in ((3, 1.0), (7, 0.5), (16, 0.25)):
+        # Clouds are twice as wide as high.
+        columns = max(rows * width // (2 * height), 2)
+        clouds += weight * surfaces.noise(rows, columns, shape, generator)
+    return clouds
+
+
+def light_on_ground(
+    labels: np.ndarray,
+    camera: Camera,
+    day: Day,
+    generator: np.random.Generator,
+) -> np.ndarray:
+    """Returns the light on the ground: dappled by trees, shaded by houses.
+
+    Args:
+        labels: label ids, uint8 [H, W].
+        camera: of H x W pixels.
+        day: whose clouds soften the shadows.
+        generator: of where shadows lie.
+
+    Returns:
+        float32 [H, W, 3], factors: 1 in the sun and where there is no ground,
+        less and bluer in shadows.
+    """
+    x, z = camera.ground()
+    seen = np.isfinite(z) & np.isin(labels, _GROUND)
+    x, z = np.where(seen, x, 0), np.where(seen, z, 0)
+    cells = generator.standard_normal((64, 64)).astype(np.float32)
+    # Boughs of 2.5 metres, and leaves of less than one.
+    dapples = _sample(cells, x / 2.5, z / 2.5)
+    dapples += 0.6 * _sample(cells, x / 0.9, z / 0.9)
+    trees = _smooth_step(2.5 * (dapples - generator.uniform(0.2, 1.8)))
+    side, edge = float(generator.choice((-1, 1))), generator.uniform(0.0, 7.0)
+    houses = _smooth_step(4 * (side * x - edge))
+    shadow = (1 - day.cover) * seen * np.maximum(trees, houses)
+    light = 1 - shadow[..., np.newaxis] * (1 - _SHADE)
+    return light.astype(np.float32)
 
 
 def _sample(cells: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """Interpolates a grid, which repeats itself, at any coordinates."""
-    column, row = np.floor(x).astype(int), np.floor(y).astype(int)
-    right, down = x - column, y - row
+    left, top = np.floor(x), np.floor(y)
+    right, down = x - left, y - top
+    column, row = left.astype(int), top.astype(int)
     height, width = cells.shape
 
     def at(rows: int, columns: int) -> np.ndarray:
@@ -176,10 +187,17 @@ def _smooth_step(values: np.ndarray) -> np.ndarray:
     return ramp * ramp * (3 - 2 * ramp)
 
 
-def _tones(scene: np.ndarray, day: _Day) -> np.ndarray:
-    """Exposes for the day, and rolls off what is too bright."""
+def tones(scene: np.ndarray, day: Day) -> np.ndarray:
+    """Exposes for the day, and rolls off what is too bright.
+
+    Args:
+        scene: float32 [H, W, 3], 0 or more.
+        day: of the exposure.
+
+    Returns:
+        uint8 [H, W, 3].
+    """
     gains = day.exposure * np.array([1 + day.warmth, 1, 1 - day.warmth])
-    scene = np.clip(scene * gains.astype(np.float32), 0, None)
-    scene = scene**day.contrast
+    scene = (scene * gains.astype(np.float32)) ** day.gamma
     scene = scene / (1 + 0.12 * scene**2)
     return (np.clip(scene, 0, 1) * 255 + 0.5).astype(np.uint8)

@@ -15,10 +15,12 @@ from tfrecords_tools.city.palettes import (
     ENGINE_PALETTE,
     mix,
 )
-from tfrecords_tools.city.sketch import Shape
+from tfrecords_tools.city.sketch import Camera, Shape
 
 Color = tuple[int, int, int]
-Finish = Callable[[np.ndarray, np.ndarray, np.random.Generator], np.ndarray]
+Finish = Callable[
+    [np.ndarray, np.ndarray, Camera, np.random.Generator], np.ndarray
+]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -29,7 +31,7 @@ class Look:
         palette: material to its colours.
         contrast: exponent of a shape's tone; 1 is bright sun, 0 no shading.
         finish: what happens to the picture (uint8 [H, W, 3]) given its label
-            ids (uint8 [H, W]), once it is painted.
+            ids (uint8 [H, W]) and camera, once it is painted.
     """
 
     palette: dict[str, tuple[Color, ...]]
@@ -49,41 +51,47 @@ class Look:
 
 
 def _finish_engine(
-    picture: np.ndarray, labels: np.ndarray, generator: np.random.Generator
+    picture: np.ndarray,
+    labels: np.ndarray,
+    camera: Camera,
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """Adds a slight brightness of the day; surfaces stay flat and clean."""
-    del labels
+    del labels, camera
     bright = picture * np.float32(generator.uniform(0.94, 1.04))
     return np.clip(bright + 0.5, 0, 255).astype(np.uint8)
 
 
 def _finish_camera(
-    picture: np.ndarray, labels: np.ndarray, generator: np.random.Generator
+    picture: np.ndarray,
+    labels: np.ndarray,
+    camera: Camera,
+    generator: np.random.Generator,
 ) -> np.ndarray:
     """Adds surface texture, haze, a lens, and a sensor."""
-    scene = picture.astype(np.float32) / 255
-    texture = surfaces.texture(labels, _TEXTURE_TABLE, generator)
-    scene *= 1 + texture[..., np.newaxis]
+    del camera
+    scene = surfaces.textured(picture, labels, _TEXTURE_TABLE, generator)
     scene = surfaces.add_haze(scene, labels, _HAZE, generator)
     scene = surfaces.soften(scene, _LENS_BLUR, generator)
     scene *= _vignette(labels.shape, generator)[..., np.newaxis]
     return _expose(scene, generator)
 
 
-_TEXTURES = {
-    "road": (0.07, 0.04, 0.05, 0.0),
-    "sidewalk": (0.06, 0.06, 0.05, 0.0),
-    "building": (0.06, 0.05, 0.08, 0.05),
-    "wall": (0.10, 0.08, 0.10, 0.05),
-    "fence": (0.10, 0.05, 0.05, 0.0),
-    "vegetation": (0.24, 0.26, 0.10, 0.0),
-    "terrain": (0.15, 0.14, 0.10, 0.0),
-    "sky": (0.0, 0.0, 0.05, 0.0),
-    "person": (0.06, 0.06, 0.0, 0.0),
-    "rider": (0.06, 0.06, 0.0, 0.0),
-}
-_OTHER_TEXTURE = (0.04, 0.04, 0.04, 0.0)
-_TEXTURE_TABLE = surfaces.texture_table(_TEXTURES, _OTHER_TEXTURE)
+_TEXTURE_TABLE = surfaces.texture_table(
+    {
+        "road": (0.07, 0.04, 0.05, 0.0),
+        "sidewalk": (0.06, 0.06, 0.05, 0.0),
+        "building": (0.06, 0.05, 0.08, 0.05),
+        "wall": (0.10, 0.08, 0.10, 0.05),
+        "fence": (0.10, 0.05, 0.05, 0.0),
+        "vegetation": (0.24, 0.26, 0.10, 0.0),
+        "terrain": (0.15, 0.14, 0.10, 0.0),
+        "sky": (0.0, 0.0, 0.05, 0.0),
+        "person": (0.06, 0.06, 0.0, 0.0),
+        "rider": (0.06, 0.06, 0.0, 0.0),
+    },
+    other=(0.04, 0.04, 0.04, 0.0),
+)
 _HAZE = (0.72, 0.74, 0.76)
 _LENS_BLUR = (0.4, 0.7)
 
@@ -119,4 +127,7 @@ TEXTURED = Look(
     finish=daylight.finish,
 )
 CAMERA = Look(CAMERA_PALETTE, contrast=0.6, finish=_finish_camera)
-LOOKS = {"flat": ENGINE, "textured": TEXTURED, "camera": CAMERA}
+
+SOURCE_LOOKS = ("flat", "textured")
+TARGET_LOOK = "camera"
+LOOKS = {"flat": ENGINE, "textured": TEXTURED, TARGET_LOOK: CAMERA}

@@ -1,4 +1,4 @@
-"""Colours of every material in the two looks.
+"""Colours of every material, as an engine paints and as a camera sees them.
 
 The engine paints saturated colours; the camera sees the same city on an
 overcast day, where colours are dull and several surfaces swap brightness (a
@@ -132,7 +132,13 @@ CAMERA_PALETTE: Palette = {
 
 
 def mix(first: Palette, second: Palette, share: float) -> Palette:
-    """Returns colours between two palettes; `share` is the second's."""
+    """Returns the colours between those of two palettes.
+
+    Args:
+        first: of some materials.
+        second: of the same materials, with as many variants of each.
+        share: of the second in the mix, from 0 to 1.
+    """
     return {
         material: tuple(
             (

@@ -102,7 +102,10 @@ def render_frame(frame: CityFrame) -> tuple[np.ndarray, np.ndarray]:
     picture, labels = paint(
         sketch.shapes(), look.color, frame.width, frame.height
     )
-    return look.finish(picture, labels, look_generator), labels
+    camera = dataclasses.replace(
+        sketch.camera, width=frame.width, height=frame.height
+    )
+    return look.finish(picture, labels, camera, look_generator), labels
 
 
 def scene_parameters(frame: CityFrame) -> SceneParameters:

@@ -11,6 +11,8 @@ import math
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from kliep_tf.data.class_sets import CITYSCAPES_CLASSES
 
 Point = tuple[float, float, float]
@@ -77,6 +79,24 @@ class Camera:
             scale = self.focal_length / (z if z > NEAR else NEAR)
             seen.append((column + scale * x, row + scale * (CAMERA_HEIGHT - y)))
         return seen
+
+    def ground(self) -> tuple[np.ndarray, np.ndarray]:
+        """Returns x and z of the ground at the middle of each pixel.
+
+        Returns:
+            float32 [height, width] each, in metres; infinite from the horizon
+            upwards, where no ground is seen.
+        """
+        column, row = self.vanishing_point
+        columns = np.arange(self.width, dtype=np.float32) + 0.5 - column
+        below = np.arange(self.height, dtype=np.float32)[:, None] + 0.5 - row
+        scale = np.where(below > 0, below, np.nan) / CAMERA_HEIGHT
+        x = np.nan_to_num(columns / scale, nan=np.inf)
+        z = np.nan_to_num(self.focal_length / scale, nan=np.inf)
+        shape = (self.height, self.width)
+        return x.astype(np.float32), np.broadcast_to(z, shape).astype(
+            np.float32
+        )
 
 
 class Sketch:

@@ -11,7 +11,7 @@ from tfrecords_tools.city.sketch import LABEL_IDS
 # few pixels, large stains, and vertical streaks.
 Strengths = tuple[float, float, float, float]
 
-_GROUND_IDS = [LABEL_IDS["road"], LABEL_IDS["sidewalk"]]
+_PAVED_IDS = [LABEL_IDS["road"], LABEL_IDS["sidewalk"]]
 
 
 def texture_table(
@@ -24,16 +24,32 @@ def texture_table(
     return table
 
 
-def texture(
-    labels: np.ndarray, table: np.ndarray, generator: np.random.Generator
+def textured(
+    picture: np.ndarray,
+    labels: np.ndarray,
+    table: np.ndarray,
+    generator: np.random.Generator,
 ) -> np.ndarray:
-    """Returns float32 [H, W]: relative brightness of the surfaces' texture.
+    """Returns a picture whose surfaces have texture.
 
     Args:
+        picture: uint8 [H, W, 3].
         labels: label ids, uint8 [H, W].
         table: what `texture_table` returns.
         generator: of the noise.
+
+    Returns:
+        float32 [H, W, 3]; 1 is what was 255.
     """
+    scene = picture.astype(np.float32) / 255
+    scene *= 1 + _brightness(labels, table, generator)[..., np.newaxis]
+    return scene
+
+
+def _brightness(
+    labels: np.ndarray, table: np.ndarray, generator: np.random.Generator
+) -> np.ndarray:
+    """Returns float32 [H, W]: relative brightness of the surfaces' texture."""
     height, width = labels.shape
     strength = table[labels]
     shapes = (
@@ -67,7 +83,7 @@ def noise(
 
 def horizon_row(labels: np.ndarray) -> int:
     """Returns the highest row of road or sidewalk; half the height if none."""
-    ground = np.isin(labels, _GROUND_IDS).any(axis=1)
+    ground = np.isin(labels, _PAVED_IDS).any(axis=1)
     return int(np.argmax(ground)) if ground.any() else len(labels) // 2
 
 
@@ -101,7 +117,16 @@ def soften(
     radius: tuple[float, float],
     generator: np.random.Generator,
 ) -> np.ndarray:
-    """Blurs float32 [H, W, 3] as a lens does, by so many pixels (from, to)."""
+    """Blurs as a lens does.
+
+    Args:
+        scene: float32 [H, W, 3]; what is outside of [0, 1] is cut.
+        radius: of the blur in pixels, from and to.
+        generator: of the radius.
+
+    Returns:
+        float32 [H, W, 3] in steps of 1 / 255.
+    """
     image = Image.fromarray((np.clip(scene, 0, 1) * 255 + 0.5).astype(np.uint8))
     blurred = image.filter(ImageFilter.GaussianBlur(generator.uniform(*radius)))
     return np.asarray(blurred, np.float32) / 255
