@@ -3,7 +3,11 @@ from pathlib import Path
 import pytest
 
 from tests import processes
-from tests.tfrecords_tools.raw_folders import frame_pixels, write_gta5_frame
+from tests.tfrecords_tools.raw_folders import (
+    frame_pixels,
+    write_cityscapes_frame,
+    write_gta5_frame,
+)
 
 
 @pytest.fixture
@@ -23,6 +27,17 @@ def gta5_dir(tmp_path):
     root = tmp_path / "gta5"
     for number in (1, 2, 3, 5, 6, 8, 9, 10, 11):
         write_gta5_frame(root, f"{number:05d}", *frame_pixels(number))
+    return root
+
+
+@pytest.fixture
+def cityscapes_dir(tmp_path):
+    """A 4x6 frame of each of two cities, in the split train."""
+    root = tmp_path / "cityscapes"
+    for number, city in enumerate(("aachen", "bochum")):
+        image, label = frame_pixels(number)
+        stem = f"{city}_000000_000019"
+        write_cityscapes_frame(root, "train", city, stem, image, label)
     return root
 
 

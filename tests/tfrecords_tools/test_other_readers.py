@@ -10,8 +10,9 @@ import tensorflow as tf
 
 from kliep_tf.data import records
 from kliep_tf.errors import UserError
+from tests.tfrecords_tools.conversions import convert
 from tests.tfrecords_tools.raw_folders import frame_pixels
-from tests.tfrecords_tools.test_converters import convert, to_train_ids
+from tests.tfrecords_tools.test_converters import to_train_ids
 from tfrecords_tools.inspect_records import (
     InspectRecordsConfig,
     inspect_records,
