@@ -1,7 +1,9 @@
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kliep_tf.data import weights
 from tests import processes
 from tests.tfrecords_tools.raw_folders import (
     frame_pixels,
@@ -39,6 +41,37 @@ def cityscapes_dir(tmp_path):
         stem = f"{city}_000000_000019"
         write_cityscapes_frame(root, "train", city, stem, image, label)
     return root
+
+
+@pytest.fixture
+def records_dir(gta5_dir, tmp_path):
+    """The frames of gta5_dir as records, in two shards."""
+    from tfrecords_tools.convert_gta5 import ConvertGta5Config, convert_gta5
+
+    out = tmp_path / "records"
+    convert_gta5(
+        ConvertGta5Config(
+            input_dir=str(gta5_dir),
+            output_dir=str(out),
+            num_shards=2,
+            num_workers=0,
+        )
+    )
+    return out
+
+
+@pytest.fixture
+def weights_dir(tmp_path):
+    """Weights that rise with the frame's number, listed backwards."""
+    numbers = np.arange(12, 0, -1)
+    importance = weights.ImportanceWeights(
+        domain="source",
+        filenames=np.array([f"{number:05d}" for number in numbers]),
+        weights=(numbers / numbers.mean()).astype(np.float32),
+    )
+    (tmp_path / "weights").mkdir()
+    weights.save_weights(tmp_path / "weights", importance)
+    return tmp_path / "weights"
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
-"""The converters as tests call them: in this process, with few flags."""
+"""The tools as tests call them: in this process, with few flags."""
 
+from tfrecords_tools.attach_weights import AttachWeightsConfig, attach_weights
 from tfrecords_tools.convert_cityscapes import (
     ConvertCityscapesConfig,
     convert_cityscapes,
@@ -24,3 +25,10 @@ def convert_city(input_dir, output_dir, **flags):
         **{"num_workers": 0, **flags},
     )
     convert_cityscapes(config)
+
+
+def attach(records_dir, weights_dir, output_dir, **flags):
+    config = AttachWeightsConfig(
+        str(records_dir), str(weights_dir), "source", str(output_dir), **flags
+    )
+    attach_weights(config)
