@@ -70,7 +70,7 @@ lint: $(STAMP) ## ruff and mypy
 	$(VENV_PYTHON) -m ruff format --check .
 	$(VENV_PYTHON) -m mypy
 
-# Some two hours on two cores; ARGS="--only=kill,fuzz --scale=.1" does a part.
+# Some 50 minutes of processor time; ARGS="--only=kill,fuzz --scale=.1" does a part.
 # The same command again continues.
 soak: $(STAMP) ## makes every kind of fault, many times
 	$(VENV_PYTHON) -m tests.faults.soak $(ARGS)

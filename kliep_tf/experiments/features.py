@@ -1,9 +1,9 @@
 """Which features recover a known density ratio, and at which kernel width?
 
-    python -m kliep_tf.experiments.features --output_dir=study \
-        --source_records=demo/records/gta5 \
-        --target_records='demo/records/cityscapes/train-*' \
-        --source_scenes=demo/city/gta5/scenes.csv \
+    python -m kliep_tf.experiments.features --output_dir=study \\
+        --source_records=demo/records/gta5 \\
+        --target_records='demo/records/cityscapes/train-*' \\
+        --source_scenes=demo/city/gta5/scenes.csv \\
         --target_scenes=demo/city/cityscapes/scenes.csv
 
 On the rendered city the true ratio of every image is known. Both directions

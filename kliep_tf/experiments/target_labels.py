@@ -1,8 +1,8 @@
 """What labels of the target buy: weights by none, some and all of them.
 
-    python -m kliep_tf.experiments.target_labels --output_dir=results/labels \
-        --source_records=records/gta5 \
-        --target_records=records/cityscapes/train-*
+    python -m kliep_tf.experiments.target_labels --output_dir=results/labels \\
+        --source_records=records/gta5 \\
+        --target_records='records/cityscapes/train-*'
 
 Hides the target's labels but for those of a few images, lets estimate_weights
 find its features by itself, and judges the weights by all labels: how far the
