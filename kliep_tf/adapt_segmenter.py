@@ -24,8 +24,9 @@ import numpy as np
 from kliep_tf import cli, fingerprints, runs, segmenter_flags
 from kliep_tf.data import weightings, weights
 from kliep_tf.data.augmentation import Augmentation, check_sizes
+from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
-from kliep_tf.data.reading import require_labels
+from kliep_tf.data.reading import require_labelled_pixels, require_labels
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation.adaptation.method import Method, Setup
@@ -39,11 +40,15 @@ from kliep_tf.segmentation.adaptation.training_run import (
     run_adaptation,
 )
 from kliep_tf.segmentation.networks import export_segmenter
+from kliep_tf.segmentation.signatures import require_classes
 from kliep_tf.segmenter_flags import SegmenterFlags
+from kliep_tf.train_segmenter import PROGRAM as TRAIN_SEGMENTER
 from kliep_tf.training.checkpoints import checkpoint_steps
 from kliep_tf.training.saved_models import is_whole
 
 PROGRAM = "kliep_tf.adapt_segmenter"
+# Whose runs --segmenter_run may name.
+_SEGMENTERS_OF = (TRAIN_SEGMENTER, PROGRAM)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -130,6 +135,7 @@ def adapt_segmenter(config: AdaptSegmenterConfig) -> None:
     paths = resolve_records(config.source_records, "source_records")
     source = build_index(paths)
     require_labels(paths, "source_records")
+    require_labelled_pixels(paths, "source_records")
     target = build_index(
         resolve_records(config.target_records, "target_records")
     )
@@ -141,7 +147,7 @@ def adapt_segmenter(config: AdaptSegmenterConfig) -> None:
     )
     network_settings = dataclasses.replace(
         segmenter_flags.network_settings(config, source.classes),
-        checkpoint=_start_checkpoint(config),
+        checkpoint=_start_checkpoint(config, source.classes),
     )
     inputs = _fingerprints(config, method, settings, data)
     with runs.claim(config.run_dir, PROGRAM, config, inputs=inputs) as claim:
@@ -248,12 +254,22 @@ def _setup(config: AdaptSegmenterConfig, data: AdaptationData) -> Setup:
     )
 
 
-def _start_checkpoint(config: AdaptSegmenterConfig) -> str:
+def _start_checkpoint(config: AdaptSegmenterConfig, classes: ClassSet) -> str:
     """Returns the checkpoint that the segmenter starts from, or ""."""
     if not config.segmenter_run:
         return ""
     where = f"--segmenter_run={config.segmenter_run}"
     record = runs.read_config(config.segmenter_run)
+    if record["program"] not in _SEGMENTERS_OF:
+        raise UserError(
+            f"{where}: expected a run of {' or '.join(_SEGMENTERS_OF)}, found "
+            f"one of {record['program']}"
+        )
+    if record.get("status") != "complete":
+        raise UserError(
+            f"{where}: expected a finished training, found one that is not; "
+            "its own command continues it"
+        )
     directory = Path(config.segmenter_run) / runs.CHECKPOINTS
     steps = checkpoint_steps(directory)
     if not steps:
@@ -263,6 +279,7 @@ def _start_checkpoint(config: AdaptSegmenterConfig) -> str:
         raise UserError(
             f"{where}: expected --network={config.network}, found {found}"
         )
+    require_classes(Path(config.segmenter_run) / runs.SAVED_MODEL, classes)
     return str(directory / f"ckpt-{steps[-1]}")
 
 
@@ -285,7 +302,7 @@ def _fingerprints(
         ]
         inputs["weights"] = fingerprints.of(paths)
     if config.segmenter_run:
-        start = _start_checkpoint(config)
+        start = _start_checkpoint(config, data.source.classes)
         inputs["segmenter_run"] = fingerprints.of([f"{start}.index"])
     files = method.files(settings)
     if files:

@@ -142,11 +142,13 @@ def compare_images(config: CompareImagesConfig) -> None:
                     sets[0].images, sets[1].images, subsets
                 )
             else:
-                if name != PUBLISHED_NAME:
-                    unit = unit_of(sets[1])
-                    subsets = dataclasses.replace(subsets, unit=unit)
-                ignore_label = judged.classes.ignore_label
-                found[name] = compare_sets(*sets, ignore_label, subsets)
+                unit = 1.0 if name == PUBLISHED_NAME else unit_of(sets[1])
+                found[name] = compare_sets(
+                    *sets,
+                    judged.classes.ignore_label,
+                    # Of this network alone: others follow.
+                    dataclasses.replace(subsets, unit=unit),
+                )
                 pairs = report.draw_pairs(
                     (judged, target), sets, size, config.seed
                 )

@@ -62,6 +62,8 @@ _PARTIAL = "partial.npz"
 _SECONDS_BETWEEN_SAVES = 20.0
 _NUM_SHOWN = 3
 
+# What must be alike for figures to stand beside each other.
+_SAME_AS_CEILING = ("scales", "flip", "watched_label", "watched_prediction")
 # What the report shows of --ceiling.
 _CEILING = {
     "records": Maybe(str),
@@ -215,6 +217,15 @@ def _ceiling(
             f"{where}: expected an evaluation of the same segmenter, found one "
             f"of {record['arguments'].get('segmenter')}"
         )
+    for flag in _SAME_AS_CEILING:
+        asked, found = getattr(config, flag), record["arguments"].get(flag)
+        if isinstance(asked, tuple):
+            asked = list(asked)  # as JSON has it
+        if asked != found:
+            raise UserError(
+                f"{where}: expected an evaluation with --{flag}={asked}, "
+                f"found {found}"
+            )
     return read_json(
         _report_of(config.ceiling), "the report that evaluate writes", _CEILING
     )

@@ -42,14 +42,14 @@ class SegmenterFlags:
         mirrored="input",
     )
     freeze_batch_norm: bool = cli.flag(
-        "keep the batch normalisation that --backbone_weights loaded as it is; "
-        "without those it has no effect",
+        "keep the batch normalisation that --backbone_weights or "
+        "--segmenter_run loaded as it is; without these it has no effect",
         default=False,
     )
     freeze_backbone: bool = cli.flag(
-        "keep all of the backbone that --backbone_weights loaded as it is and "
-        "train the rest: what it learned from photographs then serves in a "
-        "domain that shows none",
+        "keep all of the backbone that --backbone_weights or --segmenter_run "
+        "loaded as it is and train the rest: what it learned from photographs "
+        "then serves in a domain that shows none",
         default=False,
     )
     steps: int = cli.flag("number of training steps", default=1200, minimum=1)
@@ -86,7 +86,7 @@ class SegmenterFlags:
     )
     head_learning_rate_factor: float = cli.flag(
         "learning rate of the layers after the backbone, as a multiple of the "
-        "backbone's; for --optimizer=sgd",
+        "backbone's; for --optimizer=sgd and networks with a backbone",
         default=1.0,
         above=0,
     )

@@ -23,7 +23,7 @@ from kliep_tf import (
 )
 from kliep_tf.data.augmentation import Augmentation, check_sizes
 from kliep_tf.data.index import RecordIndex, build_index, image_sizes
-from kliep_tf.data.reading import has_labels
+from kliep_tf.data.reading import has_labels, require_labelled_pixels
 from kliep_tf.data.records import resolve_records
 from kliep_tf.errors import UserError
 from kliep_tf.segmentation import consistency
@@ -155,6 +155,8 @@ def _check_labels(
             f"--method={config.method}: expected labels in "
             f"--source_records={config.source_records}, found none"
         )
+    if method.needs_source_labels:
+        require_labelled_pixels(source.paths, "source_records")
 
 
 def _augmentation(

@@ -2,10 +2,10 @@
 
 A segmenter that meets a domain unlike the one it learned from does not say so:
 its class shares are wrong, and KLIEP matches what is wrong. But its answers
-become unsteady: they change where an image is mirrored, which changes nothing of what
-it shows, and they lie where the source has none. These two signs have limits,
-found on pairs of domains of which the truth is known
-(docs/results/features_photographs.md); the others are shown and decide nothing.
+become unsteady: they change where an image is mirrored, which changes nothing
+of what it shows, and they lie where the source has none. These two signs have
+limits, found on pairs of domains of which the truth is known
+(docs/results/features_photographs.md); others are shown and decide nothing.
 """
 
 import dataclasses

@@ -53,8 +53,9 @@ class NetworkSettings:
         num_classes: number of logits a pixel.
         mixed_precision: compute in bfloat16.
         backbone_weights: file of the backbone's weights, or "".
-        freeze_batch_norm: keep the normalisation that was loaded.
-        freeze_backbone: keep all of the backbone that was loaded.
+        freeze_batch_norm: keep the normalisation that was loaded, from either
+            file.
+        freeze_backbone: keep all of the backbone that was loaded, likewise.
         checkpoint: of a training run, whose network this one starts as, or "".
     """
 
@@ -73,12 +74,13 @@ class NetworkSettings:
         network = NETWORKS[self.name](self.num_classes, self.seed, dtype)
         if self.backbone_weights:
             load_backbone(network, self.backbone_weights)
+        if self.checkpoint:
+            _restore(network, self.checkpoint)
+        if self.backbone_weights or self.checkpoint:
             if self.freeze_batch_norm:
                 freeze_normalization(network)
             if self.freeze_backbone:
                 freeze_backbone(network)
-        if self.checkpoint:
-            _restore(network, self.checkpoint)
         return network
 
     def plain_copy(self, network: keras.Model) -> keras.Model:

@@ -118,9 +118,17 @@ class GradientRule:
     """
 
     def __init__(self, network: keras.Model, settings: OptimizerSettings):
-        """Determines which variables decay and which are the head's."""
+        """Determines which variables decay and which are the head's.
+
+        Raises:
+            UserError: a faster head is asked of a network without a backbone.
+        """
         decayed = {id(kernel) for kernel in _convolution_kernels(network)}
         backbone = backbone_of(network)
+        factor = settings.head_learning_rate_factor
+        if factor != 1 and backbone is None:
+            expected = "1 for a network without a backbone"
+            _refuse("head_learning_rate_factor", factor, expected)
         slow = (
             {id(v) for v in backbone.trainable_variables} if backbone else set()
         )
@@ -128,9 +136,7 @@ class GradientRule:
             (
                 variable,
                 settings.weight_decay if id(variable) in decayed else 0.0,
-                1.0
-                if id(variable) in slow
-                else settings.head_learning_rate_factor,
+                1.0 if id(variable) in slow else factor,
             )
             for variable in network.trainable_variables
         ]

@@ -109,6 +109,28 @@ def test_fid_and_kid_are_those_of_the_users_network(
     assert abs(headlines["KID"] - expected) < 4 * error
 
 
+def test_a_network_has_its_figures_beside_another_too(
+    scenes, frozen_graph, vgg16_file, tmp_path
+):
+    found = {}
+    for name, files in (
+        ("alone", {}),
+        ("both", {"perceptual_weights": vgg16_file}),
+    ):
+        report, _ = report_of(
+            scenes,
+            "rendered",
+            tmp_path / name,
+            inception=frozen_graph,
+            **files,
+            **SIZE,
+        )
+        found[name] = report["headlines"]
+    assert found["alone"]["KID"] > 1
+    for measure, value in found["alone"].items():
+        assert found["both"][measure] == pytest.approx(value, rel=1e-6)
+
+
 def test_other_files_and_sizes_are_refused_in_one_line(scenes, tmp_path):
     def refused(match, **flags):
         with pytest.raises(UserError, match=match):

@@ -141,6 +141,27 @@ def test_ceiling_of_another_segmenter_is_refused(report, tmp_path):
         evaluate(config)
 
 
+@pytest.mark.parametrize(
+    "changes, message",
+    [
+        ({"watched_label": "road"}, "--watched_label=road, found sky"),
+        ({"flip": True}, "--flip=True, found False"),
+        ({"scales": ("1", "2")}, r"--scales=\['1', '2'\], found \['1'\]"),
+    ],
+)
+def test_ceiling_of_other_figures_is_refused(
+    changes, message, report, tmp_path
+):
+    config = dataclasses.replace(
+        report[0],
+        output_dir=str(tmp_path / "report"),
+        ceiling=str(report[1]),
+        **changes,
+    )
+    with pytest.raises(UserError, match=message):
+        evaluate(config)
+
+
 def test_report_has_a_row_for_a_table(report):
     lines = (report[1] / "report.md").read_text().splitlines()
     header = next(

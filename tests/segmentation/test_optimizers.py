@@ -84,6 +84,12 @@ def test_decay_and_head_factor_by_hand():
     assert kinds.keys() == {"slow", "fast", "bias"}
 
 
+def test_a_faster_head_needs_a_backbone():
+    settings = OptimizerSettings(4, 0.1, "sgd", head_learning_rate_factor=10.0)
+    with pytest.raises(UserError, match="--head_learning_rate_factor=10"):
+        GradientRule(keras.Sequential([keras.Input((4,))]), settings)
+
+
 def test_momentum():
     network = _network()
     settings = OptimizerSettings(100, 1.0, optimizer="sgd", momentum=0.5)

@@ -119,7 +119,14 @@ class Adda:
             setup.seed + 1,
             setup.dtype,
         )
-        self._optimizer = SegmenterOptimizer(network, setup.optimizer)
+        # It takes two steps in each of the training's, and a schedule counts
+        # the optimizer's own.
+        self._optimizer = SegmenterOptimizer(
+            network,
+            dataclasses.replace(
+                setup.optimizer, num_steps=2 * setup.optimizer.num_steps
+            ),
+        )
         self._discriminator_optimizer = SegmenterOptimizer(
             self._discriminator,
             dataclasses.replace(
@@ -173,7 +180,8 @@ class Adda:
             "discriminator's accuracy was not above --least_accuracy="
             f"{self._settings.least_accuracy:g} otherwise, as users of the "
             "published code report too; a larger --discriminator_learning_rate "
-            "may help"
+            "may help. Batch normalisation followed both domains' images in "
+            "every step"
         )
 
     def _mean_accuracy(self, newest: tf.Tensor) -> float:

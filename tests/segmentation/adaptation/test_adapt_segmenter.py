@@ -17,6 +17,9 @@ from kliep_tf.errors import UserError
 from kliep_tf.evaluate import EvaluateConfig, evaluate
 from kliep_tf.segmentation.adaptation import training_run
 from kliep_tf.segmentation.adaptation.methods import METHODS
+from kliep_tf.segmentation.networks import NetworkSettings
+from kliep_tf.segmentation.optimizers import backbone_of
+from kliep_tf.training.checkpoints import checkpoint_steps
 from tests.conftest import respelled
 from tests.programs.run_directories import copy_run, forget_last_checkpoint
 from tests.segmentation.adaptation.steps import (
@@ -120,6 +123,60 @@ def test_it_starts_as_the_segmenter_of_a_run(
     # Three kernels, a bias, and a batch normalisation.
     assert len(trained) == 8
     assert all(variable.numpy().tobytes() in found for variable in trained)
+
+
+@pytest.mark.parametrize(
+    "recorded, other, message",
+    [
+        ("complete", "incomplete", "expected a finished training, found one"),
+        (
+            "kliep_tf.train_segmenter",
+            "kliep_tf.train",
+            "found one of kliep_tf.train$",
+        ),
+    ],
+)
+def test_only_a_finished_segmenter_is_started_from(
+    recorded, other, message, make, segmenter_run, tmp_path
+):
+    copy_run(segmenter_run, tmp_path / "segmenter")
+    path = tmp_path / "segmenter" / "config.json"
+    text = path.read_text()
+    assert f'"{recorded}"' in text
+    path.write_text(text.replace(f'"{recorded}"', f'"{other}"'))
+    config = make(
+        tmp_path / "run",
+        network="normalized",
+        segmenter_run=str(tmp_path / "segmenter"),
+    )
+    with pytest.raises(UserError, match=message):
+        adapt_segmenter(config)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_from_a_run_is_frozen_too(segmenter_run):
+    steps = checkpoint_steps(segmenter_run / "checkpoints")
+    network = NetworkSettings(
+        name="normalized",
+        seed=0,
+        freeze_backbone=True,
+        checkpoint=str(segmenter_run / "checkpoints" / f"ckpt-{steps[-1]}"),
+    ).build()
+    assert not backbone_of(network).trainable_variables
+    # The head's kernel and bias.
+    assert len(network.trainable_variables) == 2
+
+
+def test_a_source_whose_labels_are_all_ignored_is_refused(
+    make, draw_street, write_records, tmp_path
+):
+    frames = [draw_street(seed) for seed in range(3)]
+    blank = write_records(
+        tmp_path / "blank",
+        [(image, np.full_like(label, 255)) for image, label in frames],
+    )
+    with pytest.raises(UserError, match="every pixel is ignored"):
+        adapt_segmenter(make(tmp_path / "run", source_records=str(blank)))
 
 
 def test_weights_of_the_directory_reach_the_batches(

@@ -4,6 +4,7 @@ import pytest
 import tensorflow as tf
 
 from kliep_tf.segmentation.adaptation.adda import logit_discriminator
+from kliep_tf.segmentation.optimizers import OptimizerSettings
 from kliep_tf.segmentation.train_step import cross_entropy
 from tests.segmentation.adaptation.steps import (
     NUM_CLASSES,
@@ -114,6 +115,19 @@ def test_step_is_that_of_the_published_losses():
         network.get_weights(), reference.get_weights(), strict=True
     ):
         np.testing.assert_allclose(found, expected, rtol=1e-3, atol=1e-5)
+
+
+def test_the_segmenter_learns_to_the_last_step():
+    # Each step of the training is two of its optimizer's.
+    falling = OptimizerSettings(4, 0.1, "sgd", momentum=0.0, schedule="poly")
+    _, adapter = build("adda", optimizer=falling)
+    rates = [
+        float(adapter.train_step(make_batch())["learning_rate"])
+        for _ in range(4)
+    ]
+    np.testing.assert_allclose(
+        rates, [0.1 * (1 - step / 4) ** 0.9 for step in range(4)], rtol=1e-5
+    )
 
 
 def test_without_adversarial_weight_the_target_teaches_nothing():

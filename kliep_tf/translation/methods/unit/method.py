@@ -2,7 +2,8 @@
 
 import tensorflow as tf
 
-from kliep_tf.errors import UserError
+from kliep_tf.data.plain_paths import plain_path
+from kliep_tf.errors import UserError, reason_of
 from kliep_tf.training.checkpoints import DAMAGE
 from kliep_tf.translation.method import (
     ExportableGenerator,
@@ -44,14 +45,15 @@ def restore(
     autoencoders = make_autoencoders(settings, Setup(image_size=(8, 8)))
     reader = tf.train.Checkpoint(**autoencoders.parts)
     try:
-        status = reader.read(checkpoint)
+        with plain_path(checkpoint) as path:
+            status = reader.read(path)
         status.assert_existing_objects_matched().expect_partial()
     except DAMAGE as error:
         raise UserError(
             f"{checkpoint}: expected a checkpoint of the UNIT of "
             f"{settings.unit_form} with {settings.generator_filters} filters "
             f"and {settings.num_residual_blocks} residual blocks, found "
-            f"{str(error).strip().splitlines()[0]}"
+            f"{reason_of(error)}"
         ) from error
     translators = make_translators(autoencoders)
     return ExportableGenerator(translators.source_to_target, _SIZES)
