@@ -5,6 +5,7 @@ What is compared, and by whose segmenter, estimate_features decides.
 
 import dataclasses
 import os
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -90,9 +91,12 @@ class FeatureFiles:
             number = self._numbers[domain]
             print(f"{extractor.name} of {number} {domain} images")
             settings = self._settings_of(domain, network())
-            return self._extract(domain, extractor.name, settings, segmenter)
+            return self._extract(
+                domain, name, extractor.name, settings, segmenter
+            )
 
-        return self.kept(f"{domain}_features", extract)
+        name = f"{domain}_features"
+        return self.kept(name, extract)
 
     def label_shares(self, domain: str) -> Features:
         """Returns class shares by labels, NaN for images without."""
@@ -103,25 +107,26 @@ class FeatureFiles:
             if not may_have_labels(paths):
                 return self._without_labels(paths)
             settings = self._settings_of(domain)
-            return self._extract(domain, LABEL_SHARES, settings)
+            return self._extract(domain, name, LABEL_SHARES, settings)
 
-        return self.kept(f"{domain}_label_shares", extract)
+        name = f"{domain}_label_shares"
+        return self.kept(name, extract)
 
     def _extract(
         self,
         domain: str,
+        name: str,
         features: str,
         settings: ExtractionSettings,
         segmenter: str = "",
     ) -> Features:
-        """Extracts shard by shard, on the runner that is asked for."""
+        """Extracts, by the runner that is asked for, what `name` will keep."""
         config = self._config
-        kind = features.replace(" ", "_")
         work = FeatureWork(
             features=features,
             settings=settings,
             files=network_files(config, segmenter),
-            parts=os.path.join(config.weights_dir, f"{domain}_{kind}.parts"),
+            parts=self._parts_of(name),
         )
         return work.extract_all(self._parts[domain], config)
 
@@ -165,4 +170,9 @@ class FeatureFiles:
         path = Path(self._config.weights_dir, f"{name}.npz")
         if not path.exists():
             save_features(path, make())
+        # Those of shards, which a runner leaves, are in it now.
+        shutil.rmtree(self._parts_of(name), ignore_errors=True)
         return load_features(path)
+
+    def _parts_of(self, name: str) -> str:
+        return os.path.join(self._config.weights_dir, f"{name}.parts")

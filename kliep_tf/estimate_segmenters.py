@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from kliep_tf import runs
 from kliep_tf.data.index import RecordIndex, image_sizes
-from kliep_tf.data.reading import has_labels
+from kliep_tf.data.reading import has_labels, holds_a_label
 from kliep_tf.data.summaries import class_set_of, read_shard_summaries
 from kliep_tf.density_ratio.extraction import ImageSize, Inputs, Network
 from kliep_tf.estimate_flags import AUTO, MAX_WORKING_WIDTH, EstimateConfig
@@ -76,6 +76,6 @@ def teacher_model(weights_dir: str, teacher: str) -> str:
 def may_have_labels(paths: Sequence[str]) -> bool:
     """Whether records may be labelled, as far as their summaries tell."""
     return any(
-        summary.labelled > 0 if summary is not None else has_labels([path])
+        summary.labelled > 0 if summary is not None else holds_a_label(path)
         for path, summary in read_shard_summaries(paths).items()
     )

@@ -6,7 +6,7 @@ come back and what was interrupted continues.
 
 import dataclasses
 import functools
-import shutil
+import uuid
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,10 +69,14 @@ class FeatureWork:
 
     def extract(self, shard: Shard) -> None:
         """Writes the features of one shard."""
-        save_features(self._part(shard), self._features([shard]))
+        # A runner may call this for one shard twice, even at once.
+        attempt = f".{uuid.uuid4().hex}"
+        save_features(self._part(shard), self._features([shard]), attempt)
 
     def extract_all(self, shards: Sequence[Shard], flags: Any) -> Features:
         """Returns the features of all shards, in their order.
+
+        The caller removes `parts` once these are kept.
 
         Args:
             shards: of one domain.
@@ -87,7 +91,6 @@ class FeatureWork:
             work = dataclasses.replace(self, settings=settings)
             run_on_beam(work.extract, missing, flags)
         parts = [load_features(self._part(one)) for one in shards]
-        shutil.rmtree(self.parts)
         return Features(
             np.concatenate([part.filenames for part in parts]),
             np.concatenate([part.values for part in parts]),

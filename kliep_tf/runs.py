@@ -199,13 +199,22 @@ def config_from_record(config_class: type, record: Mapping[str, Any]) -> Any:
     )
 
 
-def write_atomically(path: str | os.PathLike, content: bytes | str) -> None:
-    """Writes a file so that it is never seen half written."""
+def write_atomically(
+    path: str | os.PathLike, content: bytes | str, attempt: str = ""
+) -> None:
+    """Writes a file so that it is never seen half written.
+
+    Args:
+        path: of the file.
+        content: of the file; text is written as UTF-8.
+        attempt: a name for the temporary file of one's own, where another
+            process may be writing the same file.
+    """
     path = Path(path)
     if isinstance(content, str):
         content = content.encode()
     # A leading dot: no reader's glob ("train-*") matches a temporary file.
-    temporary = path.with_name(f".{path.name}{_PARTIAL}")
+    temporary = path.with_name(f".{path.name}{attempt}{_PARTIAL}")
     try:
         with open(temporary, "wb") as file:
             file.write(content)

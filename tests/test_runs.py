@@ -340,3 +340,13 @@ def test_full_disk_names_the_file_and_keeps_nothing_half(disk):
         runs.write_atomically(path / "large", bytes(2**20))
     assert error.value.filename == str(path / "large")
     assert [entry.name for entry in path.iterdir()] == ["whole"]
+
+
+def test_two_writers_of_one_file_have_a_temporary_each(tmp_path):
+    path = tmp_path / "file"
+    other = tmp_path / ".file.partial"
+    other.write_bytes(b"half of another's")
+    runs.write_atomically(path, b"whole", attempt=".mine")
+    assert path.read_bytes() == b"whole"
+    assert other.read_bytes() == b"half of another's"
+    assert len(list(tmp_path.iterdir())) == 2

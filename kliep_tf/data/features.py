@@ -34,8 +34,16 @@ class Features:
     names: np.ndarray
 
 
-def save_features(path: str | os.PathLike, features: Features) -> None:
-    """Writes the features to an npz file, atomically."""
+def save_features(
+    path: str | os.PathLike, features: Features, attempt: str = ""
+) -> None:
+    """Writes the features to an npz file, atomically.
+
+    Args:
+        path: of the file.
+        features: of images by filename.
+        attempt: as in `runs.write_atomically`.
+    """
     buffer = io.BytesIO()
     np.savez(
         buffer,
@@ -43,7 +51,7 @@ def save_features(path: str | os.PathLike, features: Features) -> None:
         values=np.asarray(features.values, np.float32),
         names=np.asarray(features.names, np.str_),
     )
-    runs.write_atomically(Path(path), buffer.getvalue())
+    runs.write_atomically(Path(path), buffer.getvalue(), attempt)
 
 
 def load_features(path: str | os.PathLike) -> Features:

@@ -143,7 +143,9 @@ def unpacked(path: str | os.PathLike) -> str:
 def _is_packed(path: str, status: files.Status) -> bool:
     del status  # of the key alone, as below
     with files.reading(path) as file:
-        return file.read(len(_GZIP)) == _GZIP
+        head = file.read(_HEADER.size)
+    # The length of a first record may begin with the same two bytes.
+    return head.startswith(_GZIP) and not begins_record(head)
 
 
 @functools.cache

@@ -8,7 +8,7 @@ and the number of parallel calls changes nothing.
 
 import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import numpy as np
 import tensorflow as tf
@@ -19,6 +19,7 @@ from kliep_tf.data.class_sets import ClassSet
 from kliep_tf.data.index import RecordIndex
 from kliep_tf.data.labels import read_label
 from kliep_tf.data.summaries import class_set_of
+from kliep_tf.errors import DataError
 
 _AUTOTUNE = tf.data.AUTOTUNE
 # Independent random streams of one seed.
@@ -258,30 +259,48 @@ def _training_stream(
     row_at = _shuffled_rows(len(index), seed)
     weights = np.asarray(weights, np.float32)
 
-    def read(position: np.ndarray) -> tuple[bytes, bytes, np.float32]:
+    def read(position: np.ndarray) -> tuple[bytes, bytes, bytes, np.float32]:
         row = row_at(int(position))
         path = index.paths[index.shards[row]]
-        return index.read(row), path.encode(), weights[row]
+        name = str(index.filenames[row]).encode()
+        return index.read(row), path.encode(), name, weights[row]
 
     stream_seed = int(np.random.SeedSequence(seed).generate_state(1)[0] >> 1)
 
     @records.unconverted
     def at(position: tf.Tensor) -> tuple[tf.Tensor, ...]:
-        types = (tf.string, tf.string, tf.float32)
-        serialized, shard, weight = (
+        types = (tf.string, tf.string, tf.string, tf.float32)
+        serialized, shard, name, weight = (
             tf.ensure_shape(tensor, [])
             for tensor in tf.numpy_function(
                 read, [position], types, stateful=False
             )
         )
         seed = tf.stack([tf.constant(stream_seed, tf.int64), position])
-        return load(records.parse_example(serialized, shard), weight, seed)
+        example = records.parse_example(serialized, shard)
+        found = example[records.FILENAME]
+        # The weight is that of the name in the index.
+        tf.cond(
+            tf.equal(found, name),
+            lambda: tf.constant(0),
+            lambda: tf.numpy_function(
+                _refuse_name, [shard, name, found], tf.int32
+            ),
+        )
+        return load(example, weight, seed)
 
     positions = tf.data.Dataset.range(start, np.iinfo(np.int64).max)
     if wanted is not None:
         positions = positions.filter(records.unconverted(wanted))
     return positions.map(
         at, num_parallel_calls=num_parallel_calls, deterministic=True
+    )
+
+
+def _refuse_name(shard: bytes, listed: bytes, found: bytes) -> NoReturn:
+    raise DataError(
+        f"{shard.decode()}: expected the examples that dataset.json lists, "
+        f"{listed.decode()!r} among them, found {found.decode()!r} in its place"
     )
 
 

@@ -73,12 +73,32 @@ def _require_label_in_each(path: str, flag: str) -> None:
 
 
 def has_labels(paths: Sequence[str]) -> bool:
-    """Whether the records are labelled, as far as `require_labels` can see."""
+    """Whether all records are labelled, as far as `require_labels` can see.
+
+    Raises:
+        DataError: one is damaged, where each must be read.
+    """
     try:
         require_labels(paths, "")
+    except DataError:
+        raise
     except UserError:
         return False
     return True
+
+
+def holds_a_label(path: str) -> bool:
+    """Whether any record of a shard has a label; read as far as the first.
+
+    Raises:
+        DataError: one of those is damaged.
+    """
+    return any(
+        tf.train.Example.FromString(serialized)
+        .features.feature[records.LABEL_ENCODED]
+        .bytes_list.value
+        for serialized in records.read_shard(path)
+    )
 
 
 def labelled_examples(paths: Sequence[str]) -> np.ndarray:

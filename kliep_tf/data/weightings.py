@@ -115,16 +115,19 @@ def clip(weights: np.ndarray, max_weight: float) -> np.ndarray:
     descending = np.asarray(weights, np.float64)[order]
     positive = int(np.count_nonzero(descending))
     if not positive * max_weight >= number:
+        # Rounded up: what is advised must be taken.
+        least = np.ceil(1000 * number / max(positive, 1)) / 1000
         raise UserError(
-            f"--max_weight={max_weight}: expected at least "
-            f"{number / max(positive, 1):.4g}, since {positive} of {number} "
-            "weights are above 0 and the mean is 1"
+            f"--max_weight={max_weight}: expected at least {least:g}, since "
+            f"{positive} of {number} weights are above 0 and the mean is 1"
         )
     # With the k largest at the limit, the others are multiplied by scale[k];
     # the first k whose others then stay below is the one.
     others = np.cumsum(descending[::-1])[::-1][:positive]
     scale = (number - np.arange(positive) * max_weight) / others
     fits = scale * descending[:positive] <= max_weight * (1 + 1e-12)
+    # By rounding none may fit where the limit leaves a single solution.
+    fits[-1] = True
     scaled = scale[np.argmax(fits)] * np.asarray(weights, np.float64)
     return np.minimum(scaled, max_weight).astype(np.float32)
 

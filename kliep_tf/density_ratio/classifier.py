@@ -89,7 +89,8 @@ def fit_classifier(source: Any, target: Any, seed: int = 0) -> LinearLogRatio:
     calibration = LogisticRegression(C=1e6, class_weight="balanced")
     calibration.fit(scores[:, None], labels)
     scaler, classifier = (step for _, step in pipeline.fit(x, labels).steps)
-    slope = float(calibration.coef_[0, 0])
+    # Scores that fit the domains the wrong way round say nothing.
+    slope = max(float(calibration.coef_[0, 0]), 0.0)
     coefficients = classifier.coef_[0] / scaler.scale_
     intercept = classifier.intercept_[0] - scaler.mean_ @ coefficients
     return LinearLogRatio(

@@ -89,7 +89,8 @@ def generate(
         grown = _grown(working, found.log_a, log_prices)
         if gap <= optimum.TOLERANCE or np.isin(grown, working).all():
             break
-        working = grown
+        if number < _MAX_ROUNDS:  # else there is no solution of a larger set
+            working = grown
     whole: Any = found
     return working, dataclasses.replace(
         whole, gap=gap, num_iterations=num_iterations

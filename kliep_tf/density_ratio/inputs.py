@@ -111,10 +111,13 @@ def require_whole(value: Any, name: str, least: int) -> int:
     return int(value)
 
 
-def draw_rows(size: int, number: int | None, seed: int) -> np.ndarray:
+def draw_rows(
+    size: int, number: int | None, seed: int, name: str = "num_centers"
+) -> np.ndarray:
     """Returns int [number], rows of a sample drawn with `seed`, ascending.
 
-    None draws all of them, and so does a number above `size`.
+    None draws all of them, and so does a number above `size`; `name` is the
+    number's, for the message.
 
     Raises:
         UserError: the number is no whole number of 1 or more.
@@ -125,8 +128,7 @@ def draw_rows(size: int, number: int | None, seed: int) -> np.ndarray:
     whole = isinstance(number, int | np.integer) and number is not True
     if not (whole and number >= 1):
         raise UserError(
-            "num_centers: expected a whole number of at least 1, found "
-            f"{number!r}"
+            f"{name}: expected a whole number of at least 1, found {number!r}"
         )
     if number >= size:
         return rows

@@ -155,7 +155,7 @@ def _centers(
     ):
         raise UserError(
             f"num_centers: expected a whole number from 1 to {len(target)}, "
-            f"the number of target points, found {num_centers!r}"
+            f"the number of points to draw them from, found {num_centers!r}"
         )
     rng = np.random.default_rng(seed)
     rows = np.sort(rng.choice(rows, int(num_centers), replace=False))

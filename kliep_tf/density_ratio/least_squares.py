@@ -117,6 +117,15 @@ def fit_least_squares(
     source, target = as_matrix(source, "source"), as_matrix(target, "target")
     require_same_columns(source, "source", target, "target")
     seed = require_whole(seed, "seed", 0)
+    if not 0 <= mixture < 1:
+        raise UserError(
+            f"mixture: expected a share from 0 to below 1, found {mixture!r}"
+        )
+    if min(len(source), len(target)) < 2:
+        raise UserError(
+            "source, target: expected two points of each at least, found "
+            f"{len(source)} and {len(target)}"
+        )
     basis = as_kernel(kernel)
     samples = measure(source, target)
     number = _MOST_CENTERS if num_centers is None else num_centers

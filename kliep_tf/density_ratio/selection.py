@@ -47,8 +47,8 @@ def fit_given(
     if found.ess < options.min_ess:
         warnings.warn(
             f"bandwidth {bandwidth:.4g}: {found.ess * len(samples.source):.4g} "
-            f"of {len(samples.source)} source points are effective, less than "
-            f"min_ess={options.min_ess:g}",
+            f"of the {len(samples.source)} weighted points are effective, less "
+            f"than min_ess={options.min_ess:g}",
             stacklevel=3,
         )
     table = SelectionTable(
@@ -168,7 +168,7 @@ def _warn_of_floor(
     warnings.warn(
         f"bandwidth: min_ess={options.min_ess:g} decided. The best score is at "
         f"{table.bandwidths[best]:.4g}, where {table.ess[best] * size:.4g} of "
-        f"{size} source points are effective; chose "
+        f"the {size} weighted points are effective; chose "
         f"{table.bandwidths[choice]:.4g}, where {table.ess[choice] * size:.4g} "
         "are",
         stacklevel=4,

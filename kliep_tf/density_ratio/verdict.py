@@ -18,6 +18,10 @@ ADVICE = (
 )
 
 
+# Domains no farther apart than this have nothing that weights could mend.
+_ALIKE = 1e-3
+
+
 @dataclasses.dataclass(frozen=True)
 class Movement:
     """How far the domains' mean class shares lie apart, without and with.
@@ -34,8 +38,8 @@ class Movement:
 
     @property
     def nearer(self) -> bool:
-        """Whether the weights bring the domains nearer."""
-        return self.after < self.before
+        """Whether the weights bring the domains nearer, or keep them there."""
+        return self.after < max(self.before, _ALIKE)
 
     def __str__(self) -> str:
         """Returns "the source weighted: nearer (0.243 to 0.080)"."""
@@ -79,7 +83,7 @@ def movements(
 
 
 def helps(found: Sequence[Movement]) -> bool:
-    """Whether weights on either domain, or their roots on both, help.
+    """Whether weights on each domain, and their roots on both, all help.
 
     Whole weights on both may exchange the domains even where they are right.
     """

@@ -63,7 +63,7 @@ def fit_both_directions(
     scaled_source = scaling.apply(source.values)
     scaled_target = scaling.apply(target.values)
     some_source, some_target = (
-        rows[draw_rows(len(rows), max_images, settings.seed)]
+        rows[draw_rows(len(rows), max_images, settings.seed, "max_images")]
         for rows in (scaled_source, scaled_target)
     )
     forward, reverse = estimator.fit(some_source, some_target, settings)
@@ -157,6 +157,12 @@ def _weights(
     # Of more images than were fitted on, the mean is not 1 as it is.
     normalised = found.normalised and images_fitted == len(scaled)
     mean = 1.0 if normalised else float(ratio.mean())
+    if not 0 < mean < np.inf:
+        raise UserError(
+            f"--estimator={estimator}: expected {domain} images that resemble "
+            f"the other domain's, found a mean ratio of {mean:g}; kliep and "
+            "relative_kliep, or a wider --bandwidth, may find some"
+        )
     values = (ratio / mean).astype(np.float32)
     summary: dict[str, Any] = {
         "images": len(scaled),

@@ -97,7 +97,9 @@ class ShardWork:
         image_path = directory / "images" / name
         image_path.parent.mkdir(exist_ok=True)
         encoded = translated.as_png(self.image_format)
-        runs.write_atomically(image_path, encoded)
+        # A runner may translate one shard twice, even at once.
+        attempt = f".{uuid.uuid4().hex}"
+        runs.write_atomically(image_path, encoded, attempt)
         label = translated.decode_label(self.classes, shard)
         if label is not None:
             label_path = directory / "labels" / name
@@ -105,7 +107,7 @@ class ShardWork:
             encoded = encode_png(
                 self.classes.raw_ids()[label], self.classes.palette()
             )
-            runs.write_atomically(label_path, encoded)
+            runs.write_atomically(label_path, encoded, attempt)
 
 
 def output_path(output_dir: str, path: str) -> Path:

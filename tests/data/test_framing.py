@@ -111,3 +111,14 @@ def test_damaged_gzip_is_one_line(shard):
     shard.write_bytes(packed[:-12])
     with pytest.raises(UserError, match="compressed by gzip, found damage"):
         list(records.read_shard(shard))
+
+
+def test_a_length_that_begins_as_gzip_does_is_no_gzip(tmp_path):
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    # 0x8b1f bytes: the file begins with 1f 8b.
+    data = b"x" * 35_615
+    with tf.io.TFRecordWriter(str(path)) as writer:
+        writer.write(data)
+    assert path.read_bytes()[:2] == b"\x1f\x8b"
+    assert framing.unpacked(path) == str(path)
+    assert list(records.read_shard(path)) == [data]

@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from kliep_tf.data import images, pipeline
+from kliep_tf.data import images, pipeline, records, summaries
 from kliep_tf.data.augmentation import Augmentation
 from kliep_tf.data.index import build_index
+from kliep_tf.data.png import encode_png
 from kliep_tf.data.records import resolve_records
 from tests.conftest import SIZE, write_records
 
@@ -173,3 +174,32 @@ def test_labels_of_the_source_move_with_their_images(domains):
         wrong = (batch.source_label == 10) != is_blue
         # But for the rows along the horizon, which scaling blends.
         assert np.mean(wrong) < 0.05
+
+
+def test_weights_do_not_go_to_other_images_of_a_replaced_shard(tmp_path):
+    image = encode_png(np.zeros((8, 16, 3), np.uint8))
+
+    def write(names):
+        records.write_shard(
+            path,
+            [
+                records.encode_example(image, filename=name, height=8, width=16)
+                for name in names
+            ],
+        )
+
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    write("abcd")
+    summary = summaries.SplitSummary(
+        "x", "train", {path.name: list("abcd")}, {"8x16": 4}, 0, {}
+    )
+    summaries.write_summary(tmp_path, summary)
+    # Both ends are as dataset.json has them.
+    write("acbd")
+    index = build_index([str(path)])
+    augmentation = Augmentation(image_size=(8, 16))
+    batches = unpaired((index, index), augmentation, batch_size=1)
+    with pytest.raises(
+        tf.errors.OpError, match=r"DataError: .*'[bc]' among them, found '[bc]'"
+    ):
+        list(batches.take(4))

@@ -4,14 +4,17 @@ import tensorflow as tf
 
 from kliep_tf.data import records, summaries
 from kliep_tf.data.pipeline import LabelledImages
+from kliep_tf.data.png import encode_png
 from kliep_tf.data.reading import (
     equal_size_batches,
+    has_labels,
+    holds_a_label,
     labelled_examples,
     read_all,
     require_labelled_pixels,
     require_labels,
 )
-from kliep_tf.errors import UserError
+from kliep_tf.errors import DataError, UserError
 
 
 def _example(number: int, height: int) -> LabelledImages:
@@ -147,3 +150,29 @@ def test_labels_of_ignored_pixels_alone_are_refused(tmp_path):
     require_labelled_pixels(paths, "train_records")
     with pytest.raises(UserError, match="--train_records: expected labelled"):
         require_labelled_pixels(paths[:1], "train_records")
+
+
+def _street(name: str, labelled: bool) -> bytes:
+    image = encode_png(np.zeros((8, 16, 3), np.uint8))
+    label = encode_png(np.zeros((8, 16), np.uint8)) if labelled else None
+    return records.encode_example(
+        image, filename=name, height=8, width=16, label=label
+    )
+
+
+def test_a_shard_without_a_summary_may_be_labelled_in_part(tmp_path):
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(path, [_street(n, n == "b") for n in "abc"])
+    assert holds_a_label(str(path)) and not has_labels([str(path)])
+    records.write_shard(path, [_street(n, False) for n in "abc"])
+    assert not holds_a_label(str(path))
+
+
+def test_damage_is_no_missing_label(tmp_path):
+    path = tmp_path / "train-00000-of-00001.tfrecord"
+    records.write_shard(path, [_street(n, True) for n in "abc"])
+    content = bytearray(path.read_bytes())
+    content[40] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match="record 0"):
+        has_labels([str(path)])

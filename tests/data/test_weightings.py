@@ -1,3 +1,5 @@
+import re
+
 import hypothesis
 import numpy as np
 import pytest
@@ -44,7 +46,7 @@ def test_limit_of_1_makes_all_weights_equal():
 
 
 def test_limit_that_so_few_weights_cannot_keep_is_refused():
-    with pytest.raises(UserError, match=r"at least 1\.333.*3 of 4"):
+    with pytest.raises(UserError, match=r"at least 1\.334.*3 of 4"):
         weightings.clip(np.array([0.0, 1.0, 1.0, 2.0]), 1.2)
     with pytest.raises(UserError, match=r"max_weight=0\.5"):
         weightings.clip(np.ones(3), 0.5)
@@ -94,3 +96,21 @@ def test_every_image_is_in_one_cohort_even_where_weights_are_equal():
     ]
     assert sorted(np.concatenate(rows)) == list(range(8))
     assert [len(part) for part in rows] == [3, 3, 2]
+
+
+def test_many_weights_at_the_only_possible_limit_have_mean_1():
+    weights = np.random.default_rng(0).uniform(0.5, 2, 120_000)
+    weights[100_000:] = 0
+    clipped = weightings.clip(weights, 1.2)
+    assert clipped.mean() == pytest.approx(1, abs=1e-5)
+    assert clipped.max() <= np.float32(1.2)
+
+
+@pytest.mark.parametrize("positive", [3, 7, 11])
+def test_the_limit_that_is_advised_is_taken(positive):
+    weights = np.zeros(300)
+    weights[:positive] = 1
+    with pytest.raises(UserError) as raised:
+        weightings.clip(weights, 1.1)
+    advised = float(re.search(r"at least ([\d.]+)", str(raised.value))[1])
+    assert weightings.clip(weights, advised).mean() == pytest.approx(1)

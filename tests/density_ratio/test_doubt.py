@@ -102,3 +102,8 @@ def test_movements_say_who_comes_nearer():
     assert (second.after, second.nearer) == (0.5, False)
     worse = movements(source, target, bad, np.ones(2))[0]
     assert str(worse) == "the source weighted: NO nearer (0.500 to 1.000)"
+
+
+def test_domains_that_are_alike_need_no_help():
+    shares, ones = np.array([[0.3, 0.7], [0.5, 0.5]]), np.ones(2)
+    assert helps(movements(shares, shares, ones, ones))

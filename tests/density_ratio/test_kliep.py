@@ -272,3 +272,16 @@ def test_arrays_and_back(tmp_path):
     np.testing.assert_array_equal(
         density_ratio(target, loaded), density_ratio(target, result)
     )
+
+
+@pytest.mark.parametrize("num_rounds", [1, 2])
+def test_a_fit_out_of_rounds_is_still_its_own_solution(monkeypatch, num_rounds):
+    # So many centers that the optimum takes more rounds than these.
+    monkeypatch.setattr(column_generation, "_MAX_ROUNDS", num_rounds)
+    source, target = two_samples(3, 600, 600)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that it stopped early
+        result = fit_kliep(source, target, bandwidth=0.3)
+    assert result.duality_gap > 1e-3
+    mean = log_ratio(target, result).mean()
+    assert mean == pytest.approx(result.log_likelihood, abs=1e-5)

@@ -117,8 +117,17 @@ def test_the_best_score_is_chosen():
         ({"bandwidth": "wide"}, "bandwidth: expected a number above 0"),
         ({"num_centers": -2}, "num_centers: expected a whole number"),
         ({"num_centers": 501}, "num_centers: expected at most 500"),
+        ({"mixture": -0.5}, "mixture: expected a share from 0 to below 1"),
+        ({"mixture": 1.0}, "mixture: expected a share from 0 to below 1"),
+        ({"mixture": np.nan}, "mixture: expected a share from 0 to below 1"),
     ],
 )
 def test_wrong_arguments_are_named(arguments, message):
     with pytest.raises(UserError, match=message):
         fit_least_squares(*two_samples(0), **arguments)
+
+
+def test_one_point_is_too_few_at_any_bandwidth():
+    source, target = two_samples(0)
+    with pytest.raises(UserError, match="expected two points of each"):
+        fit_least_squares(source, target[:1], bandwidth=1.0)

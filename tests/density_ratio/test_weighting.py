@@ -7,6 +7,7 @@ import pytest
 from kliep_tf.data.features import Features
 from kliep_tf.data.weights import load_weights, save_weights
 from kliep_tf.density_ratio import report
+from kliep_tf.density_ratio.estimators import ESTIMATORS
 from kliep_tf.density_ratio.options import FitSettings
 from kliep_tf.density_ratio.scaling import SCALINGS
 from kliep_tf.density_ratio.weighting import fit_both_directions, ratio_at
@@ -162,3 +163,30 @@ def test_figure_shows_the_choice_of_both_widths(tmp_path, monkeypatch):
     assert (tmp_path / "weights.png").read_bytes().startswith(b"\x89PNG")
     assert "w: bandwidth 1, given" in titles
     assert "psi: bandwidth 1, given" in titles
+
+
+def test_domains_without_anything_in_common_are_told():
+    shares = np.array([[1.0, 0.0, 0.0]], np.float32)
+    source = Features(np.array(["s"]), shares, NAMES)
+    target = Features(np.array(["t"]), shares[:, ::-1], NAMES)
+    with pytest.raises(
+        UserError, match="--estimator=class_shares: expected source images that"
+    ):
+        fit_both_directions(
+            source,
+            target,
+            "raw",
+            FitSettings(),
+            estimator=ESTIMATORS["class_shares"],
+        )
+
+
+def test_a_senseless_number_of_images_is_named():
+    with pytest.raises(UserError, match=r"^max_images: expected a whole"):
+        fit_both_directions(
+            _normal(9, 0.0, 1),
+            _normal(9, 0.5, 2),
+            "raw",
+            FitSettings(bandwidth=1.0),
+            max_images=0,
+        )
