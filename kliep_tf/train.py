@@ -243,6 +243,9 @@ def _monitoring(
         compared_by=("consistency/mean_iou", *watched.tags),
         descriptions={**consistency.DESCRIPTIONS, **watched.descriptions},
         make_consistency_check=check,
+        discriminator_unit=method.discriminator_unit(
+            cli.part_of(config, method.settings)
+        ),
     )
 
 

@@ -95,7 +95,8 @@ def fit_kliep(
         num_folds: of the cross-validation.
         min_ess: least effective sample size over the source, as a fraction
             of N_s, that a selected bandwidth may lead to; 0 for none. A
-            warning says when this decides.
+            warning says when this decides. The program estimate_weights asks
+            for .2.
         constant_basis: whether a constant stands beside the Gaussians.
         solver: "interior_point", "gradient_ascent" for comparison, or any
             object with the `solve` of `simplex.Solver`.

@@ -19,7 +19,9 @@ class KernelDistance:
     """A squared maximum mean discrepancy, times 1,000.
 
     Attributes:
-        mean: over random subsets; an unbiased estimate, which may be negative.
+        mean: over random subsets; an estimate that is unbiased where no
+            example stands twice in a sample, and may be negative. Crops that
+            are matched to several others do stand there several times.
         deviation: the standard deviation over the subsets.
         subset_size: examples of each sample in a subset.
         num_subsets: how many there were.

@@ -144,6 +144,8 @@ class Method:
         compared_by: tags of the scalars that tell its runs apart in
             TensorBoard's table of hyperparameters.
         advice: what may help against a discriminator that dominates.
+        discriminator_unit: takes settings; returns how many times CycleGAN's
+            halved loss of one scale a discriminator's is.
         needs_source_labels: batches carry the labels of the source images.
         asks_for: names of what the program hands in by `Setup.handed_in`.
         files: takes settings; returns the files that they name, for
@@ -158,6 +160,7 @@ class Method:
     descriptions: Mapping[str, str]
     compared_by: tuple[str, ...] = ()
     advice: str = "a lower --learning_rate may help"
+    discriminator_unit: Callable[[Any], float] = lambda settings: 1.0
     needs_source_labels: bool = False
     asks_for: tuple[str, ...] = ()
     files: Callable[[Any], list[str]] = lambda settings: []

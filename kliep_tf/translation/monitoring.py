@@ -117,6 +117,7 @@ class CollapseWatch:
         num_steps: int,
         warn: Callable[[int, str], None] | None = None,
         advice: str = "a lower --learning_rate may help",
+        loss_unit: float = 1.0,
     ):
         """Starts watching.
 
@@ -125,7 +126,10 @@ class CollapseWatch:
             warn: takes the step and a line; by default it goes to stderr and
                 to TensorBoard's default writer.
             advice: what may help against a discriminator that dominates.
+            loss_unit: how many times CycleGAN's halved loss of one scale the
+                discriminators' losses are.
         """
+        self._low_loss = _DISCRIMINATOR_LOSS * loss_unit
         self._patience = max(_MIN_PATIENCE, round(_PATIENCE_SHARE * num_steps))
         self._warn = warn or _warn
         self._advice = advice
@@ -144,7 +148,7 @@ class CollapseWatch:
                 f"{name} is {value:.3g}, far beyond what its outputs can be "
                 f"meant for; {_BEGIN_ANEW}",
             )
-            low = value < _DISCRIMINATOR_LOSS
+            low = value < self._low_loss
             if not low:
                 self._low_since.pop(name, None)
             since = self._low_since.setdefault(name, step) if low else step
@@ -152,7 +156,7 @@ class CollapseWatch:
                 step,
                 name,
                 low and step - since >= self._patience,
-                f"{name} has been below {_DISCRIMINATOR_LOSS} since step "
+                f"{name} has been below {self._low_loss:g} since step "
                 f"{since}: this discriminator tells real from fake with "
                 "certainty, and its generator hardly learns from it; "
                 f"{self._advice}",

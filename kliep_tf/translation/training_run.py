@@ -78,6 +78,7 @@ class Monitoring:
         descriptions: of the check's scalars, by tag.
         make_consistency_check: returns the check, called once the strategy is
             made, before which TensorFlow must not run; or None for no check.
+        discriminator_unit: how many times CycleGAN's a discriminator's loss is.
     """
 
     run_name: str
@@ -88,6 +89,7 @@ class Monitoring:
     compared_by: tuple[str, ...] = ()
     descriptions: Mapping[str, str] = dataclasses.field(default_factory=dict)
     make_consistency_check: Callable[[], ConsistencyCheck] | None = None
+    discriminator_unit: float = 1.0
 
 
 def run_training(
@@ -125,7 +127,9 @@ def run_training(
         )
     directory = os.path.join(run_dir, runs.TENSORBOARD)
     watch = monitoring.CollapseWatch(
-        loop_settings.num_steps, advice=method.advice
+        loop_settings.num_steps,
+        advice=method.advice,
+        loss_unit=shown.discriminator_unit,
     )
     scalars = ScalarWriter({**method.descriptions, **shown.descriptions})
     hooks = []

@@ -25,6 +25,17 @@ def show_losses(watch, losses, name="discriminator/target"):
         watch.see_losses(100 * step, {name: loss})
 
 
+def test_a_loss_of_another_unit_is_low_in_that_unit(warned):
+    # UNIT of 2018 sums three scales and halves nothing: six times as much.
+    watch = CollapseWatch(
+        10_000, lambda step, text: warned.append(text), loss_unit=6.0
+    )
+    show_losses(watch, [0.07] * 20)
+    assert not warned
+    show_losses(watch, [0.05] * 20)
+    assert len(warned) == 1 and "below 0.06 since" in warned[0]
+
+
 def test_discriminator_near_0_for_long_is_told_once(watch, warned):
     show_losses(watch, [0.25, 0.2, *[0.001] * 20])
     ((step, text),) = warned

@@ -16,6 +16,7 @@ from kliep_tf.translation.methods.unit.autoencoders import (
     make_translators,
 )
 from kliep_tf.translation.methods.unit.model import UNIT
+from kliep_tf.translation.methods.unit.objectives import discriminator_unit
 from kliep_tf.translation.methods.unit.settings import (
     UNITSettings,
     check_settings,
@@ -72,6 +73,7 @@ METHOD = Method(
     sizes=_SIZES,
     descriptions=DESCRIPTIONS,
     compared_by=("cycle/source", "cycle/target"),
+    discriminator_unit=discriminator_unit,
     advice="a lower --learning_rate or fewer --discriminator_filters may help",
     files=_files,
 )

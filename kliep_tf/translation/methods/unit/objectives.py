@@ -172,6 +172,15 @@ class Objectives:
         return factor * global_mean(values, weights, self.global_batch_size)
 
 
+def discriminator_unit(settings: UNITSettings) -> float:
+    """Returns how many times CycleGAN's a discriminator's loss is.
+
+    It is not halved, and is summed over scales.
+    """
+    factor = _FACTORS[settings.unit_form]
+    return 2.0 * factor * settings.discriminator_scales
+
+
 def kl_divergence(latent: tf.Tensor) -> tf.Tensor:
     """Returns the mean square [B] of each example's code.
 
