@@ -12,6 +12,7 @@ import sys
 import numpy as np
 
 from kliep_tf import cli, fingerprints, runs
+from kliep_tf.data.index import build_index
 from kliep_tf.data.records import resolve_records
 from kliep_tf.data.summaries import class_set_of
 from kliep_tf.data.tensors import tensor_files
@@ -20,6 +21,7 @@ from kliep_tf.density_ratio import report
 from kliep_tf.density_ratio.doubt import doubts
 from kliep_tf.density_ratio.estimators import ESTIMATORS
 from kliep_tf.density_ratio.image_features import SEGMENTER_HISTOGRAM
+from kliep_tf.density_ratio.options import ESTIMATORS as OPTIONS
 from kliep_tf.density_ratio.verdict import (
     describe_doubt,
     describe_movements,
@@ -62,6 +64,7 @@ def estimate(config: EstimateConfig) -> None:
     }
     classes = class_set_of([*shards["source"], *shards["target"]])
     require_features(config, shards)
+    _require_centers(config, shards)
     with runs.claim(
         config.weights_dir,
         PROGRAM,
@@ -84,6 +87,24 @@ def estimate(config: EstimateConfig) -> None:
         claim.finish(source_ess=ess[0], target_ess=ess[1])
     print(text)
     print(f"{config.weights_dir}: weights of both domains")
+
+
+def _require_centers(config: EstimateConfig, shards: Shards) -> None:
+    """Raises a UserError, before any work, for more centers than there may be.
+
+    KLIEP draws those of each direction from the other domain's images.
+    """
+    if not config.num_centers:
+        return
+    most = OPTIONS[config.estimator].most_centers
+    if config.estimator == "kliep":
+        sizes = [len(build_index(paths)) for paths in shards.values()]
+        most = min([*sizes, config.max_fit_images or max(sizes)])
+    if most is not None and config.num_centers > most:
+        raise UserError(
+            f"--num_centers={config.num_centers}: expected {most} or fewer for "
+            f"--estimator={config.estimator} of these images"
+        )
 
 
 def _write_weights(

@@ -41,6 +41,7 @@ from kliep_tf.density_ratio.kernels import (
     as_kernel,
     only_bandwidth,
 )
+from kliep_tf.density_ratio.options import MOST_LEAST_SQUARES_CENTERS
 from kliep_tf.density_ratio.result import SelectionTable
 from kliep_tf.density_ratio.samples import (
     Sample,
@@ -52,8 +53,6 @@ from kliep_tf.density_ratio.selection import candidate_bandwidths
 from kliep_tf.errors import UserError
 
 LAMBDAS = tuple(10.0**power for power in np.arange(-3.0, 1.5, 0.5))
-# More make theta no better and H too large.
-_MOST_CENTERS = 500
 _MOST_LEFT_OUT = 2048  # pairs of points that the score is the mean of
 
 
@@ -128,11 +127,11 @@ def fit_least_squares(
         )
     basis = as_kernel(kernel)
     samples = measure(source, target)
-    number = _MOST_CENTERS if num_centers is None else num_centers
-    if require_whole(number, "num_centers", 1) > _MOST_CENTERS:
+    number = MOST_LEAST_SQUARES_CENTERS if num_centers is None else num_centers
+    if require_whole(number, "num_centers", 1) > MOST_LEAST_SQUARES_CENTERS:
         raise UserError(
-            f"num_centers: expected at most {_MOST_CENTERS} by least squares, "
-            f"found {number}"
+            f"num_centers: expected at most {MOST_LEAST_SQUARES_CENTERS} by "
+            f"least squares, found {number}"
         )
     centers = np.asarray(target[draw_rows(len(target), number, seed)])
     bandwidth = only_bandwidth(basis, bandwidth)

@@ -24,12 +24,16 @@ class EstimatorOption(NamedTuple):
     Attributes:
         what: it estimates.
         takes: the fields of FitSettings that it has a use for.
+        most_centers: of kernels; None where the number of images is the limit.
     """
 
     what: str
     takes: tuple[str, ...]
+    most_centers: int | None = None
 
 
+# More make theta no better and H too large.
+MOST_LEAST_SQUARES_CENTERS = 500
 _OF_KERNELS = ("num_centers", "bandwidth", "kernel")
 # By which the ratio is estimated; see `estimators`.
 ESTIMATORS = {
@@ -43,10 +47,14 @@ ESTIMATORS = {
         (*_OF_KERNELS, "seed"),
     ),
     "ulsif": EstimatorOption(
-        "the ratio by least squares", (*_OF_KERNELS, "seed")
+        "the ratio by least squares",
+        (*_OF_KERNELS, "seed"),
+        MOST_LEAST_SQUARES_CENTERS,
     ),
     "rulsif": EstimatorOption(
-        "the relative ratio by least squares", (*_OF_KERNELS, "seed")
+        "the relative ratio by least squares",
+        (*_OF_KERNELS, "seed"),
+        MOST_LEAST_SQUARES_CENTERS,
     ),
     "classifier": EstimatorOption(
         "the odds of a calibrated logistic regression", ("seed",)

@@ -198,6 +198,11 @@ def test_labels_that_are_missing_are_asked_for(config, tmp_path):
     [
         ({"image_height": 64}, "--image_height=64 --image_width=0: .*both"),
         ({"num_centers": -1}, "--num_centers=-1"),
+        ({"num_centers": 99}, "--num_centers=99: expected 20 or fewer"),
+        (
+            {"num_centers": 501, "estimator": "ulsif"},
+            "--num_centers=501: expected 500 or fewer for --estimator=ulsif",
+        ),
         ({"min_ess": 1.0}, "--min_ess=1.0"),
         ({"segmenter_steps": 0}, "--segmenter_steps=0"),
         ({"seed": -1}, "--seed=-1"),
