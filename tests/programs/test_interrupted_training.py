@@ -93,7 +93,7 @@ def test_damaged_example_is_told_in_one_line_with_its_step(
     path = tmp_path / "records" / records.shard_name("train", 0, 2)
     examples = list(records.read_shard(path))
     # Behind those that are shown as pictures.
-    examples[5] = records.replace_image(examples[3], b"no image", "png")
+    examples[5] = records.replace_image(examples[5], b"no image", "png")
     records.write_shard(path, examples)
     damaged = dataclasses.replace(
         method_config,
