@@ -155,7 +155,8 @@ def _check_labels(
             f"--method={config.method}: expected labels in "
             f"--source_records={config.source_records}, found none"
         )
-    if method.needs_source_labels:
+    # Several workers must make their strategy before any operation runs.
+    if method.needs_source_labels and config.distribution != "multi_worker":
         require_labelled_pixels(source.paths, "source_records")
 
 
