@@ -149,7 +149,8 @@ def adapt_segmenter(config: AdaptSegmenterConfig) -> None:
         segmenter_flags.network_settings(config, source.classes),
         checkpoint=_start_checkpoint(config, source.classes),
     )
-    inputs = _fingerprints(config, method, settings, data)
+    start = network_settings.checkpoint
+    inputs = _fingerprints(config, method, settings, data, start)
     with runs.claim(config.run_dir, PROGRAM, config, inputs=inputs) as claim:
         saved_model = claim.directory / runs.SAVED_MODEL
         if claim.finished and is_whole(saved_model):
@@ -288,6 +289,7 @@ def _fingerprints(
     method: Method,
     settings: Any,
     data: AdaptationData,
+    start: str,
 ) -> dict[str, str]:
     """Returns fingerprints by which a replaced input is noticed."""
     inputs = {
@@ -301,8 +303,7 @@ def _fingerprints(
             for domain in weights.DOMAINS
         ]
         inputs["weights"] = fingerprints.of(paths)
-    if config.segmenter_run:
-        start = _start_checkpoint(config, data.source.classes)
+    if start:
         inputs["segmenter_run"] = fingerprints.of([f"{start}.index"])
     files = method.files(settings)
     if files:

@@ -64,7 +64,7 @@ class ShardWork:
         Raises:
             UserError: the SavedModel or an example cannot be used.
         """
-        examples = self._examples(path, count)
+        examples = self._examples(path, count, attempt)
         return records.write_shard(
             output_path(self.output_dir, path), examples, attempt
         )
@@ -75,7 +75,7 @@ class ShardWork:
         return self.translate(path, lambda: None, attempt)
 
     def _examples(
-        self, path: str, count: Callable[[], object]
+        self, path: str, count: Callable[[], object], attempt: str
     ) -> Iterator[bytes]:
         images = self.load().translate_shard(path, self.image_format)
         for translated in images:
@@ -86,19 +86,19 @@ class ShardWork:
                 weight = self.weights[translated.filename]
                 example = records.append_weight(example, weight)
             if self.png_dir:
-                self._write_pngs(translated, path)
+                self._write_pngs(translated, path, attempt)
             yield example
             count()
 
-    def _write_pngs(self, translated: TranslatedImage, shard: str) -> None:
+    def _write_pngs(
+        self, translated: TranslatedImage, shard: str, attempt: str
+    ) -> None:
         """Writes images/NAME.png and, if there is a label, labels/NAME.png."""
         directory = Path(self.png_dir)
         name = f"{translated.filename}.png"
         image_path = directory / "images" / name
         image_path.parent.mkdir(exist_ok=True)
         encoded = translated.as_png(self.image_format)
-        # A runner may translate one shard twice, even at once.
-        attempt = f".{uuid.uuid4().hex}"
         runs.write_atomically(image_path, encoded, attempt)
         label = translated.decode_label(self.classes, shard)
         if label is not None:

@@ -5,6 +5,7 @@ import pytest
 
 from kliep_tf.data import weights
 from tests import processes
+from tests.tfrecords_tools.conversions import convert
 from tests.tfrecords_tools.raw_folders import (
     frame_pixels,
     write_cityscapes_frame,
@@ -46,18 +47,8 @@ def cityscapes_dir(tmp_path):
 @pytest.fixture
 def records_dir(gta5_dir, tmp_path):
     """The frames of gta5_dir as records, in two shards."""
-    from tfrecords_tools.convert_gta5 import ConvertGta5Config, convert_gta5
-
-    out = tmp_path / "records"
-    convert_gta5(
-        ConvertGta5Config(
-            input_dir=str(gta5_dir),
-            output_dir=str(out),
-            num_shards=2,
-            num_workers=0,
-        )
-    )
-    return out
+    convert(gta5_dir, tmp_path / "records", num_shards=2)
+    return tmp_path / "records"
 
 
 @pytest.fixture
